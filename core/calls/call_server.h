@@ -2,6 +2,7 @@
 #pragma once
 
 #include "calls/call.h"
+#include "domain/topic.h"
 #include "ports/clock.h"
 #include "ports/mqtt_transport.h"
 
