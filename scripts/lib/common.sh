@@ -1,0 +1,38 @@
+# What the scripts share. Sourced by bash; defines functions and a few variables, does nothing else.
+# Everything that is meant for people goes to standard error, so that a caller's standard output
+# stays its own.
+
+LINTEL_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+LINTEL_CACHE=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/lintel
+LINTEL_TOOLS=$LINTEL_CACHE/tools
+. "$LINTEL_ROOT/scripts/versions"
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "$(basename "$0"): $*"
+  exit 1
+}
+
+# Go and Node as scripts/bootstrap --test put them, before what the machine has. Go never fetches
+# another compiler and never changes the lists of pinned modules.
+use_test_tools() {
+  PATH=$LINTEL_TOOLS/bin:$PATH
+  export PATH
+  export GOTOOLCHAIN=local GOFLAGS=-mod=readonly
+  export LC_ALL=C.UTF-8
+}
+
+# One compiler a core, but not more than memory allows (a Qt translation unit takes about 700 MB).
+build_jobs() {
+  local cores memory
+  cores=$(nproc 2>/dev/null || echo 2)
+  memory=$(awk '/MemAvailable/ { print int($2 / 700000) }' /proc/meminfo 2>/dev/null)
+  if [ "${memory:-2}" -lt "$cores" ]; then cores=$memory; fi
+  if [ "$cores" -lt 1 ]; then cores=1; fi
+  echo "$cores"
+}
+
+# duration SECONDS: "48 s" or "3 min 20 s"
+duration() {
+  if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi
+}
