@@ -36,3 +36,23 @@ build_jobs() {
 duration() {
   if [ "$1" -ge 60 ]; then echo "$(($1 / 60)) min $(($1 % 60)) s"; else echo "$1 s"; fi
 }
+
+# Objects are shared between clones at different paths.
+use_compiler_cache() {
+  export CCACHE_DIR=${CCACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ccache}
+  export CCACHE_BASEDIR=$LINTEL_ROOT CCACHE_NOHASHDIR=1
+}
+
+# build PRESET [TARGET...]: configures and builds; on failure shows the last lines of the log.
+build() {
+  local preset=$1 log=$LINTEL_ROOT/build/$1.log
+  shift
+  mkdir -p "$LINTEL_ROOT/build"
+  use_compiler_cache
+  (cd "$LINTEL_ROOT" && cmake --preset "$preset" </dev/null) >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+  if ! cmake --build "$LINTEL_ROOT/build/$preset" --parallel "$(build_jobs)" ${1:+--target "$@"} </dev/null >>"$log" 2>&1; then
+    grep -nE 'error|FAILED|undefined reference' "$log" | head -n 20 >&2 || true
+    tail -n 40 "$log" >&2
+    return 1
+  fi
+}
