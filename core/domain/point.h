@@ -26,4 +26,11 @@ struct Point {
 /// Checks id, one Brick class at most, tags without spaces. Says which field and why.
 [[nodiscard]] Result<void> validate(const Point &point);
 
+/// The stored form of a device's points, with which a gateway keeps births over a restart: CBOR
+/// (RFC 8949), version 1, in the same canonical form as batches. decodePoints refuses what is not
+/// exactly that as Malformed and never throws; it does not validate(), because a foreign device
+/// may name its points as it likes.
+[[nodiscard]] QByteArray encodePoints(const QList<Point> &points);
+[[nodiscard]] Result<QList<Point>> decodePoints(QByteArrayView bytes);
+
 } // namespace lintel

@@ -80,7 +80,8 @@ struct ReadingBatch {
 };
 
 /// The stored form of a batch: CBOR (RFC 8949), version 1. decodeBatch refuses what is not exactly
-/// that as Malformed; it never throws and never allocates more than the input's size allows.
+/// that as Malformed; it never throws and never allocates more than the input's size allows. Every
+/// field comes back bit by bit, NaN and infinities included.
 [[nodiscard]] QByteArray encodeBatch(const ReadingBatch &batch);
 [[nodiscard]] Result<ReadingBatch> decodeBatch(QByteArrayView bytes);
 
