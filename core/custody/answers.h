@@ -1,0 +1,39 @@
+// Readings, points, participants and losses as they stand in the answers to capability calls of
+// the gateway and the cloud: the keys are written here and nowhere else. Values only; any thread.
+#pragma once
+
+#include "domain/point.h"
+#include "ports/reading_spool.h"
+#include "sparkplug/host_session.h"
+
+#include <QCborArray>
+#include <QCborMap>
+
+namespace lintel::answers {
+
+/// {value, unit, time, quality, historical}
+[[nodiscard]] QCborMap reading(const Reading &reading);
+/// {id, name, kind, unit, tags, brick_class, site, space, equip, stale_after_ms}
+[[nodiscard]] QCborMap point(const Point &point);
+[[nodiscard]] QCborArray points(const QList<Point> &points);
+/// {device, group, node, online, since, store_and_forward, points}
+[[nodiscard]] QCborMap participant(const sparkplug::Participant &who);
+/// {device, stream, first, last, readings, from, to, reason}
+[[nodiscard]] QCborMap loss(const Loss &loss);
+/// {births: [{topic, payload}]}: what an observer hands to HostSession::learnBirth().
+[[nodiscard]] QCborMap births(const QList<sparkplug::RecordedBirth> &births);
+/// {stream, head, tail, acknowledged, readings_total, readings_pending, …}
+[[nodiscard]] QCborMap spool(const SpoolStatus &status);
+[[nodiscard]] QCborMap hostCounters(const sparkplug::HostSession::Counters &counters);
+
+[[nodiscard]] QString qualityName(Quality quality);
+/// A participant's name in batches: its Sparkplug device, or else its node.
+[[nodiscard]] QString deviceName(const sparkplug::Participant &who);
+
+/// Arguments of a call. Absent gives `fallback`; a wrong type or form is Malformed and names the key.
+[[nodiscard]] Result<QString> textArgument(const QCborMap &args, QLatin1StringView key, const QString &fallback = {});
+[[nodiscard]] Result<qint64> integerArgument(const QCborMap &args, QLatin1StringView key, qint64 fallback);
+/// RFC 3339 text or milliseconds since 1970.
+[[nodiscard]] Result<Timestamp> timeArgument(const QCborMap &args, QLatin1StringView key, Timestamp fallback);
+
+} // namespace lintel::answers
