@@ -16,7 +16,7 @@
 #include <QCborMap>
 #include <QString>
 
-#include <functional>
+#include <optional>
 
 namespace lintel {
 
@@ -31,12 +31,25 @@ struct CallResponse {
     Result<QCborMap> outcome; // status "completed" with data, or "failed" with code and sentence
 };
 
+/// No call lives longer than the callee remembers its answer; a longer timeout is cut to this.
+inline constexpr Millis maxCallTimeout = std::chrono::minutes{10};
+/// Larger requests and responses are refused before they are parsed.
+inline constexpr qsizetype maxCallBytes = 4 * 1024 * 1024;
+
+/// A correlation that cannot stand in a topic is Malformed on the other side.
 [[nodiscard]] QByteArray encode(const CallRequest &request);
+/// Malformed, with what is wrong; keys that this version does not know are ignored.
 [[nodiscard]] Result<CallRequest> decodeCallRequest(QByteArrayView bytes);
 [[nodiscard]] QByteArray encode(const CallResponse &response);
+/// Malformed as above. A "failed" response decodes well: its outcome is the callee's error.
 [[nodiscard]] Result<CallResponse> decodeCallResponse(QByteArrayView bytes);
+
+/// The correlation of a request that is otherwise broken, so that the caller can be told.
+[[nodiscard]] std::optional<QString> correlationOf(QByteArrayView bytes);
 
 /// "malformed", "not_found", … : the error code as it stands on the wire and in JSON output.
 [[nodiscard]] QString wireName(Errc code);
+/// The way back; nothing for a name that this version does not know.
+[[nodiscard]] std::optional<Errc> errcFromWireName(QStringView name);
 
 } // namespace lintel

@@ -1,5 +1,6 @@
 // Makes capability calls over a transport: repeats each until it is answered or has expired.
-// One thread: the transport's.
+// One thread: the transport's. The transport and the clock must outlive it; calls that are open
+// when it is destroyed are forgotten without a word.
 #pragma once
 
 #include "calls/call.h"
@@ -24,7 +25,9 @@ public:
     CallClient(Principal self, const Clock &clock, MqttTransport &transport, QObject *parent = nullptr);
 
     /// `done` is called exactly once: with the answer, the callee's error, or Timeout. A call made
-    /// while disconnected waits for the connection within its timeout.
+    /// while disconnected waits for the connection within its timeout, which is cut to
+    /// maxCallTimeout. Never called from inside call(). A method or callee that cannot stand in a
+    /// topic is Malformed.
     void call(const Principal &callee, const QString &method, const QCborMap &args, Millis timeout, Done done);
 
 private:
@@ -35,11 +38,13 @@ private:
         Principal callee;
         QString method;
         QByteArray request;
-        std::chrono::nanoseconds deadline{};
+        Millis timeout{};
+        std::chrono::nanoseconds deadline{}; // monotonic, as is nextSend
         std::chrono::nanoseconds nextSend{};
         Done done;
     };
     void send(Pending &pending);
+    void finish(const QString &correlation, const Result<QCborMap> &outcome);
 
     Principal m_self;
     const Clock &m_clock;

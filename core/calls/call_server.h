@@ -1,4 +1,9 @@
-// Answers capability calls that arrive over a transport. One thread: the transport's.
+// Answers capability calls that arrive over a transport. One thread: the transport's, which with
+// the clock must outlive it.
+//
+// A request that has expired (clocks may differ by 30 s) is dropped in silence. What has been
+// asked before is answered from memory, and not run again, for ten minutes and at most 1,000
+// requests; when that many are still running, a new one is refused as Full.
 #pragma once
 
 #include "calls/call.h"
@@ -17,7 +22,8 @@ class CallServer : public QObject
 {
     Q_OBJECT
 public:
-    /// Give the answer now or later, exactly once.
+    /// Give the answer now or later, once; further answers, and answers after the server is gone,
+    /// are ignored.
     using Reply = std::function<void(Result<QCborMap>)>;
     struct Call {
         Principal caller;
@@ -31,17 +37,22 @@ public:
     CallServer(Principal self, const Clock &clock, MqttTransport &transport, QObject *parent = nullptr);
 
     void provide(const QString &method, Handler handler);
+    /// Sorted.
     [[nodiscard]] QStringList methods() const;
 
 private:
     void onConnected();
     void onMessage(const MqttMessage &message);
+    void onRequest(const RequestTopic &topic, const CallRequest &request);
+    void run(const RequestTopic &topic, const CallRequest &request);
     void answer(const RequestTopic &topic, const QString &correlation, const Result<QCborMap> &outcome);
+    void publish(const RequestTopic &topic, const QString &correlation, const QByteArray &response);
     void forgetOld();
+    [[nodiscard]] bool makeRoom();
 
     struct Known {
-        Timestamp seen{};
-        QByteArray response; // empty while the handler runs
+        std::chrono::nanoseconds seen{}; // monotonic
+        QByteArray response;             // empty while the handler runs
     };
 
     Principal m_self;
