@@ -1,0 +1,24 @@
+#include "mqtt/backoff.h"
+
+#include <QRandomGenerator>
+
+#include <algorithm>
+
+namespace lintel {
+
+std::chrono::milliseconds Backoff::next()
+{
+    auto nominal = m_policy.initial;
+    for (int i = 0; i < m_failures && nominal < m_policy.max; ++i)
+        nominal *= 2;
+    nominal = std::min(nominal, m_policy.max);
+    if (nominal < m_policy.max)
+        ++m_failures;
+
+    const double random = QRandomGenerator::global()->generateDouble();
+    const double factor = m_policy.jitterFrom + random * (m_policy.jitterTo - m_policy.jitterFrom);
+    const std::chrono::milliseconds spread{static_cast<qint64>(static_cast<double>(nominal.count()) * factor)};
+    return std::min(spread, m_policy.max);
+}
+
+} // namespace lintel
