@@ -1,0 +1,3 @@
+# The stores of an agent: contract, faults, kill -9, and what they cost.
+lintel_add_test(tst_memory_spool unit/tst_memory_spool.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Ports)
+lintel_add_test(tst_sqlite_spool_contract unit/tst_sqlite_spool_contract.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Sqlite)
