@@ -34,6 +34,7 @@ struct EdgeNodeConfig {
     int window = 256;                       // batches in flight without acknowledgement
     Millis ackTimeout{5'000};               // silence after which everything unacknowledged is sent again
     Millis rebirthDebounce{1'000};          // several rebirth requests within this count as one
+    bool useAliases = true;                 // off for hosts that understand names only; costs bytes
 };
 
 /// A device of this node, with what stands in its birth.
@@ -97,6 +98,8 @@ Q_SIGNALS:
     void acknowledged(lintel::Msn msn);
     /// A command other than rebirth and ack; device is empty for NCMD.
     void commandReceived(const QString &device, const lintel::sparkplug::Metric &metric);
+    /// After stop(): the transport is done.
+    void stopped();
     /// Something came that could not be used; a sentence for the log.
     void trouble(const lintel::Error &what);
 

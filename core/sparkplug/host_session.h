@@ -104,7 +104,9 @@ public:
     void tick();
 
     /// Everything up to and including msn of that stream is committed here. Sends NCMD
-    /// Lintel/SF/Ack; calling again with the same number repeats it, which is harmless.
+    /// Lintel/SF/Ack; calling again with the same number repeats it, which is harmless. Answer every
+    /// born() with a spool this way, with 0 when nothing was committed yet: only then does the node
+    /// know that its host keeps books, and it never falls back to best effort.
     void acknowledge(const NodeId &node, const StreamId &stream, Msn msn);
     void requestRebirth(const NodeId &node);
     /// Writes one metric of a node, or of a device (NCMD, DCMD).
@@ -126,8 +128,13 @@ Q_SIGNALS:
     /// Dead for longer than flapGrace (nodes), or a DDEATH (devices): its values are stale now.
     void died(const lintel::sparkplug::Participant &who);
     void batchReceived(const lintel::sparkplug::HostBatch &batch);
+    /// The sender's spool no longer holds numbers below `tail` (Lintel/SF/Tail in DATA): what of them
+    /// never arrived is lost. The same news in a birth stands in Participant::spool.
+    void tailMoved(const lintel::sparkplug::NodeId &node, const lintel::StreamId &stream, lintel::Msn tail);
     /// Observer: data came that no known birth explains; fetch births and learn them.
     void birthMissing(const lintel::sparkplug::NodeId &node);
+    /// After stop(): the transport is done.
+    void stopped();
     /// Something came that could not be used; a sentence for the log.
     void trouble(const lintel::Error &what);
 

@@ -1,0 +1,251 @@
+// Store and forward: the spool is sent in order, at most a window ahead of the acknowledgement, and
+// sent again when the host is silent. Nothing leaves the spool but by acknowledgement.
+#include "domain/topic.h"
+#include "sparkplug/edge_node_private.h"
+#include "sparkplug/point_metrics.h"
+#include "sparkplug/sf_extension.h"
+
+#include <algorithm>
+
+namespace lintel::sparkplug {
+namespace {
+
+constexpr int kChunk = 64;          // batches read from the spool at once
+constexpr int kChunksPerPump = 16;  // then the event loop gets its turn
+constexpr int kMostPatience = 12;   // a silent host is tried again after a minute at the latest
+
+Metric data(DataType type, Scalar value)
+{
+    Metric metric;
+    metric.type = type;
+    metric.value = std::move(value);
+    return metric;
+}
+
+} // namespace
+
+/// Slots that our signals reach may call pump() again; that becomes one more round, not a recursion.
+void EdgeNodeSession::Private::pump()
+{
+    if (pumping) {
+        pumpAgain = true;
+        return;
+    }
+    pumping = true;
+    do {
+        pumpAgain = false;
+        more = false;
+        for (int chunk = 0; chunk < kChunksPerPump && pumpOnce(); ++chunk)
+            more = chunk + 1 == kChunksPerPump;
+    } while (pumpAgain);
+    pumping = false;
+}
+
+/// One chunk; true when there may be another.
+bool EdgeNodeSession::Private::pumpOnce()
+{
+    if (!connected || !hostOnline || stopping || !sendBirths())
+        return false;
+    const int room = mayWait() ? config.window - int(inFlight.size()) : kChunk;
+    QList<StoredBatch> chunk;
+    if (room > 0) {
+        auto read = spool.read(cursor, std::min(room, kChunk));
+        if (!read) {
+            report(read.error());
+            return false;
+        }
+        chunk = *std::move(read);
+    }
+    // Reading may have found a spoiled batch, so the tail is asked for afterwards.
+    const SpoolStatus status = spool.status();
+    if (status.tail > acked + 1 && status.tail > announcedTail && !announceTail())
+        return false;
+    if (!sendChunk(chunk))
+        return false;
+    endDevices(status.head);
+    return chunk.size() == std::min(room, kChunk) && room > 0;
+}
+
+bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk)
+{
+    for (const StoredBatch &stored : chunk)
+        explain(entityFor(stored.batch.device), stored.batch);
+    if (!sendBirths())
+        return false;
+    for (const StoredBatch &stored : chunk) {
+        // A hole: a batch that could not be read back. The host hears of it as a tail, which would
+        // also give up what is still under way, so everything before the hole has to be acknowledged first.
+        const Msn expected = std::max(cursor + 1, announcedTail);
+        if (stored.msn > expected && acked + 1 < expected && mayWait())
+            return false;
+        if (!sendBatch(stored))
+            return false;
+    }
+    return true;
+}
+
+bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
+{
+    Entity &entity = entityFor(stored.batch.device);
+    if (!entity.born && !sendDeviceBirth(entity))
+        return false;
+    const bool again = stored.msn <= highestSent;
+    const bool historical = again || stored.msn <= birthHead || (!entity.isNode && !entity.device.online);
+
+    QList<Metric> readings;
+    Timestamp at = clock.now();
+    for (const Reading &reading : stored.batch.readings) {
+        const auto point = std::find_if(entity.device.points.cbegin(), entity.device.points.cend(),
+                                        [&reading](const Point &p) { return p.id == reading.point; });
+        const auto alias = config.useAliases ? std::optional(aliasOf(entity, reading.point)) : std::nullopt;
+        readings.append(dataMetric(*point, alias, reading, historical));
+        at = std::min(at, reading.deviceTime);
+    }
+    // tck-id-operational-behavior-data-publish-nbirth-order
+    std::stable_sort(readings.begin(), readings.end(),
+                     [](const Metric &a, const Metric &b) { return *a.timestamp < *b.timestamp; });
+
+    Payload payload;
+    const auto add = [&](QStringView metricName, Metric metric) {
+        metric.timestamp = at;
+        if (config.useAliases) {
+            metric.alias = aliasOf(entity, metricName.toString());
+            metric.type = DataType::Unknown; // the birth says it
+        } else {
+            metric.name = metricName.toString();
+        }
+        payload.metrics.append(std::move(metric));
+    };
+    add(sf::kMsn, data(DataType::UInt64, quint64(stored.msn)));
+    if (!stored.batch.losses.isEmpty()) {
+        Metric loss = data(DataType::DataSet, {});
+        loss.dataSet = toDataSet(stored.batch.losses);
+        add(sf::kLoss, std::move(loss));
+    }
+    payload.metrics.append(readings);
+    if (!publish(entity.isNode ? SparkplugVerb::NData : SparkplugVerb::DData, entity.device.name, std::move(payload)))
+        return false;
+
+    const Nanos now = clock.monotonic();
+    if (inFlight.empty())
+        lastProgress = now;
+    inFlight.push_back({stored.msn, now});
+    cursor = sentHere = stored.msn;
+    resent += again ? 1 : 0;
+    highestSent = std::max(highestSent, stored.msn);
+    entity.lastMsn = stored.msn;
+    for (const Reading &reading : stored.batch.readings) {
+        const auto known = entity.current.find(reading.point);
+        if (known == entity.current.end() || known->deviceTime <= reading.deviceTime)
+            entity.current.insert(reading.point, reading);
+    }
+    return true;
+}
+
+/// An NDATA of its own: whichever device the lost batches were of, the tail is the node's.
+bool EdgeNodeSession::Private::announceTail()
+{
+    const Msn tail = spool.status().tail;
+    Metric metric = data(DataType::UInt64, quint64(tail));
+    metric.timestamp = clock.now();
+    if (config.useAliases) {
+        metric.alias = aliasOf(node, sf::kTail.toString());
+        metric.type = DataType::Unknown;
+    } else {
+        metric.name = sf::kTail.toString();
+    }
+    Payload payload;
+    payload.metrics.append(metric);
+    if (!publish(SparkplugVerb::NData, {}, std::move(payload)))
+        return false;
+    announcedTail = tail;
+    cursor = std::max(cursor, tail - 1);
+    if (inFlight.empty())
+        lastProgress = clock.monotonic();
+    return true;
+}
+
+/// From the last acknowledgement on.
+void EdgeNodeSession::Private::sendAgain()
+{
+    cursor = acked;
+    announcedTail = 0;
+    inFlight.clear();
+}
+
+void EdgeNodeSession::Private::onAck(const Payload &command)
+{
+    const Metric *number = command.find(sf::kAck);
+    const Metric *streamName = command.find(sf::kAckStream);
+    if (!number || !streamName)
+        return;
+    const auto value = retype(number->value, DataType::UInt64);
+    const auto *text = std::get_if<QString>(&streamName->value);
+    if (!value || !std::holds_alternative<quint64>(*value) || !text || QUuid::fromString(*text) != stream)
+        return; // meant for a spool that this node no longer has
+    const Msn upTo = std::get<quint64>(*value);
+    if (upTo > acked) {
+        if (const auto taken = spool.acknowledge(upTo); !taken) {
+            report(taken.error());
+            return;
+        }
+        acked = upTo;
+        cursor = std::max(cursor, acked);
+        patience = 1;
+        lastProgress = clock.monotonic();
+        while (!inFlight.empty() && inFlight.front().msn <= acked)
+            inFlight.pop_front();
+    }
+    everAcked = true;
+    lastAck = clock.now();
+    if (phase == Phase::Born || phase == Phase::BestEffort)
+        setPhase(Phase::Custody);
+    Q_EMIT q->acknowledged(acked);
+    pump();
+}
+
+void EdgeNodeSession::Private::checkTimeouts()
+{
+    if (!connected || !node.born)
+        return;
+    const Nanos now = clock.monotonic();
+    const Nanos replayWindow = 2 * Nanos(config.keepAlive);
+    if (phase == Phase::Born && !everAcked && now - bornAt >= replayWindow) {
+        setPhase(Phase::BestEffort);
+        more = true;
+    }
+    if (phase == Phase::BestEffort) {
+        keepBooksByTime(now);
+        return;
+    }
+    const bool waiting = !inFlight.empty() || announcedTail > acked + 1;
+    if (waiting && now - lastProgress >= config.ackTimeout * patience) {
+        patience = std::min(patience * 2, kMostPatience);
+        lastProgress = now;
+        sendAgain();
+        more = true;
+    }
+}
+
+/// Nobody acknowledges: what was sent twice the keep-alive ago on a connection that still stands has
+/// arrived as well as plain Sparkplug can say.
+void EdgeNodeSession::Private::keepBooksByTime(Nanos now)
+{
+    const Nanos replayWindow = 2 * Nanos(config.keepAlive);
+    Msn upTo = 0;
+    while (!inFlight.empty() && now - inFlight.front().sentAt >= replayWindow) {
+        upTo = std::max(upTo, inFlight.front().msn);
+        inFlight.pop_front();
+    }
+    if (upTo <= acked)
+        return;
+    if (const auto taken = spool.acknowledge(upTo); !taken) {
+        report(taken.error());
+        return;
+    }
+    acked = upTo;
+    more = true;
+    Q_EMIT q->acknowledged(acked);
+}
+
+} // namespace lintel::sparkplug

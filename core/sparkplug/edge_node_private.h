@@ -1,0 +1,118 @@
+// What the parts of EdgeNodeSession share; nobody else includes it.
+#pragma once
+
+#include "sparkplug/edge_node_session.h"
+
+#include <QPointer>
+
+#include <deque>
+#include <map>
+
+namespace lintel::sparkplug {
+
+using Nanos = std::chrono::nanoseconds;
+
+/// The node itself or one of its devices: what it was born with.
+struct Entity {
+    EdgeDevice device;               // name empty: the node itself
+    bool isNode = false;
+    bool born = false;
+    bool deathDue = false;           // went offline: DDEATH is still to be sent
+    Msn lastMsn = 0;                 // last batch sent for it
+    QHash<QString, quint64> aliases; // by metric name; kept for the life of the session
+    QHash<QString, Reading> current; // newest reading sent of each point: the values of the next birth
+};
+
+struct InFlight {
+    Msn msn = 0;
+    Nanos sentAt{};
+};
+
+struct EdgeNodeSession::Private {
+    Private(EdgeNodeSession *session, EdgeNodeConfig c, const Clock &cl, MqttTransport &t, ReadingSpool &s, StateStore &st)
+        : q(session), config(std::move(c)), clock(cl), transport(t), spool(s), state(st)
+    {
+    }
+
+    // Connection (edge_node_session.cpp)
+    MqttConnect connectPacket();
+    quint8 takeBirthSequence();
+    void onConnected();
+    void onDisconnected();
+    void onTransportState(MqttTransport::State transportState);
+    void onMessage(const MqttMessage &message);
+    void onHostState(const QByteArray &payload);
+    void onCommand(const QString &device, const QByteArray &bytes);
+    void leave();
+    void setPhase(Phase next);
+    void report(const Error &error) { Q_EMIT q->trouble(error); }
+
+    // Births and deaths (edge_births.cpp)
+    bool publish(SparkplugVerb verb, const QString &device, Payload payload);
+    bool sendBirths();
+    bool sendNodeBirth();
+    bool sendDeviceBirth(Entity &entity);
+    bool sendDeviceDeath(Entity &entity);
+    void endDevices(Msn head);
+    void forgetBirths();
+    quint64 aliasOf(Entity &entity, const QString &metric);
+    void name(Metric &metric, Entity &entity, QStringView metricName);
+    QList<Metric> pointMetrics(Entity &entity, Timestamp now);
+    Entity &entityFor(const QString &deviceName);
+    bool explain(Entity &entity, const ReadingBatch &batch);
+
+    // Store and forward (edge_custody.cpp)
+    void pump();
+    bool pumpOnce();
+    bool sendChunk(const QList<StoredBatch> &chunk);
+    bool sendBatch(const StoredBatch &stored);
+    bool announceTail();
+    void sendAgain();
+    void onAck(const Payload &command);
+    void checkTimeouts();
+    void keepBooksByTime(Nanos now);
+    bool mayWait() const { return phase != Phase::BestEffort; }
+
+    EdgeNodeSession *q;
+    EdgeNodeConfig config;
+    const Clock &clock;
+    MqttTransport &transport;
+    ReadingSpool &spool;
+    StateStore &state;
+
+    Phase phase = Phase::Stopped;
+    bool connected = false;
+    bool stopping = false;
+    bool hostOnline = false;
+    std::optional<Timestamp> hostStateTime; // of this connection: a host whose clock was set back must not be locked out
+    std::optional<quint8> nextBdSeq;
+    quint8 bdSeq = 0;
+    quint8 seq = 0;
+    quint64 nextAlias = 1;
+    std::optional<Nanos> lastRebirth;
+
+    Entity node;
+    std::map<QString, Entity> devices;
+
+    StreamId stream;
+    Msn acked = 0;
+    Msn cursor = 0;        // last batch sent, or skipped
+    Msn highestSent = 0;   // ever, on any connection
+    Msn sentHere = 0;      // on this connection
+    Msn birthHead = 0;     // what was stored before the birth is history
+    Msn announcedTail = 0; // what the host was told on this connection
+    std::deque<InFlight> inFlight;
+    bool everAcked = false;
+    bool more = false;     // tick() has something to send
+    bool pumping = false;
+    bool pumpAgain = false;
+    int patience = 1;      // ackTimeout is multiplied by this; grows while the host is silent
+    Nanos lastProgress{};
+    Nanos bornAt{};
+    quint64 resent = 0;
+    std::optional<Timestamp> lastAck;
+    std::optional<Timestamp> connectedSince;
+    std::optional<Timestamp> offlineSince;
+};
+
+} // namespace lintel::sparkplug
