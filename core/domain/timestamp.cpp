@@ -1,6 +1,6 @@
 #include "domain/timestamp.h"
 
-#include <QDateTime>
+#include <QStringView>
 
 #include <array>
 #include <optional>
@@ -104,9 +104,16 @@ std::optional<Zone> zone(Scanner &scanner)
 
 QString toIso8601(Timestamp t)
 {
-    const QString text = QDateTime::fromMSecsSinceEpoch(toEpochMillis(t), Qt::UTC).toString(Qt::ISODateWithMs);
     // RFC 3339 has four digits for the year; what lies outside is still told, never garbled.
-    return text.isEmpty() ? QStringLiteral("%1 ms since 1970").arg(toEpochMillis(t)) : text;
+    constexpr Timestamp first{sys_days{year{0} / 1 / 1}};
+    constexpr Timestamp last{sys_days{year{10'000} / 1 / 1}};
+    if (t < first || t >= last)
+        return QStringLiteral("%1 ms since 1970").arg(toEpochMillis(t));
+    const sys_days midnight = floor<days>(t);
+    const year_month_day date{midnight};
+    const hh_mm_ss<Millis> time{t - midnight};
+    return QString::asprintf("%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int(date.year()), unsigned(date.month()), unsigned(date.day()),
+                             int(time.hours().count()), int(time.minutes().count()), int(time.seconds().count()), int(time.subseconds().count()));
 }
 
 Result<Timestamp> timestampFromIso8601(const QString &text)
