@@ -1,0 +1,64 @@
+// What the gateway knows of its sensors: who they are, where they stand, their last readings, and
+// since when they are online or offline. Their points survive a restart, so that stored readings
+// of a sensor that has not come back yet can still be described to the cloud.
+//
+// Owned by the gateway service; its thread. A state store that fails costs only that memory: the
+// error is handed up to be logged.
+#pragma once
+
+#include "domain/point.h"
+#include "ports/clock.h"
+#include "ports/state_store.h"
+#include "sparkplug/edge_node_session.h"
+#include "sparkplug/host_session.h"
+
+#include <QCborMap>
+#include <QHash>
+#include <QMap>
+
+namespace lintel {
+
+struct Sensor {
+    QString name;                   // its device name: Sparkplug device, or else the node
+    sparkplug::NodeId node;
+    bool online = false;
+    Timestamp since{};              // online or offline since
+    bool storesAndForwards = false; // has a spool of its own
+    QList<Point> points;
+    QHash<QString, Reading> last;   // by point
+    std::optional<Timestamp> lastSeen;
+    quint64 readings = 0;           // since this process started
+};
+
+class DeviceTable
+{
+public:
+    DeviceTable(StateStore &state, const Clock &clock) : m_state(state), m_clock(clock) {}
+
+    /// Reads what an earlier run knew; all of it is offline until it is born again.
+    [[nodiscard]] Result<void> restore();
+    /// Remembers a birth, durably when its points are new.
+    [[nodiscard]] Result<void> born(const sparkplug::Participant &who);
+    void died(const sparkplug::Participant &who);
+    void received(const sparkplug::HostBatch &batch);
+
+    [[nodiscard]] const QMap<QString, Sensor> &sensors() const { return m_sensors; }
+    [[nodiscard]] const Sensor *find(const QString &name) const;
+    /// Whether this very reading (or a newer one of that point) has been seen.
+    [[nodiscard]] bool knows(const QString &device, const Reading &reading) const;
+    [[nodiscard]] int onlineCount() const;
+    [[nodiscard]] sparkplug::EdgeDevice asEdgeDevice(const QString &name) const;
+
+    /// Answer of `aggregate_sensors`: {timestamp, sensors, total_sensors, online_sensors,
+    /// offline_sensors, readings}.
+    [[nodiscard]] QCborMap aggregate() const;
+    /// Answer of `list_devices`.
+    [[nodiscard]] QCborMap list() const;
+
+private:
+    StateStore &m_state;
+    const Clock &m_clock;
+    QMap<QString, Sensor> m_sensors;
+};
+
+} // namespace lintel

@@ -1,0 +1,73 @@
+#include "gateway/gateway_config.h"
+
+#include "domain/topic.h"
+
+namespace lintel {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+void checkId(config::Section &section, QStringView key, const QString &id)
+{
+    if (id.isEmpty())
+        return;
+    const auto valid = validateSparkplugId(id);
+    if (!valid)
+        section.complain(key, valid.error().message);
+}
+
+void readBuilding(config::Section section, GatewayConfig &config)
+{
+    section.require({u"broker", u"host_id", u"groups"});
+    config.buildingBroker = readBroker(section.section(u"broker"));
+    section.text(u"host_id", config.hostId);
+    checkId(section, u"host_id", config.hostId);
+    section.texts(u"groups", config.groups);
+    for (const QString &group : std::as_const(config.groups))
+        checkId(section, u"groups", group);
+}
+
+void readCloud(config::Section section, GatewayConfig &config)
+{
+    section.require({u"broker"});
+    config.cloudBroker = readBroker(section.section(u"broker"));
+    section.text(u"primary_host", config.primaryHost);
+    checkId(section, u"primary_host", config.primaryHost);
+    config.group = config.groups.value(0);
+    config.node = config.agent.name;
+    section.text(u"group", config.group);
+    checkId(section, u"group", config.group);
+    section.text(u"node", config.node);
+    checkId(section, u"node", config.node);
+    section.duration(u"sync_interval", config.syncInterval, 5s, 24h);
+    section.integer(u"window", config.window, 1, 10'000);
+    section.duration(u"ack_timeout", config.ackTimeout, 500ms, 10min);
+}
+
+void readStorage(config::Section section, GatewayConfig &config)
+{
+    constexpr qint64 kMiB = 1024 * 1024;
+    section.require({u"directory"});
+    section.text(u"directory", config.directory);
+    section.size(u"spool_size", config.spoolBytes, kMiB, 1024 * 1024 * kMiB);
+    section.size(u"history_size", config.historyBytes, kMiB, 1024 * 1024 * kMiB);
+    section.duration(u"history_age", config.historyAge, 1h, 24h * 3660);
+}
+
+} // namespace
+
+GatewayConfig readGatewayConfig(config::Section &root)
+{
+    GatewayConfig config;
+    root.require({u"agent", u"identity", u"building", u"cloud", u"storage"});
+    config.agent = readAgent(root.section(u"agent"));
+    config.identity = readIdentity(root.section(u"identity"));
+    readBuilding(root.section(u"building"), config);
+    readCloud(root.section(u"cloud"), config);
+    readStorage(root.section(u"storage"), config);
+    return config;
+}
+
+} // namespace lintel

@@ -1,0 +1,93 @@
+// The gateway: host of its sensors on the building's broker, edge node towards the cloud with each
+// sensor as a device. Takes custody of every reading into its spool before it acknowledges, and
+// forwards from that spool as the uplink allows.
+//
+// Owns none of its parts; main() makes and outlives them. One thread, the transports'.
+// A failing disk stops acknowledgements, never the process; see CustodyIntake.
+#pragma once
+
+#include "calls/call_server.h"
+#include "custody/custody_intake.h"
+#include "gateway/device_table.h"
+#include "gateway/spool_store.h"
+
+#include <QObject>
+#include <QTimer>
+
+#include <functional>
+#include <optional>
+
+namespace lintel {
+
+struct GatewayLimits {
+    Millis syncInterval{300'000};  // periodic sync_to_cloud
+    Millis syncTimeout{20'000};    // longest wait of a sync_to_cloud call for the cloud
+    CustodyIntake::Limits intake;
+};
+
+class GatewayService : public QObject
+{
+    Q_OBJECT
+public:
+    /// Answers `query_history`; the history lies beside the spool.
+    using HistoryQuery = std::function<Result<QCborMap>(const QCborMap &args)>;
+
+    GatewayService(sparkplug::HostSession &host, sparkplug::EdgeNodeSession &uplink, ReadingSpool &spool,
+                   DeviceTable &devices, const Clock &clock, GatewayLimits limits = {}, QObject *parent = nullptr);
+
+    void setHistory(HistoryQuery query) { m_history = std::move(query); }
+    /// Answers capability calls there. Both brokers get the same.
+    void serve(CallServer &server);
+
+    void start();
+    /// Stops accepting, commits what was taken, NDEATH, STATE offline; then stopped().
+    void stop();
+
+    [[nodiscard]] QCborMap status() const;
+
+Q_SIGNALS:
+    void stopped();
+    /// A sentence for the log; not fatal.
+    void trouble(const lintel::Error &what);
+    void notice(const QString &what);
+
+private:
+    struct Sync {
+        quint64 forwardedBefore = 0;
+        Msn upTo = 0;
+        std::chrono::nanoseconds deadline{};
+        CallServer::Reply reply; // empty for the periodic one
+    };
+    void onBorn(const sparkplug::Participant &who);
+    void onDied(const sparkplug::Participant &who);
+    void onBatch(const sparkplug::HostBatch &batch);
+    void onTick();
+    void updateUplinkDevice(const QString &name);
+    void beginSync(CallServer::Reply reply, std::optional<Timestamp> expires);
+    void settleSyncs();
+    [[nodiscard]] QCborMap syncAnswer(const Sync &sync) const;
+    [[nodiscard]] quint64 forwardedReadings() const;
+    [[nodiscard]] bool isCloudAvailable() const;
+    void finishStopping();
+
+    sparkplug::HostSession &m_host;
+    sparkplug::EdgeNodeSession &m_uplink;
+    ReadingSpool &m_spool;
+    DeviceTable &m_devices;
+    const Clock &m_clock;
+    GatewayLimits m_limits;
+    SpoolStore m_store;
+    CustodyIntake m_intake;
+    HistoryQuery m_history;
+    QTimer m_tick;
+    QList<Sync> m_syncs;
+    std::chrono::nanoseconds m_nextSync{};
+    std::optional<Timestamp> m_lastSync;
+    Timestamp m_startedAt{};
+    bool m_stopping = false;
+    bool m_hostStopped = false;
+    bool m_uplinkStopped = false;
+    std::chrono::nanoseconds m_stopDeadline{};
+};
+
+} // namespace lintel

@@ -1,0 +1,21 @@
+// The gateway's spool as a custody store. Same thread as the spool, which must outlive it.
+#pragma once
+
+#include "custody/custody_intake.h"
+
+namespace lintel {
+
+class SpoolStore final : public CustodyStore
+{
+public:
+    explicit SpoolStore(ReadingSpool &spool) : m_spool(spool) {}
+
+    [[nodiscard]] Result<Stored> append(std::span<const sparkplug::HostBatch> batches) override;
+    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override { return m_spool.contiguousReceipt(stream); }
+    [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
+
+private:
+    ReadingSpool &m_spool;
+};
+
+} // namespace lintel
