@@ -1,0 +1,119 @@
+// The cloud's memory: every reading by device, point and time, which batches have arrived, and what
+// will never come. One SQL database, written in groups: rows and the ledger of (stream, number) in
+// one transaction, so that a batch that comes twice is stored once.
+//
+// Owner: the ingestion service. Thread: the one that opened it; other connections may read meanwhile.
+// Failure: nothing of a group is stored when ingest() fails, and the caller hands it over again.
+// Errc::Full = disk full, Unsupported = a newer version wrote the database, Io = the rest.
+#pragma once
+
+#include "historian_types.h"
+
+#include "domain/received_numbers.h"
+#include "ports/clock.h"
+
+#include <QHash>
+#include <QSet>
+#include <QSqlDatabase>
+#include <QSqlQuery>
+
+#include <memory>
+#include <span>
+
+namespace lintel::historian {
+
+struct HistorianOptions {
+    QString database;       // the file
+    qint64 cacheBytes = 8 * 1024 * 1024;
+};
+
+class Historian
+{
+public:
+    [[nodiscard]] static Result<std::unique_ptr<Historian>> open(const HistorianOptions &options, const Clock &clock);
+    ~Historian();
+    Historian(const Historian &) = delete;
+    Historian &operator=(const Historian &) = delete;
+
+    // --- writing ---
+
+    /// One transaction for the whole group; durable when it returns. Batches without receipt (plain
+    /// Sparkplug) are stored, too. Values of a birth are stored only for nodes without a spool, and
+    /// only when that reading is not there yet.
+    [[nodiscard]] Result<Ingested> ingest(std::span<const sparkplug::HostBatch> batches);
+    /// What a birth says of a device and its points.
+    [[nodiscard]] Result<void> noteBorn(const sparkplug::Participant &who);
+    [[nodiscard]] Result<void> noteDied(const sparkplug::Participant &who);
+    /// At start: nobody is known to be online before a birth says so.
+    [[nodiscard]] Result<void> markAllOffline();
+    /// The sender no longer has what lies below `tail`; what of it never arrived becomes gap rows.
+    /// Returns them.
+    [[nodiscard]] Result<QList<Loss>> tailMoved(const sparkplug::NodeId &node, const StreamId &stream, Msn tail);
+    [[nodiscard]] Result<QList<Loss>> noteSpoolOffer(const sparkplug::NodeId &node, const sparkplug::SpoolOffer &offer)
+    {
+        return tailMoved(node, offer.stream, offer.tail);
+    }
+
+    // --- reading; times are [from, to) of the device's clock ---
+
+    /// Highest n such that 1 … n are stored or were declared lost; 0 for an unknown stream.
+    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const;
+    /// Raw readings, oldest first, at most maxRows. NotFound: no such device or point.
+    [[nodiscard]] Result<QList<HistoryRow>> history(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to, int maxRows) const;
+    /// Buckets that begin at whole multiples of their length since 1970; empty ones are absent.
+    [[nodiscard]] Result<QList<HistoryBucket>> buckets(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to,
+                                                       std::chrono::seconds length) const;
+    /// Latest by device time of each point; of one site (group) or of all.
+    [[nodiscard]] Result<QList<LastValue>> lastValues(const QString &site = {}) const;
+    /// Gaps that touch the time, and those whose time nobody knows.
+    [[nodiscard]] Result<QList<Gap>> gaps(Timestamp from, Timestamp to) const;
+    [[nodiscard]] Result<QList<DeviceInfo>> devices() const;
+    /// Goes through the whole table; for status pages and proofs, not for every second.
+    [[nodiscard]] Result<Counters> counters(Timestamp latencySince = {}) const;
+
+private:
+    struct Stream {
+        sparkplug::NodeId node;
+        ReceivedNumbers received;
+    };
+    struct Writes; // the statements of ingest()
+    struct Change; // what one transaction is about to change
+
+    Historian(QString connection, const Clock &clock);
+    [[nodiscard]] Result<void> connect(const HistorianOptions &options);
+    [[nodiscard]] Result<void> load();
+    [[nodiscard]] Error failure(const QSqlError &error) const;
+    [[nodiscard]] Result<void> run(QSqlQuery &query) const;
+    [[nodiscard]] Result<QSqlQuery> select(const char *sql, const QVariantList &values) const;
+    template <class Work> [[nodiscard]] Result<void> inTransaction(Work work);
+
+    [[nodiscard]] Result<bool> takeReceipt(Change &change, const sparkplug::HostBatch &batch);
+    [[nodiscard]] Result<void> storeBatch(Change &change, const sparkplug::HostBatch &batch);
+    [[nodiscard]] Result<void> storeReading(qint64 point, const Reading &reading, Timestamp receivedAt);
+    [[nodiscard]] Result<void> storeGap(Change &change, const Loss &loss);
+    [[nodiscard]] Result<void> saveStreams(const Change &change);
+    [[nodiscard]] Result<void> saveStream(const StreamId &id, const Stream &stream);
+    void adopt(const Change &change);
+    void forgetIds();
+    [[nodiscard]] Result<qint64> deviceId(const DeviceKey &key, const QString &node);
+    [[nodiscard]] Result<qint64> pointId(qint64 device, const Reading &reading);
+    [[nodiscard]] Result<void> savePoint(qint64 device, const Point &point);
+    [[nodiscard]] Result<qint64> findDevice(const DeviceKey &key) const;
+    [[nodiscard]] Result<qint64> findPoint(const DeviceKey &key, const QString &point) const;
+    [[nodiscard]] Result<QList<Point>> pointsOf(qint64 device) const;
+
+    QString m_connection;
+    QString m_path;
+    const Clock &m_clock;
+    QSqlDatabase m_database;
+    std::unique_ptr<Writes> m_writes;
+    QHash<StreamId, Stream> m_streams;
+    QSet<sparkplug::NodeId> m_nodesWithSpool;
+    QHash<DeviceKey, qint64> m_deviceIds;
+    QHash<std::pair<qint64, QString>, qint64> m_pointIds;
+    qint64 m_nextDevice = 1;
+    qint64 m_nextPoint = 1;
+    qint64 m_nextGap = 1;
+};
+
+} // namespace lintel::historian
