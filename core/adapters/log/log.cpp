@@ -1,0 +1,174 @@
+#include "adapters/log/log.h"
+
+#include "adapters/log/log_line.h"
+
+#include <QLoggingCategory>
+#include <QMutex>
+#include <QMutexLocker>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+namespace lintel::log {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+/// Where lines go. The mutex is here because Qt's message handler is called on any thread.
+struct Sink {
+    QMutex mutex;
+    Settings settings;
+    QByteArray identifier; // openlog() keeps the pointer
+    RepeatFilter repeats;
+    int journal = -1;
+    bool isInstalled = false;
+};
+
+Sink &sink()
+{
+    static Sink one;
+    return one;
+}
+
+Level levelOf(QtMsgType type)
+{
+    switch (type) {
+    case QtDebugMsg: return Level::Debug;
+    case QtInfoMsg: return Level::Info;
+    case QtWarningMsg: return Level::Warning;
+    case QtCriticalMsg: return Level::Error;
+    case QtFatalMsg: return Level::Critical;
+    }
+    return Level::Info;
+}
+
+void writeStderr(const QByteArray &text)
+{
+    const char *at = text.constData();
+    auto left = size_t(text.size());
+    while (left > 0) {
+        const ssize_t written = ::write(STDERR_FILENO, at, left);
+        if (written < 0)
+            return; // nobody reads; there is nowhere to say so
+        at += written;
+        left -= size_t(written);
+    }
+}
+
+void write(Sink &to, const Line &line)
+{
+    switch (to.settings.destination) {
+    case Destination::Syslog:
+        ::syslog(syslogPriority(line.level), "%s", (u"%1: %2"_s.arg(line.category, line.message)).toUtf8().constData());
+        return;
+    case Destination::Journald: {
+        const QByteArray datagram = toJournal(line, to.settings.program);
+        if (to.journal >= 0 && ::send(to.journal, datagram.constData(), size_t(datagram.size()), MSG_NOSIGNAL) >= 0)
+            return;
+        writeStderr(toLogfmt(line)); // the journal is being restarted, or the line is too long for it
+        return;
+    }
+    case Destination::Stderr:
+        writeStderr(toLogfmt(line));
+        return;
+    }
+}
+
+void handle(QtMsgType type, const QMessageLogContext &context, const QString &message)
+{
+    Sink &to = sink();
+    const Level level = levelOf(type);
+    if (level < to.settings.level)
+        return;
+    const auto now = std::chrono::time_point_cast<Millis>(std::chrono::system_clock::now());
+    const Line line{now, level, QString::fromUtf8(context.category ? context.category : "default"), redacted(message)};
+    const QMutexLocker lock(&to.mutex);
+    for (const Line &one : to.repeats.offer(line, std::chrono::steady_clock::now().time_since_epoch()))
+        write(to, one);
+}
+
+Result<int> connectJournal(const QString &path)
+{
+    sockaddr_un address{};
+    const QByteArray local = path.toLocal8Bit();
+    address.sun_family = AF_UNIX;
+    if (size_t(local.size()) >= sizeof address.sun_path)
+        return Error{Errc::OutOfRange, u"The path of the journal's socket is too long."_s};
+    std::memcpy(address.sun_path, local.constData(), size_t(local.size()));
+    const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0)
+        return Error{Errc::Io, u"No socket for the journal: %1."_s.arg(QString::fromLocal8Bit(std::strerror(errno)))};
+    if (::connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
+        return socket;
+    const QString why = QString::fromLocal8Bit(std::strerror(errno));
+    ::close(socket);
+    return Error{Errc::Unavailable, u"journald does not listen at %1 (%2); logging to stderr instead. Start systemd-journald or set observability.logging.destination."_s.arg(path, why)};
+}
+
+/// What is below the level is not even formatted.
+QString rulesFor(Level level)
+{
+    switch (level) {
+    case Level::Debug: return u"*.debug=true\nqt.*.debug=false"_s;
+    case Level::Info: return u"*.debug=false"_s;
+    case Level::Warning: return u"*.debug=false\n*.info=false"_s;
+    case Level::Error:
+    case Level::Critical: return u"*.debug=false\n*.info=false\n*.warning=false"_s;
+    }
+    return {};
+}
+
+} // namespace
+
+Result<void> install(const Settings &settings)
+{
+    uninstall();
+    Sink &to = sink();
+    Result<void> outcome;
+    {
+        const QMutexLocker lock(&to.mutex);
+        to.settings = settings;
+        to.repeats = RepeatFilter{};
+        to.identifier = settings.program.toUtf8();
+        if (settings.destination == Destination::Syslog)
+            ::openlog(to.identifier.constData(), LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        if (settings.destination == Destination::Journald) {
+            if (const auto socket = connectJournal(settings.journalSocket)) {
+                to.journal = *socket;
+            } else {
+                to.settings.destination = Destination::Stderr;
+                outcome = socket.error();
+            }
+        }
+        to.isInstalled = true;
+    }
+    QLoggingCategory::setFilterRules(rulesFor(settings.level));
+    qInstallMessageHandler(handle);
+    return outcome;
+}
+
+void uninstall()
+{
+    Sink &to = sink();
+    const QMutexLocker lock(&to.mutex);
+    if (!to.isInstalled)
+        return;
+    qInstallMessageHandler(nullptr);
+    QLoggingCategory::setFilterRules({});
+    for (const Line &line : to.repeats.flush())
+        write(to, line);
+    if (to.journal >= 0)
+        ::close(std::exchange(to.journal, -1));
+    if (to.settings.destination == Destination::Syslog)
+        ::closelog();
+    to.isInstalled = false;
+}
+
+} // namespace lintel::log

@@ -1,0 +1,119 @@
+// The sections that every Lintel process has: agent, identity, authorization, transport, server,
+// observability, and mqtt and spool, which agents share. One struct and one reading function each;
+// defaults are the structs' own. docs/configuration.md describes every key.
+//
+// Values only. Reading: see adapters/yaml/config_reader.h.
+#pragma once
+
+#include "adapters/yaml/config_reader.h"
+
+#include <QString>
+
+namespace lintel {
+
+struct CapabilityConfig {
+    QString name;
+    QString description;
+
+    friend bool operator==(const CapabilityConfig &, const CapabilityConfig &) = default;
+};
+
+/// Section agent.
+struct AgentConfig {
+    QString name;             // Sparkplug edge node and last segment of the SPIFFE ID
+    TrustDomain trustDomain;
+    SpiffeId spiffeId;        // default spiffe://<trust_domain>/agent/<name>
+    QString description;
+    QList<CapabilityConfig> capabilities; // empty = everything that the process offers
+};
+
+/// Section identity.
+struct IdentityConfig {
+    enum class Provider {
+        Files,  // SVID, key and bundles in a directory
+        Spiffe, // SPIFFE Workload API
+    };
+    Provider provider = Provider::Files;
+    QString directory;        // files
+    QString spiffeEndpoint;   // spiffe: unix:///run/lintel/agent.sock
+    bool lightweight = false;
+    int svidCacheSize = 1;
+    std::chrono::seconds bundleRefreshInterval{3'600};
+};
+
+/// Section authorization.
+struct AuthorizationConfig {
+    enum class Provider {
+        None, // whoever the broker's topic table lets through may call
+        Opa,  // a policy decides on each call
+    };
+    Provider provider = Provider::None;
+    QString opaEndpoint;
+    std::chrono::seconds policyCacheTtl{300};
+};
+
+/// Section transport.
+struct TransportConfig {
+    bool connectionReuse = true;
+    std::chrono::seconds keepaliveInterval{30};
+};
+
+/// Section server.
+struct ServerConfig {
+    QString host = QStringLiteral("127.0.0.1");
+    quint16 port = 8443;
+    int maxConnections = 5;
+    std::chrono::seconds requestTimeout{30};
+};
+
+/// Section observability.
+struct ObservabilityConfig {
+    enum class Level { Debug, Info, Warning, Error, Critical };
+    enum class Destination { Stderr, Syslog, Journald };
+    bool metricsEnabled = false;
+    Level level = Level::Info;
+    Destination destination = Destination::Stderr;
+};
+
+struct CommonConfig {
+    AgentConfig agent;
+    IdentityConfig identity;
+    AuthorizationConfig authorization;
+    TransportConfig transport;
+    ServerConfig server;
+    ObservabilityConfig observability;
+};
+
+/// One broker connection: section mqtt of a sensor; a gateway has two such sections.
+struct MqttConfig {
+    QString host = QStringLiteral("localhost");
+    quint16 port = 8883;
+    SpiffeId brokerId;                     // whom to expect at the other end
+    std::chrono::seconds keepAlive{30};    // default: transport.keepalive_interval
+};
+
+/// Section spool.
+struct SpoolConfig {
+    QString path;                          // a file; its folder must exist and be writable
+    qint64 maxBytes = 64 * 1024 * 1024;
+    quint64 maxBatches = 1'000'000;
+};
+
+[[nodiscard]] AgentConfig readAgent(config::Section section);
+[[nodiscard]] IdentityConfig readIdentity(config::Section section);
+[[nodiscard]] AuthorizationConfig readAuthorization(config::Section section);
+[[nodiscard]] TransportConfig readTransport(config::Section section);
+[[nodiscard]] ServerConfig readServer(config::Section section);
+[[nodiscard]] ObservabilityConfig readObservability(config::Section section);
+/// `keepAlive` is what stands in section transport, `defaultBroker` whom to expect when the file
+/// names nobody.
+[[nodiscard]] MqttConfig readMqtt(config::Section section, std::chrono::seconds keepAlive, const SpiffeId &defaultBroker);
+[[nodiscard]] SpoolConfig readSpool(config::Section section, const QString &defaultPath);
+
+/// The six sections that every process has, from the root of its file.
+[[nodiscard]] CommonConfig readCommon(config::Section &root);
+
+/// A broker's identity by convention: spiffe://<trust domain>/broker.
+[[nodiscard]] SpiffeId brokerOf(const TrustDomain &domain);
+
+} // namespace lintel
