@@ -21,7 +21,8 @@ void checkId(config::Section &section, QStringView key, const QString &id)
 void readBuilding(config::Section section, GatewayConfig &config)
 {
     section.require({u"broker", u"host_id", u"groups"});
-    config.buildingBroker = readBroker(section.section(u"broker"));
+    config.buildingBroker = readMqtt(section.section(u"broker"), config.common.transport.keepaliveInterval,
+                                     brokerOf(config.common.agent.trustDomain));
     section.text(u"host_id", config.hostId);
     checkId(section, u"host_id", config.hostId);
     section.texts(u"groups", config.groups);
@@ -32,11 +33,13 @@ void readBuilding(config::Section section, GatewayConfig &config)
 void readCloud(config::Section section, GatewayConfig &config)
 {
     section.require({u"broker"});
-    config.cloudBroker = readBroker(section.section(u"broker"));
+    config.cloudBroker = readMqtt(section.section(u"broker"), config.common.transport.keepaliveInterval, SpiffeId{});
+    if (section.isPresent() && config.cloudBroker.brokerId.isEmpty())
+        section.complain(u"broker", u"broker_id must be given: the SPIFFE ID that the cloud's broker must prove"_s);
     section.text(u"primary_host", config.primaryHost);
     checkId(section, u"primary_host", config.primaryHost);
     config.group = config.groups.value(0);
-    config.node = config.agent.name;
+    config.node = config.common.agent.name;
     section.text(u"group", config.group);
     checkId(section, u"group", config.group);
     section.text(u"node", config.node);
@@ -58,15 +61,22 @@ void readStorage(config::Section section, GatewayConfig &config)
 
 } // namespace
 
-GatewayConfig readGatewayConfig(config::Section &root)
+Result<GatewayConfig> readGatewayConfig(const QString &path)
 {
+    const auto document = config::readConfigFile(path);
+    if (!document)
+        return document.error();
+    config::Problems problems;
+    config::Section root(*document, problems);
+    root.require({u"identity", u"building", u"cloud", u"storage"});
     GatewayConfig config;
-    root.require({u"agent", u"identity", u"building", u"cloud", u"storage"});
-    config.agent = readAgent(root.section(u"agent"));
-    config.identity = readIdentity(root.section(u"identity"));
+    config.common = readCommon(root);
     readBuilding(root.section(u"building"), config);
     readCloud(root.section(u"cloud"), config);
     readStorage(root.section(u"storage"), config);
+    root.finish();
+    if (!problems.isEmpty())
+        return problems.error();
     return config;
 }
 

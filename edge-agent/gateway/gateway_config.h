@@ -2,22 +2,21 @@
 // Values only.
 #pragma once
 
-#include "process/process_config.h"
+#include "adapters/yaml/common_config.h"
 
 #include <QStringList>
 
 namespace lintel {
 
 struct GatewayConfig {
-    AgentConfig agent;
-    IdentityConfig identity;
+    CommonConfig common;
 
     // building: the side of the sensors
-    BrokerConfig buildingBroker;
+    MqttConfig buildingBroker;
     QString hostId;
     QStringList groups;          // sites whose sensors are ours
     // cloud: the uplink
-    BrokerConfig cloudBroker;
+    MqttConfig cloudBroker;
     QString primaryHost = QStringLiteral("lintel-cloud");
     QString group;               // the site we report as
     QString node;
@@ -29,13 +28,12 @@ struct GatewayConfig {
     qint64 spoolBytes = 256LL * 1024 * 1024;
     qint64 historyBytes = 512LL * 1024 * 1024;
     std::chrono::hours historyAge{24 * 31};
-    // observability.logging is read by the log adapter
 
     [[nodiscard]] QString spoolFile() const { return directory + QStringLiteral("/spool.db"); }
     [[nodiscard]] QString stateFile() const { return directory + QStringLiteral("/state.db"); }
 };
 
-/// Reads the sections that are the gateway's; the caller reads observability and calls finish().
-[[nodiscard]] GatewayConfig readGatewayConfig(config::Section &root);
+/// The whole file; Malformed lists everything that is wrong with it, a line each.
+[[nodiscard]] Result<GatewayConfig> readGatewayConfig(const QString &path);
 
 } // namespace lintel
