@@ -93,7 +93,7 @@ private:
     [[nodiscard]] Result<void> storeGap(Change &change, const Loss &loss);
     [[nodiscard]] Result<void> saveStreams(const Change &change);
     [[nodiscard]] Result<void> saveStream(const StreamId &id, const Stream &stream);
-    void adopt(const Change &change);
+    void adopt(Change &change);
     void forgetIds();
     [[nodiscard]] Result<qint64> deviceId(const DeviceKey &key, const QString &node);
     [[nodiscard]] Result<qint64> pointId(qint64 device, const Reading &reading);

@@ -1,0 +1,105 @@
+// Every statement of the historian, in SQL that SQLite and PostgreSQL both read, and the few things
+// that are SQLite's own. Any thread.
+#pragma once
+
+#include <QString>
+#include <QStringList>
+
+namespace lintel::historian::sql {
+
+// --- writing ---
+
+inline constexpr const char *kInsertReading =
+    "INSERT INTO readings (point_id, device_time, kind, number, exact, text, unit, quality, historical, received_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+inline constexpr const char *kReadingExists = "SELECT 1 FROM readings WHERE point_id = ? AND device_time = ? LIMIT 1";
+inline constexpr const char *kInsertLedger = "INSERT INTO ledger (stream, msn) VALUES (?, ?) ON CONFLICT (stream, msn) DO NOTHING";
+inline constexpr const char *kTrimLedger = "DELETE FROM ledger WHERE stream = ? AND msn <= ?";
+inline constexpr const char *kSaveStream =
+    "INSERT INTO streams (stream, site, node, contiguous) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (stream) DO UPDATE SET site = excluded.site, node = excluded.node, contiguous = excluded.contiguous";
+inline constexpr const char *kClearRanges = "DELETE FROM stream_ranges WHERE stream = ?";
+inline constexpr const char *kSaveRange = "INSERT INTO stream_ranges (stream, first_msn, last_msn) VALUES (?, ?, ?)";
+inline constexpr const char *kCountBatches = "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ? WHERE id = 1";
+
+inline constexpr const char *kInsertDevice = "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
+inline constexpr const char *kSetOnline = "UPDATE devices SET online = ?, since = ?, node = ? WHERE id = ?";
+inline constexpr const char *kAllOffline = "UPDATE devices SET online = 0, since = ? WHERE online = 1";
+inline constexpr const char *kSavePoint =
+    "INSERT INTO points (id, device_id, point, name, kind, unit, tags, brick, site_ref, space_ref, equip_ref, stale_after)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (device_id, point) DO UPDATE SET name = excluded.name, kind = excluded.kind, unit = excluded.unit, tags = excluded.tags,"
+    " brick = excluded.brick, site_ref = excluded.site_ref, space_ref = excluded.space_ref, equip_ref = excluded.equip_ref,"
+    " stale_after = excluded.stale_after";
+
+inline constexpr const char *kOverlappingGaps =
+    "SELECT id, first_msn, last_msn, reason FROM gaps WHERE stream = ? AND first_msn > 0 AND first_msn <= ? AND last_msn >= ?";
+inline constexpr const char *kRemoveGap = "DELETE FROM gaps WHERE id = ?";
+inline constexpr const char *kInsertGap =
+    "INSERT INTO gaps (id, device, stream, first_msn, last_msn, readings, from_time, to_time, reason, noted_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+// --- at the start ---
+
+inline constexpr const char *kNextIds =
+    "SELECT (SELECT COALESCE(MAX(id), 0) + 1 FROM devices), (SELECT COALESCE(MAX(id), 0) + 1 FROM points),"
+    " (SELECT COALESCE(MAX(id), 0) + 1 FROM gaps)";
+inline constexpr const char *kStreams = "SELECT stream, site, node, contiguous FROM streams";
+inline constexpr const char *kStreamRanges = "SELECT stream, first_msn, last_msn FROM stream_ranges";
+
+// --- reading ---
+
+inline constexpr const char *kFindDevice = "SELECT id FROM devices WHERE site = ? AND name = ?";
+inline constexpr const char *kFindDeviceAnywhere = "SELECT id, site FROM devices WHERE name = ? ORDER BY site";
+inline constexpr const char *kFindPoint = "SELECT id FROM points WHERE device_id = ? AND point = ?";
+inline constexpr const char *kHistory =
+    "SELECT device_time, kind, number, exact, text, unit, quality, historical, received_at FROM readings"
+    " WHERE point_id = ? AND device_time >= ? AND device_time < ? ORDER BY device_time LIMIT ?";
+// Grouped by hand below zero, too: a clock that was never set may read before 1970.
+inline constexpr const char *kBuckets =
+    "SELECT device_time - ((device_time % ?) + ?) % ? AS bucket, COUNT(*), MIN(number), MAX(number), AVG(number) FROM readings"
+    " WHERE point_id = ? AND device_time >= ? AND device_time < ? AND number IS NOT NULL AND quality <> 0"
+    " GROUP BY bucket ORDER BY bucket";
+inline constexpr const char *kLastValues =
+    "SELECT r.device_time, r.kind, r.number, r.exact, r.text, r.unit, r.quality, r.historical, r.received_at,"
+    " d.site, d.name, p.point, p.site_ref"
+    " FROM points p JOIN devices d ON d.id = p.device_id JOIN readings r ON r.point_id = p.id"
+    " AND r.device_time = (SELECT MAX(m.device_time) FROM readings m WHERE m.point_id = p.id)"
+    " ORDER BY d.site, d.name, p.point, r.received_at DESC";
+inline constexpr const char *kGaps =
+    "SELECT device, stream, first_msn, last_msn, readings, from_time, to_time, reason, noted_at FROM gaps"
+    " WHERE from_time IS NULL OR (from_time < ? AND to_time >= ?) ORDER BY id";
+inline constexpr const char *kDevices =
+    "SELECT d.id, d.site, d.name, d.node, d.online, d.since,"
+    " (SELECT MAX(r.received_at) FROM points p JOIN readings r ON r.point_id = p.id"
+    "  AND r.device_time = (SELECT MAX(m.device_time) FROM readings m WHERE m.point_id = p.id) WHERE p.device_id = d.id)"
+    " FROM devices d ORDER BY d.site, d.name";
+inline constexpr const char *kPointsOf =
+    "SELECT point, name, kind, unit, tags, brick, site_ref, space_ref, equip_ref, stale_after FROM points"
+    " WHERE device_id = ? ORDER BY point";
+inline constexpr const char *kCounts =
+    "SELECT (SELECT COUNT(*) FROM readings), (SELECT COUNT(*) FROM readings WHERE historical <> 0), (SELECT COUNT(*) FROM gaps),"
+    " (SELECT COALESCE(SUM(readings), 0) FROM gaps), (SELECT COUNT(*) FROM devices), (SELECT batches FROM totals WHERE id = 1),"
+    " (SELECT duplicates FROM totals WHERE id = 1)";
+inline constexpr const char *kDuplicateRows =
+    "SELECT COALESCE(SUM(same - 1), 0) FROM (SELECT COUNT(*) AS same FROM readings GROUP BY point_id, device_time) AS twins WHERE same > 1";
+inline constexpr const char *kLatencySamples = "SELECT COUNT(*) FROM readings WHERE received_at >= ? AND historical = 0";
+inline constexpr const char *kLatencyAt =
+    "SELECT received_at - device_time AS latency FROM readings WHERE received_at >= ? AND historical = 0 ORDER BY latency LIMIT 1 OFFSET ?";
+
+// --- SQLite's own ---
+
+[[nodiscard]] inline QStringList connectionSettings(qint64 cacheBytes)
+{
+    return {QStringLiteral("PRAGMA journal_mode=WAL"), QStringLiteral("PRAGMA synchronous=FULL"),
+            QStringLiteral("PRAGMA foreign_keys=ON"), QStringLiteral("PRAGMA journal_size_limit=16777216"),
+            QStringLiteral("PRAGMA cache_size=-%1").arg(cacheBytes / 1024)};
+}
+
+/// Primary result codes of SQLite, in extended ones the low byte.
+[[nodiscard]] inline int primaryCode(const QString &nativeCode) { return nativeCode.toInt() & 0xff; }
+[[nodiscard]] inline bool isBusy(const QString &nativeCode) { return primaryCode(nativeCode) == 5 || primaryCode(nativeCode) == 6; }
+[[nodiscard]] inline bool isDiskFull(const QString &nativeCode) { return primaryCode(nativeCode) == 13; }
+[[nodiscard]] inline bool isDamaged(const QString &nativeCode) { return primaryCode(nativeCode) == 11 || primaryCode(nativeCode) == 26; }
+
+} // namespace lintel::historian::sql
