@@ -1,0 +1,2 @@
+lintel_add_test(tst_historian unit/tst_historian.cpp LIBRARIES Lintel::Historian LABELS threads)
+lintel_add_test(tst_historian_schema unit/tst_historian_schema.cpp LIBRARIES Lintel::Historian)
