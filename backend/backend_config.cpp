@@ -1,0 +1,44 @@
+#include "backend_config.h"
+
+#include "domain/topic.h"
+
+namespace lintel {
+
+namespace {
+
+void readHost(config::Section section, BackendConfig &config)
+{
+    section.text(u"host_id", config.hostId);
+    if (const auto valid = validateSparkplugId(config.hostId); !valid)
+        section.complain(u"host_id", valid.error().message);
+    section.texts(u"groups", config.groups);
+}
+
+void readHistorian(config::Section section, BackendConfig &config)
+{
+    section.require({u"database"});
+    section.text(u"database", config.database);
+}
+
+} // namespace
+
+Result<BackendConfig> readBackendConfig(const QString &path)
+{
+    const auto document = config::readConfigFile(path);
+    if (!document)
+        return document.error();
+    config::Problems problems;
+    config::Section root(*document, problems);
+    root.require({u"identity", u"mqtt", u"historian"});
+    BackendConfig config;
+    config.common = readCommon(root);
+    config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval, brokerOf(config.common.agent.trustDomain));
+    readHost(root.section(u"host"), config);
+    readHistorian(root.section(u"historian"), config);
+    root.finish();
+    if (!problems.isEmpty())
+        return problems.error();
+    return config;
+}
+
+} // namespace lintel

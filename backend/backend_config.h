@@ -1,0 +1,23 @@
+// The backend's configuration file, one typed struct. Values only.
+#pragma once
+
+#include "adapters/yaml/common_config.h"
+
+#include <QStringList>
+
+namespace lintel {
+
+struct BackendConfig {
+    CommonConfig common;
+    MqttConfig mqtt;
+    // host
+    QString hostId = QStringLiteral("lintel-cloud");
+    QStringList groups;   // sites; empty = all
+    // historian
+    QString database;     // a file; its folder is made
+};
+
+/// The whole file; Malformed lists everything that is wrong with it, a line each.
+[[nodiscard]] Result<BackendConfig> readBackendConfig(const QString &path);
+
+} // namespace lintel

@@ -1,0 +1,221 @@
+#include "ingestion/backend_calls.h"
+
+#include "custody/answers.h"
+
+#include <algorithm>
+
+namespace lintel {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using historian::DeviceKey;
+
+namespace {
+
+constexpr int kDefaultRows = 10'000;
+constexpr int kMaxRows = 20'000; // an answer must fit into one MQTT message of 4 MiB
+constexpr qint64 kMaxBuckets = 20'000;
+
+struct Span {
+    Timestamp from;
+    Timestamp to;
+};
+
+Result<Span> spanOf(const QCborMap &args, Timestamp defaultFrom, Timestamp defaultTo)
+{
+    const auto to = answers::timeArgument(args, "to"_L1, defaultTo);
+    if (!to)
+        return to.error();
+    const auto from = answers::timeArgument(args, "from"_L1, std::min(defaultFrom, *to));
+    if (!from)
+        return from.error();
+    if (*from > *to)
+        return Error{Errc::OutOfRange, u"\"from\" lies after \"to\"; swap them."_s};
+    return Span{*from, *to};
+}
+
+Result<QString> required(const QCborMap &args, QLatin1StringView key)
+{
+    const auto text = answers::textArgument(args, key);
+    if (text && text->isEmpty())
+        return Error{Errc::Malformed, u"The argument \"%1\" is missing."_s.arg(key)};
+    return text;
+}
+
+QCborMap bucketAnswer(const historian::HistoryBucket &bucket)
+{
+    return {
+        {"start"_L1, toIso8601(bucket.start)},
+        {"count"_L1, qint64(bucket.count)},
+        {"min"_L1, bucket.min},
+        {"max"_L1, bucket.max},
+        {"avg"_L1, bucket.average},
+    };
+}
+
+} // namespace
+
+BackendCalls::BackendCalls(historian::Historian &historian, HistorianStore &store, IngestionService &ingestion,
+                           sparkplug::HostSession &host, const Clock &clock)
+    : m_historian(historian), m_store(store), m_ingestion(ingestion), m_host(host), m_clock(clock), m_startedAt(clock.now())
+{
+}
+
+void BackendCalls::serve(CallServer &server)
+{
+    using Call = CallServer::Call;
+    using Reply = CallServer::Reply;
+    server.provide(u"query_history"_s, [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
+    server.provide(u"last_values"_s, [this](const Call &call, const Reply &reply) { reply(lastValues(call.args)); });
+    server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(listDevices()); });
+    server.provide(u"list_gaps"_s, [this](const Call &call, const Reply &reply) { reply(listGaps(call.args)); });
+    server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
+    server.provide(u"status"_s, [this](const Call &call, const Reply &reply) { reply(status(call.args)); });
+}
+
+Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
+{
+    const auto device = required(args, "device"_L1);
+    if (!device)
+        return device.error();
+    const auto point = required(args, "point"_L1);
+    if (!point)
+        return point.error();
+    const auto group = answers::textArgument(args, "group"_L1);
+    if (!group)
+        return group.error();
+    const Timestamp now = m_clock.now();
+    const auto span = spanOf(args, now - 24h, now + 1ms);
+    if (!span)
+        return span.error();
+    const auto bucket = answers::integerArgument(args, "bucket"_L1, 0);
+    if (!bucket)
+        return bucket.error();
+    const auto rows = answers::integerArgument(args, "max"_L1, kDefaultRows);
+    if (!rows)
+        return rows.error();
+
+    const DeviceKey key{*group, *device};
+    QCborMap answer{{"device"_L1, *device}, {"point"_L1, *point}, {"from"_L1, toIso8601(span->from)}, {"to"_L1, toIso8601(span->to)}};
+    QCborArray array;
+    if (*bucket > 0) {
+        if ((span->to - span->from) / std::chrono::seconds{*bucket} > kMaxBuckets)
+            return Error{Errc::OutOfRange, u"That would be more than %1 buckets; make them longer or the time shorter."_s.arg(kMaxBuckets)};
+        const auto buckets = m_historian.buckets(key, *point, span->from, span->to, std::chrono::seconds{*bucket});
+        if (!buckets)
+            return buckets.error();
+        for (const historian::HistoryBucket &one : *buckets)
+            array.append(bucketAnswer(one));
+        answer.insert("buckets"_L1, array);
+        return answer;
+    }
+    const int limit = int(std::clamp<qint64>(*rows, 1, kMaxRows));
+    const auto history = m_historian.history(key, *point, span->from, span->to, limit + 1);
+    if (!history)
+        return history.error();
+    for (const historian::HistoryRow &row : history->first(std::min<qsizetype>(limit, history->size()))) {
+        QCborMap reading = answers::reading(row.reading);
+        reading.insert("received"_L1, toIso8601(row.receivedAt));
+        array.append(reading);
+    }
+    answer.insert("readings"_L1, array);
+    answer.insert("truncated"_L1, history->size() > limit);
+    return answer;
+}
+
+Result<QCborMap> BackendCalls::lastValues(const QCborMap &args) const
+{
+    const auto site = answers::textArgument(args, "site"_L1);
+    if (!site)
+        return site.error();
+    const auto values = m_historian.lastValues(*site);
+    if (!values)
+        return values.error();
+    QCborArray array;
+    for (const historian::LastValue &value : *values) {
+        QCborMap entry = answers::reading(value.reading);
+        entry.insert("group"_L1, value.device.group);
+        entry.insert("device"_L1, value.device.name);
+        entry.insert("site"_L1, value.site);
+        entry.insert("point"_L1, value.reading.point);
+        entry.insert("received"_L1, toIso8601(value.receivedAt));
+        array.append(entry);
+    }
+    return QCborMap{{"values"_L1, array}};
+}
+
+Result<QCborMap> BackendCalls::listDevices() const
+{
+    const auto devices = m_historian.devices();
+    if (!devices)
+        return devices.error();
+    QCborArray array;
+    for (const historian::DeviceInfo &device : *devices) {
+        QCborMap entry{
+            {"group"_L1, device.key.group},
+            {"device"_L1, device.key.name},
+            {"node"_L1, device.node},
+            {"online"_L1, device.online},
+            {"points"_L1, answers::points(device.points)},
+        };
+        if (device.since)
+            entry.insert("since"_L1, toIso8601(*device.since));
+        if (device.lastReceived)
+            entry.insert("last_received"_L1, toIso8601(*device.lastReceived));
+        array.append(entry);
+    }
+    return QCborMap{{"devices"_L1, array}};
+}
+
+Result<QCborMap> BackendCalls::listGaps(const QCborMap &args) const
+{
+    const auto span = spanOf(args, Timestamp{}, m_clock.now() + 24h);
+    if (!span)
+        return span.error();
+    const auto gaps = m_historian.gaps(span->from, span->to);
+    if (!gaps)
+        return gaps.error();
+    QCborArray array;
+    for (const historian::Gap &gap : *gaps) {
+        QCborMap entry = answers::loss(gap.loss);
+        entry.insert("noted"_L1, toIso8601(gap.notedAt));
+        array.append(entry);
+    }
+    return QCborMap{{"gaps"_L1, array}};
+}
+
+Result<QCborMap> BackendCalls::status(const QCborMap &args) const
+{
+    historian::Counters counters = m_store.totals();
+    const bool exact = args.value("exact"_L1).toBool();
+    if (exact) {
+        const auto counted = m_historian.counters(m_startedAt);
+        if (!counted)
+            return counted.error();
+        counters = *counted;
+    }
+    const LatencyMeter &latency = m_store.latency();
+    const auto p50 = counters.latencyP50.value_or(latency.percentile(50));
+    const auto p99 = counters.latencyP99.value_or(latency.percentile(99));
+    return QCborMap{
+        {"started"_L1, toIso8601(m_startedAt)},
+        {"broker_connected"_L1, m_host.isConnected()},
+        {"exact"_L1, exact},
+        {"readings_stored"_L1, qint64(counters.rows)},
+        {"readings_historical"_L1, qint64(counters.historicalRows)},
+        {"readings_lost"_L1, qint64(counters.lostReadings)},
+        {"batches"_L1, qint64(counters.batches)},
+        {"duplicates"_L1, qint64(counters.duplicateRows)},
+        {"wire_duplicates"_L1, qint64(counters.duplicatesRefused)},
+        {"gaps"_L1, qint64(counters.gaps)},
+        {"latency_ms"_L1, QCborMap{
+                              {"p50"_L1, qint64(p50.count())},
+                              {"p99"_L1, qint64(p99.count())},
+                              {"count"_L1, qint64(exact ? counters.latencySamples : latency.count())},
+                          }},
+        {"storage_failing"_L1, m_ingestion.isStoreFailing()},
+        {"host"_L1, answers::hostCounters(m_host.counters())},
+    };
+}
+
+} // namespace lintel

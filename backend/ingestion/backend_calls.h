@@ -1,0 +1,40 @@
+// What the backend answers: query_history, last_values, list_devices, list_gaps, read_births, status.
+// Same thread as the parts, which must outlive it.
+#pragma once
+
+#include "calls/call_server.h"
+#include "ingestion/historian_store.h"
+#include "ingestion/ingestion_service.h"
+
+namespace lintel {
+
+class BackendCalls
+{
+public:
+    BackendCalls(historian::Historian &historian, HistorianStore &store, IngestionService &ingestion,
+                 sparkplug::HostSession &host, const Clock &clock);
+
+    void serve(CallServer &server);
+
+    /// {device, point, group, from, to, bucket, max}: {readings: […]}, or with `bucket` (seconds)
+    /// {buckets: [{start, count, min, max, avg}]}. Without times the last 24 hours; at most `max`
+    /// readings (10,000 unless said), and `truncated` says whether there are more.
+    [[nodiscard]] Result<QCborMap> queryHistory(const QCborMap &args) const;
+    /// {site}: the latest of each point.
+    [[nodiscard]] Result<QCborMap> lastValues(const QCborMap &args) const;
+    [[nodiscard]] Result<QCborMap> listDevices() const;
+    /// {from, to}
+    [[nodiscard]] Result<QCborMap> listGaps(const QCborMap &args) const;
+    /// {exact}: true counts the database's rows, which takes long on a large one.
+    [[nodiscard]] Result<QCborMap> status(const QCborMap &args) const;
+
+private:
+    historian::Historian &m_historian;
+    HistorianStore &m_store;
+    IngestionService &m_ingestion;
+    sparkplug::HostSession &m_host;
+    const Clock &m_clock;
+    Timestamp m_startedAt;
+};
+
+} // namespace lintel

@@ -1,0 +1,43 @@
+#include "ingestion/historian_store.h"
+
+namespace lintel {
+
+Result<CustodyStore::Stored> HistorianStore::append(std::span<const sparkplug::HostBatch> batches)
+{
+    const auto ingested = m_historian.ingest(batches);
+    if (!ingested)
+        return ingested.error();
+    const Timestamp now = m_clock.now();
+    // A group with repeats does not say which of its batches those were, so it is not measured; the
+    // exact numbers are in the database.
+    if (ingested->duplicates == 0) {
+        for (const sparkplug::HostBatch &batch : batches)
+            measure(batch, now);
+    }
+    m_totals.rows += ingested->rows;
+    m_totals.batches += ingested->batches;
+    m_totals.duplicatesRefused += ingested->duplicates;
+    m_totals.gaps += ingested->gaps;
+    return Stored{quint32(ingested->batches), quint32(ingested->duplicates)};
+}
+
+Result<void> HistorianStore::senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail)
+{
+    const auto gaps = m_historian.tailMoved(node, stream, tail);
+    if (!gaps)
+        return gaps.error();
+    m_totals.gaps += quint64(gaps->size());
+    return {};
+}
+
+void HistorianStore::measure(const sparkplug::HostBatch &batch, Timestamp now)
+{
+    for (const Reading &reading : batch.batch.readings) {
+        if (reading.isHistorical)
+            ++m_totals.historicalRows;
+        else
+            m_latency.add(now - reading.deviceTime);
+    }
+}
+
+} // namespace lintel

@@ -1,0 +1,48 @@
+// The cloud's side of the wire: primary host of every gateway. Takes custody of what they send into
+// the historian, and acknowledges after the commit. Tells the historian who is online and what they
+// measure.
+//
+// Owns none of its parts. One thread, the transport's. A failing disk stops acknowledgements, never
+// the process; see CustodyIntake.
+#pragma once
+
+#include "custody/custody_intake.h"
+#include "historian/historian.h"
+
+#include <QObject>
+#include <QTimer>
+
+namespace lintel {
+
+class IngestionService : public QObject
+{
+    Q_OBJECT
+public:
+    IngestionService(sparkplug::HostSession &host, historian::Historian &historian, CustodyStore &store,
+                     const Clock &clock, QObject *parent = nullptr);
+
+    void start();
+    /// Stops accepting, commits what was taken, STATE offline; then stopped().
+    void stop();
+
+    [[nodiscard]] CustodyIntake::Counters counters() const { return m_intake.counters(); }
+    [[nodiscard]] bool isStoreFailing() const { return m_intake.isFailing(); }
+
+Q_SIGNALS:
+    void stopped();
+    void trouble(const lintel::Error &what);
+    void notice(const QString &what);
+
+private:
+    void onBatch(const sparkplug::HostBatch &batch);
+
+    void onBorn(const sparkplug::Participant &who);
+    void tellIfFailed(const Result<void> &result);
+
+    sparkplug::HostSession &m_host;
+    historian::Historian &m_historian;
+    CustodyIntake m_intake;
+    QTimer m_tick;
+};
+
+} // namespace lintel

@@ -1,0 +1,55 @@
+// What a demo run came to: the numbers from durable state, what went wrong, and how both are told.
+// Values only; any thread.
+#pragma once
+
+#include "demo/process_memory.h"
+
+#include <QCborMap>
+#include <QJsonObject>
+#include <QMap>
+#include <QStringList>
+
+#include <optional>
+
+namespace lintel::demo {
+
+struct ProcessUse {
+    int count = 0;
+    QList<MemorySample> samples; // of single processes, over the run
+};
+
+struct Totals {
+    quint64 produced = 0;        // ever accepted by the sensors' spools
+    quint64 droppedBySensors = 0;
+    quint64 pendingAtSensors = 0;
+    std::optional<quint64> storedGateway;
+    std::optional<quint64> pendingAtGateway;
+    std::optional<quint64> storedCloud;
+    quint64 duplicates = 0;      // readings that stand twice in the historian
+    quint64 gaps = 0;
+    quint64 wireDuplicates = 0;  // batches that came more than once and were stored once
+    quint64 historical = 0;
+    qint64 latencyP50 = 0;
+    qint64 latencyP99 = 0;
+};
+
+struct Report {
+    Totals totals;
+    QMap<QString, ProcessUse> processes; // by kind
+    QString screenshot;
+    double seconds = 0;
+    int sensors = 0;
+    QStringList outages;  // "15 s to 35 s"
+    QString stateDir;     // when it is kept
+    QStringList problems; // a sentence each
+};
+
+/// What the totals say went wrong, a sentence each.
+[[nodiscard]] QStringList problemsOf(const Totals &totals);
+
+/// The one object that `lintelctl demo --json` writes.
+[[nodiscard]] QJsonObject toJson(const Report &report);
+/// The summary for people.
+[[nodiscard]] QString toText(const Report &report);
+
+} // namespace lintel::demo

@@ -1,0 +1,172 @@
+#include "demo/building_files.h"
+
+#include "ports/system_clock.h"
+#include "tls/pki.h"
+
+#include <QFile>
+
+namespace lintel::demo {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+Result<void> writeFile(const QString &path, const QString &text)
+{
+    QFile file(path);
+    if (!file.open(QIODevice::WriteOnly | QIODevice::Truncate) || file.write(text.toUtf8()) < 0)
+        return Error{Errc::Io, u"\"%1\" cannot be written: %2."_s.arg(path, file.errorString())};
+    return {};
+}
+
+struct Identity {
+    QString folder; // below identity/
+    QString id;
+};
+
+QList<Identity> identities(const DemoPlan &plan)
+{
+    QList<Identity> all{
+        {u"gateway-broker"_s, ids::kGatewayBroker},
+        {u"cloud-broker"_s, ids::kCloudBroker},
+        {u"gateway"_s, ids::kGateway},
+        {u"ingestion"_s, ids::kBackend},
+        {u"operator"_s, ids::kOperator},
+        {u"watcher"_s, ids::kWatcher},
+        {u"shell"_s, ids::kShell},
+    };
+    for (const SensorPlan &sensor : plan.sensors)
+        all.append({sensor.name, ids::sensor(sensor.name)});
+    return all;
+}
+
+Result<tls::Pki> rootOf(const QString &dir, QLatin1StringView domainName, Timestamp now)
+{
+    const auto domain = TrustDomain::parse(QString(domainName));
+    if (!domain)
+        return domain.error();
+    if (tls::Pki::exists(dir, *domain))
+        return tls::Pki::load(dir, *domain);
+    auto root = tls::Pki::create(*domain, now);
+    if (!root)
+        return root;
+    if (const auto saved = root->save(dir); !saved)
+        return saved.error();
+    return root;
+}
+
+/// A YAML scalar that is text whatever it holds.
+QString quoted(const QString &text)
+{
+    QString escaped = text;
+    escaped.replace(u'\\', u"\\\\"_s).replace(u'"', u"\\\""_s);
+    return u'"' + escaped + u'"';
+}
+
+QString commonSections(const DemoPlan &plan, const QString &name, QLatin1StringView domain, const QString &description)
+{
+    return u"agent:\n"
+           "  name: %1\n"
+           "  trust_domain: %2\n"
+           "  description: %3\n\n"
+           "# Certificate, key and the trust bundles of both domains; `lintelctl pki` made them.\n"
+           "identity:\n"
+           "  provider: files\n"
+           "  directory: %4\n\n"_s
+        .arg(name, domain, quoted(description), quoted(plan.identityDir(name)));
+}
+
+QString brokerKeys(const QString &indent, quint16 port, QLatin1StringView id)
+{
+    return u"%1host: 127.0.0.1\n%1port: %2\n%1broker_id: %3 # who the broker must prove to be\n"_s.arg(indent).arg(port).arg(id);
+}
+
+const QString kLogging = u"observability:\n  logging:\n    level: INFO\n    destination: stderr # the demo keeps it in a file\n"_s;
+
+} // namespace
+
+Result<void> makeIdentities(const DemoPlan &plan)
+{
+    const Timestamp now = SystemClock().now();
+    const QString rootsDir = plan.path(u"pki"_s);
+    const auto building = rootOf(rootsDir, ids::kBuildingDomain, now);
+    if (!building)
+        return building.error();
+    const auto cloud = rootOf(rootsDir, ids::kCloudDomain, now);
+    if (!cloud)
+        return cloud.error();
+    const TrustBundles bundles{{building->domain(), {building->rootDer()}}, {cloud->domain(), {cloud->rootDer()}}};
+    const QList<Identity> all = identities(plan);
+    for (const Identity &identity : all) {
+        const auto id = SpiffeId::parse(identity.id);
+        if (!id)
+            return id.error();
+        const tls::Pki &authority = id->isMemberOf(building->domain()) ? *building : *cloud;
+        const auto svid = authority.issue(*id, tls::Pki::kMaxTtl, now);
+        if (!svid)
+            return svid.error();
+        if (auto written = tls::writeIdentity(plan.identityDir(identity.folder), *svid, bundles); !written)
+            return written;
+    }
+    return {};
+}
+
+Result<void> writeAgentConfigs(const DemoPlan &plan)
+{
+    if (auto written = writeFile(plan.configFile(u"gateway.yaml"_s), gatewayYaml(plan)); !written)
+        return written;
+    if (auto written = writeFile(plan.configFile(u"backend.yaml"_s), backendYaml(plan)); !written)
+        return written;
+    QStringList agents{u"gateway"_s, u"backend"_s};
+    for (const SensorPlan &sensor : plan.sensors) {
+        agents << sensor.name;
+        if (auto written = writeFile(plan.configFile(sensor.name + u".yaml"_s), sensorYaml(plan, sensor)); !written)
+            return written;
+    }
+    for (const QString &name : std::as_const(agents)) {
+        if (!QDir().mkpath(plan.stateDir(name)))
+            return Error{Errc::Io, u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(plan.stateDir(name))};
+    }
+    return {};
+}
+
+QString gatewayYaml(const DemoPlan &plan)
+{
+    return u"# The gateway of the demo's building: host of its sensors, edge node towards the cloud.\n\n"_s
+        + commonSections(plan, u"gateway"_s, ids::kBuildingDomain, u"Gateway of building 1"_s)
+        + u"# The side of the sensors.\n"
+          "building:\n"
+          "  host_id: %1 # sensors send only while this host is online\n"
+          "  groups: [%2]\n"
+          "  broker:\n"_s.arg(ids::kGatewayHost, ids::kSite)
+        + brokerKeys(u"    "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
+        + u"\n# The way to the cloud: a line of the demo that can be cut, behind it the cloud's broker.\n"
+          "cloud:\n"
+          "  primary_host: %1\n"
+          "  group: %2\n"
+          "  node: %3\n"
+          "  sync_interval: 5m\n"
+          "  broker:\n"_s.arg(ids::kCloudHost, ids::kSite, ids::kGatewayNode)
+        + brokerKeys(u"    "_s, plan.ports.wanLink, ids::kCloudBroker)
+        + u"    keep_alive: 10s\n\n"
+          "storage:\n"
+          "  directory: %1\n"
+          "  spool_size: 256MiB   # what waits for the cloud\n"
+          "  history_size: 256MiB # what panels in the building look back on\n\n"_s.arg(quoted(plan.stateDir(u"gateway"_s)))
+        + kLogging;
+}
+
+QString backendYaml(const DemoPlan &plan)
+{
+    QString text = u"# The demo's cloud: primary host of the gateways, and the historian.\n\n"_s
+        + commonSections(plan, u"ingestion"_s, ids::kCloudDomain, u"Ingestion and historian"_s)
+        + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.cloudBroker, ids::kCloudBroker)
+        + u"\nhost:\n"
+          "  host_id: %1 # gateways send only while this host is online\n\n"
+          "historian:\n"
+          "  database: %2\n\n"_s.arg(ids::kCloudHost, quoted(plan.stateDir(u"backend"_s) + u"/historian.db"_s))
+        + kLogging;
+    return text;
+}
+
+} // namespace lintel::demo

@@ -1,0 +1,21 @@
+// Writes what the demo's processes read: identities, broker settings, YAML files with comments that
+// explain them. Every key of a demo configuration is written here. Free functions; the main thread.
+#pragma once
+
+#include "demo/demo_plan.h"
+
+namespace lintel::demo {
+
+/// A root for the building and one for the cloud, and a certificate for everybody in the plan.
+[[nodiscard]] Result<void> makeIdentities(const DemoPlan &plan);
+/// "cloud-broker" or "gateway-broker".
+[[nodiscard]] Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name);
+/// Backend, gateway and every sensor.
+[[nodiscard]] Result<void> writeAgentConfigs(const DemoPlan &plan);
+[[nodiscard]] QStringList consoleArguments(const DemoPlan &plan);
+
+[[nodiscard]] QString gatewayYaml(const DemoPlan &plan);
+[[nodiscard]] QString backendYaml(const DemoPlan &plan);
+[[nodiscard]] QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor);
+
+} // namespace lintel::demo

@@ -1,0 +1,98 @@
+#include "demo/child_process.h"
+
+#include <QFile>
+#include <QProcessEnvironment>
+
+#include <csignal>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace lintel::demo {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+constexpr int kKillWaitMs = 5'000;
+constexpr qsizetype kLastWords = 300;
+
+} // namespace
+
+ChildProcess::ChildProcess(ChildSpec spec, QObject *parent) : QObject(parent), m_spec(std::move(spec))
+{
+    const pid_t parentPid = getpid();
+    m_process.setChildProcessModifier([parentPid] {
+        // An own process group keeps the terminal's Ctrl-C with the demo, which ends its children
+        // in order; the death signal covers a demo that cannot do that any more.
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parentPid)
+            _exit(127);
+    });
+    connect(&m_process, &QProcess::finished, this, &ChildProcess::onFinished);
+}
+
+ChildProcess::~ChildProcess()
+{
+    m_process.disconnect(this);
+    if (!isRunning())
+        return;
+    m_process.kill();
+    m_process.waitForFinished(kKillWaitMs);
+}
+
+Result<void> ChildProcess::start()
+{
+    m_howItEnded.clear();
+    m_endExpected = false;
+    m_endedWell = false;
+    m_process.setProgram(m_spec.program);
+    m_process.setArguments(m_spec.arguments);
+    m_process.setStandardInputFile(QProcess::nullDevice());
+    m_process.setProcessChannelMode(QProcess::MergedChannels);
+    m_process.setStandardOutputFile(m_spec.logFile, QIODevice::Append);
+    auto environment = QProcessEnvironment::systemEnvironment();
+    for (const QString &entry : std::as_const(m_spec.environment))
+        environment.insert(entry.section(u'=', 0, 0), entry.section(u'=', 1));
+    m_process.setProcessEnvironment(environment);
+    m_process.start();
+    if (m_process.waitForStarted())
+        return {};
+    return Error{Errc::Io, u"%1 cannot be started (%2): %3."_s.arg(m_spec.name, m_spec.program, m_process.errorString())};
+}
+
+void ChildProcess::terminate()
+{
+    m_endExpected = true;
+    if (isRunning())
+        m_process.terminate();
+}
+
+void ChildProcess::kill()
+{
+    m_endExpected = true;
+    if (isRunning())
+        m_process.kill();
+}
+
+void ChildProcess::onFinished(int exitCode, QProcess::ExitStatus status)
+{
+    m_endedWell = status == QProcess::NormalExit && exitCode == 0;
+    m_howItEnded = status == QProcess::CrashExit ? u"was ended by signal %1"_s.arg(exitCode)
+                                                 : u"ended with exit code %1"_s.arg(exitCode);
+    Q_EMIT ended();
+    if (!m_endExpected)
+        Q_EMIT endedUnexpectedly(m_howItEnded);
+}
+
+QString ChildProcess::lastWords() const
+{
+    QFile file(m_spec.logFile);
+    if (!file.open(QIODevice::ReadOnly))
+        return {};
+    file.seek(qMax(qint64(0), file.size() - kLastWords));
+    const QString tail = QString::fromUtf8(file.readAll()).trimmed();
+    return tail.section(u'\n', -2);
+}
+
+} // namespace lintel::demo

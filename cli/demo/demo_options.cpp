@@ -1,0 +1,140 @@
+#include "demo/demo_options.h"
+
+#include <QCommandLineParser>
+#include <QDir>
+
+namespace lintel::demo {
+
+using namespace Qt::StringLiterals;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr int kMaxSensors = 500;
+constexpr int kMaxSeconds = 7 * 24 * 3600;
+
+QList<QCommandLineOption> definitions()
+{
+    return {
+        {{u"h"_s, u"help"_s}, u"Show this help."_s},
+        {u"headless"_s, u"No window: the console runs offscreen and writes a screenshot at the end."_s},
+        {u"duration"_s, u"End after so many seconds."_s, u"SECONDS"_s},
+        {u"sensors"_s, u"How many sensors (8 unless said): HVAC, occupancy and energy in turn."_s, u"N"_s},
+        {u"sensor-period"_s, u"Seconds between two samples of a sensor (1 unless said; 0.05 or more)."_s, u"SECONDS"_s},
+        {u"replay"_s, u"Replay the recorded data (CSV files) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s, u"DIR"_s},
+        {u"wan-outage"_s, u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s, u"START,LENGTH"_s},
+        {u"json"_s, u"Write one JSON object to standard output at the end, and nothing else."_s},
+        {u"keep"_s, u"Keep keys, configuration, databases and logs in this folder."_s, u"DIR"_s},
+        {u"screenshot"_s, u"Where the console's picture goes."_s, u"FILE"_s},
+    };
+}
+
+Error wrong(const QString &option, const QString &value, const QString &expected)
+{
+    return {Errc::Malformed, u"--%1 %2: expected %3."_s.arg(option, value, expected)};
+}
+
+Result<int> wholeNumber(const QString &option, const QString &value, int min, int max)
+{
+    bool ok = false;
+    const int number = value.toInt(&ok);
+    if (!ok || number < min || number > max)
+        return wrong(option, value, u"a whole number from %1 to %2"_s.arg(min).arg(max));
+    return number;
+}
+
+Result<WanOutage> parseOutage(const QString &text)
+{
+    const QStringList parts = text.split(u',');
+    bool startOk = false;
+    bool lengthOk = false;
+    const int start = parts.value(0).toInt(&startOk);
+    const int length = parts.value(1).toInt(&lengthOk);
+    if (parts.size() != 2 || !startOk || !lengthOk || start < 0 || length < 1 || start > kMaxSeconds || length > kMaxSeconds)
+        return wrong(u"wan-outage"_s, text, u"START,LENGTH in seconds, such as 15,20"_s);
+    return WanOutage{seconds{start}, seconds{length}};
+}
+
+} // namespace
+
+Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
+{
+    QCommandLineParser parser;
+    parser.addOptions(definitions());
+    if (!parser.parse(QStringList{u"demo"_s} + arguments))
+        return Error{Errc::Malformed, parser.errorText() + u" See `lintelctl demo --help`."_s};
+    if (!parser.positionalArguments().isEmpty())
+        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl demo --help`."_s.arg(parser.positionalArguments().first())};
+
+    DemoOptions options;
+    options.help = parser.isSet(u"help"_s);
+    options.headless = parser.isSet(u"headless"_s);
+    options.json = parser.isSet(u"json"_s);
+    options.replayDir = parser.value(u"replay"_s);
+    options.keepDir = parser.value(u"keep"_s);
+    options.screenshot = parser.value(u"screenshot"_s);
+    if (parser.isSet(u"sensors"_s)) {
+        const auto number = wholeNumber(u"sensors"_s, parser.value(u"sensors"_s), 1, kMaxSensors);
+        if (!number)
+            return number.error();
+        options.sensors = *number;
+    }
+    if (parser.isSet(u"duration"_s)) {
+        const auto number = wholeNumber(u"duration"_s, parser.value(u"duration"_s), 1, kMaxSeconds);
+        if (!number)
+            return number.error();
+        options.duration = seconds{*number};
+    }
+    if (parser.isSet(u"sensor-period"_s)) {
+        const QString value = parser.value(u"sensor-period"_s);
+        bool ok = false;
+        const double period = value.toDouble(&ok);
+        if (!ok || period < 0.05 || period > 3600)
+            return wrong(u"sensor-period"_s, value, u"seconds from 0.05 to 3600"_s);
+        options.sensorPeriod = milliseconds{qint64(period * 1000)};
+    }
+    const QStringList outages = parser.values(u"wan-outage"_s);
+    for (const QString &text : outages) {
+        const auto outage = parseOutage(text);
+        if (!outage)
+            return outage.error();
+        options.wanOutages.append(*outage);
+    }
+    if (parser.isSet(u"replay"_s) && !QDir(options.replayDir).exists())
+        return wrong(u"replay"_s, options.replayDir, u"a folder that exists, with CSV files"_s);
+    return options;
+}
+
+QString screenshotPath(const DemoOptions &options)
+{
+    if (!options.screenshot.isEmpty())
+        return QDir::current().absoluteFilePath(options.screenshot);
+    const QDir folder = options.keepDir.isEmpty() ? QDir::current() : QDir(options.keepDir);
+    return folder.absoluteFilePath(u"lintel-demo.png"_s);
+}
+
+QString demoHelp()
+{
+    QString help = u"Usage: lintelctl demo [options]\n"
+                   "Runs a whole building on this machine: cloud broker and backend, gateway broker and\n"
+                   "gateway, sensors, console. Everything listens on loopback only, with mutual TLS.\n\n"
+                   "Options:\n"_s;
+    for (const QCommandLineOption &option : definitions()) {
+        QString name = u"  --"_s + option.names().constLast();
+        if (!option.valueName().isEmpty())
+            name += u' ' + option.valueName();
+        help += name.leftJustified(28) + u' ' + option.description() + u'\n';
+    }
+    help += u"\nExamples:\n"
+            "  lintelctl demo\n"
+            "  lintelctl demo --headless --duration 60 --json\n"
+            "  lintelctl demo --headless --duration 60 --wan-outage 15,20 --keep /tmp/building\n\n"
+            "The picture goes to --screenshot, else to lintel-demo.png in --keep's folder, else in the\n"
+            "current folder. Without --keep the state lies in a temporary folder that is removed.\n\n"
+            "Exit codes: 0 all is well, 1 something that it watched went wrong (a sentence says what),\n"
+            "2 wrong options, 4 something that it needs is missing.\n"_s;
+    return help;
+}
+
+} // namespace lintel::demo

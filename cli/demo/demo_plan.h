@@ -1,0 +1,72 @@
+// The building that the demo runs: who is in it, where everybody's files lie, who listens where.
+// Values only.
+#pragma once
+
+#include "demo/demo_options.h"
+#include "domain/spiffe_id.h"
+
+#include <QDir>
+
+namespace lintel::demo {
+
+enum class SensorKind { Hvac, Occupancy, Energy };
+
+struct SensorPlan {
+    QString name;       // "hvac-001"
+    SensorKind kind = SensorKind::Hvac;
+    int seed = 1;
+    QString space;      // "floor-2/zone-a"
+    QString equip;      // "ahu-2"
+    QString recording;  // CSV to replay; empty = simulated
+    QString columnMap;  // the shipped map that explains it
+};
+
+struct Ports {
+    quint16 cloudBroker = 0;
+    quint16 gatewayBroker = 0;
+    quint16 wanLink = 0; // the gateway's way to the cloud's broker
+};
+
+struct DemoPlan {
+    QDir root;
+    Ports ports;
+    QList<SensorPlan> sensors;
+    std::chrono::milliseconds sensorPeriod{1'000};
+
+    [[nodiscard]] QString path(const QString &relative) const { return root.absoluteFilePath(relative); }
+    [[nodiscard]] QString identityDir(const QString &name) const { return path(QStringLiteral("identity/") + name); }
+    [[nodiscard]] QString stateDir(const QString &name) const { return path(QStringLiteral("state/") + name); }
+    [[nodiscard]] QString configFile(const QString &name) const { return path(QStringLiteral("config/") + name); }
+    [[nodiscard]] QString logFile(const QString &name) const { return path(QStringLiteral("logs/%1.log").arg(name)); }
+};
+
+/// Who is who. The names are those of a first building; one root of trust each.
+namespace ids {
+inline constexpr QLatin1StringView kSite{"building-1"};
+inline constexpr QLatin1StringView kBuildingDomain{"building-1.smart.local"};
+inline constexpr QLatin1StringView kCloudDomain{"smart-building.cloud"};
+inline constexpr QLatin1StringView kGatewayHost{"gateway-1"};
+inline constexpr QLatin1StringView kCloudHost{"lintel-cloud"};
+inline constexpr QLatin1StringView kGatewayNode{"gateway"};
+inline constexpr QLatin1StringView kGateway{"spiffe://building-1.smart.local/agent/gateway"};
+inline constexpr QLatin1StringView kGatewayBroker{"spiffe://building-1.smart.local/broker"};
+inline constexpr QLatin1StringView kBackend{"spiffe://smart-building.cloud/agent/ingestion"};
+inline constexpr QLatin1StringView kCloudBroker{"spiffe://smart-building.cloud/broker"};
+inline constexpr QLatin1StringView kOperator{"spiffe://smart-building.cloud/operator/demo"};
+/// The demo's own eyes: a client has one connection for each identity, and the console has the operator's.
+inline constexpr QLatin1StringView kWatcher{"spiffe://smart-building.cloud/operator/demo-status"};
+/// For `lintelctl call` beside a running console.
+inline constexpr QLatin1StringView kShell{"spiffe://smart-building.cloud/operator/shell"};
+[[nodiscard]] QString sensor(const QString &name);
+} // namespace ids
+
+/// HVAC, occupancy and energy in turn, over the floors; recordings take the place of the first ones.
+[[nodiscard]] Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root);
+
+/// The shipped column map that fits a CSV's header line; empty when none does.
+[[nodiscard]] QString columnMapFor(const QString &headerLine);
+
+/// A free TCP port of 127.0.0.1. Somebody else may take it before it is used; then try another.
+[[nodiscard]] Result<quint16> freePort();
+
+} // namespace lintel::demo

@@ -1,0 +1,50 @@
+#include "demo/final_state.h"
+
+#include "adapters/sqlite/sqlite_spool.h"
+#include "ports/system_clock.h"
+
+#include <QFile>
+#include <QJsonDocument>
+#include <QJsonObject>
+
+namespace lintel::demo {
+
+using namespace Qt::StringLiterals;
+
+Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor)
+{
+    const SystemClock clock;
+    const QString path = plan.stateDir(sensor) + u"/spool.db"_s;
+    if (!QFile::exists(path))
+        return Error{Errc::NotFound, u"there is no \"%1\"."_s.arg(path)};
+    const auto spool = SqliteSpool::open({path, sensor, {}, {}}, clock);
+    if (!spool)
+        return spool.error();
+    return (*spool)->status();
+}
+
+cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId)
+{
+    return {u"127.0.0.1"_s, port, *SpiffeId::parse(QString(brokerId)), plan.identityDir(u"watcher"_s)};
+}
+
+QString callHint(const DemoPlan &plan)
+{
+    return u"Try: lintelctl call --target %1 --capability aggregate_sensors \\\n"
+           "       --broker 127.0.0.1:%2 --broker-id %3 --identity %4"_s
+        .arg(ids::kGateway)
+        .arg(plan.ports.gatewayBroker)
+        .arg(ids::kGatewayBroker, plan.identityDir(u"shell"_s));
+}
+
+std::optional<double> ageOf(const QString &time)
+{
+    if (time.isEmpty())
+        return {};
+    const auto parsed = timestampFromIso8601(time);
+    if (!parsed)
+        return {};
+    return double((SystemClock().now() - *parsed).count()) / 1000;
+}
+
+} // namespace lintel::demo

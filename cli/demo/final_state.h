@@ -1,0 +1,24 @@
+// What the demo reads from files that the building left, and small helpers of its run.
+// Free functions; the main thread.
+#pragma once
+
+#include "call_options.h"
+#include "demo/demo_plan.h"
+#include "ports/reading_spool.h"
+
+#include <optional>
+
+namespace lintel::demo {
+
+/// The spool of a sensor that has ended.
+[[nodiscard]] Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor);
+/// What the console's report says went wrong, a sentence each.
+[[nodiscard]] QStringList problemsOfConsole(const QString &reportFile);
+/// How the demo's own client reaches a broker.
+[[nodiscard]] cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId);
+/// A `lintelctl call` that works in this building, to copy.
+[[nodiscard]] QString callHint(const DemoPlan &plan);
+/// Seconds since a time in RFC 3339; nothing for an empty text.
+[[nodiscard]] std::optional<double> ageOf(const QString &time);
+
+} // namespace lintel::demo

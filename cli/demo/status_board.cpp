@@ -1,0 +1,91 @@
+#include "demo/status_board.h"
+
+#include "output.h"
+
+#include <unistd.h>
+
+namespace lintel::demo {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+constexpr double kLineEvery = 5.0; // seconds
+
+QString number(std::optional<quint64> value)
+{
+    return value ? QString::number(*value) : u"…"_s;
+}
+
+QString oldest(const BoardState &state)
+{
+    if (!state.oldestUnsentSeconds)
+        return u"nothing waits"_s;
+    return u"%1 s, %2 readings wait"_s.arg(*state.oldestUnsentSeconds, 0, 'f', 0).arg(number(state.pendingAtGateway));
+}
+
+QString latency(const BoardState &state)
+{
+    if (!state.latencyP50)
+        return u"…"_s;
+    return u"%1 ms median, %2 ms 99 %"_s.arg(*state.latencyP50).arg(*state.latencyP99);
+}
+
+} // namespace
+
+StatusBoard::StatusBoard(bool silent) : m_silent(silent), m_isTerminal(isatty(STDOUT_FILENO) == 1) {}
+
+QString StatusBoard::table(const BoardState &state)
+{
+    const auto row = [](const QString &label, const QString &value) { return u"  "_s + label.leftJustified(22) + value + u'\n'; };
+    return row(u"running"_s, u"%1 s"_s.arg(state.seconds, 0, 'f', 0))
+        + row(u"sensors online"_s, u"%1 of %2"_s.arg(state.sensorsOnline).arg(state.sensors))
+        + row(u"stored by the gateway"_s, number(state.storedGateway))
+        + row(u"stored by the cloud"_s, number(state.storedCloud))
+        + row(u"line to the cloud"_s, state.wanUp ? u"up"_s : u"CUT"_s)
+        + row(u"oldest unsent"_s, oldest(state))
+        + row(u"sensor to cloud"_s, latency(state))
+        + row(u""_s, state.note);
+}
+
+QString StatusBoard::line(const BoardState &state)
+{
+    return u"%1 s: %2 of %3 sensors online; stored: gateway %4, cloud %5; line to the cloud %6; oldest unsent: %7\n"_s
+        .arg(state.seconds, 0, 'f', 0)
+        .arg(state.sensorsOnline)
+        .arg(state.sensors)
+        .arg(number(state.storedGateway), number(state.storedCloud), state.wanUp ? u"up"_s : u"cut"_s, oldest(state));
+}
+
+void StatusBoard::show(const BoardState &state)
+{
+    if (m_silent)
+        return;
+    if (m_isTerminal) {
+        erase();
+        const QString text = table(state);
+        cli::printOut(text);
+        m_drawnLines = int(text.count(u'\n'));
+    } else if (state.seconds - m_lastLine >= kLineEvery) {
+        m_lastLine = state.seconds;
+        cli::printOut(line(state));
+    }
+}
+
+void StatusBoard::say(const QString &text)
+{
+    if (m_silent)
+        return;
+    erase();
+    cli::printOut(text + u'\n');
+}
+
+void StatusBoard::erase()
+{
+    if (m_drawnLines == 0)
+        return;
+    cli::printOut(u"\x1b[%1A\x1b[J"_s.arg(m_drawnLines)); // up, and clear to the end
+    m_drawnLines = 0;
+}
+
+} // namespace lintel::demo

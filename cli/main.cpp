@@ -1,0 +1,68 @@
+// lintelctl: the command line of Lintel. One row a command; each has a file of its own.
+#include "buffer_command.h"
+#include "call_command.h"
+#include "demo/demo_command.h"
+#include "exit_codes.h"
+#include "output.h"
+#include "pki_command.h"
+
+#include <QCoreApplication>
+
+namespace {
+
+using namespace Qt::StringLiterals;
+using namespace lintel::cli;
+
+struct Command {
+    QLatin1StringView name;
+    QLatin1StringView summary;
+    int (*run)(const QStringList &arguments);
+};
+
+constexpr Command kCommands[] = {
+    {"buffer"_L1, "look into an agent's store of readings"_L1, &runBuffer},
+    {"call"_L1, "call a capability of an agent"_L1, &runCall},
+    {"demo"_L1, "run a whole building on this machine"_L1, &runDemo},
+    {"pki"_L1, "make certificates for agents, brokers and people"_L1, &runPki},
+};
+
+QString help()
+{
+    QString text = u"Usage: lintelctl COMMAND [options]\n\nCommands:\n"_s;
+    for (const Command &command : kCommands)
+        text += u"  "_s + QString(command.name).leftJustified(8) + u' ' + command.summary + u'\n';
+    text += u"\n`lintelctl COMMAND --help` explains each, with examples. Errors go to standard error;\n"
+            "with --json results and errors are JSON on standard output.\n\n"
+            "Exit codes: 0 done, 1 the other side said no or something went wrong, 2 wrong options,\n"
+            "3 no answer in time, 4 no connection, or something that is needed is missing.\n"_s;
+    return text;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    QCoreApplication application(argc, argv);
+    QCoreApplication::setApplicationName(u"lintelctl"_s);
+    QCoreApplication::setApplicationVersion(QStringLiteral(LINTEL_VERSION));
+    const QStringList arguments = QCoreApplication::arguments().mid(1);
+    if (arguments.isEmpty()) {
+        printOut(help());
+        return kUsage;
+    }
+    const QString name = arguments.first();
+    if (name == u"--help" || name == u"-h" || name == u"help") {
+        printOut(help());
+        return kOk;
+    }
+    if (name == u"--version") {
+        printOut(u"lintelctl %1\n"_s.arg(QCoreApplication::applicationVersion()));
+        return kOk;
+    }
+    for (const Command &command : kCommands) {
+        if (name == command.name)
+            return command.run(arguments.mid(1));
+    }
+    printError(u"There is no command \"%1\". See `lintelctl --help`."_s.arg(name));
+    return kUsage;
+}

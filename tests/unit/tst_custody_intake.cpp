@@ -1,0 +1,255 @@
+#include "custody/custody_intake.h"
+#include "fakes/fake_clock.h"
+
+#include <QSignalSpy>
+#include <QTest>
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+using sparkplug::HostBatch;
+using sparkplug::NodeId;
+
+namespace {
+
+/// Remembers what it was given; fails when told to.
+class RecordingStore final : public CustodyStore
+{
+public:
+    Result<Stored> append(std::span<const HostBatch> batches) override
+    {
+        if (failure)
+            return *failure;
+        groups.append(int(batches.size()));
+        Stored stored;
+        for (const HostBatch &batch : batches) {
+            if (batch.receipt && !numbers[batch.receipt->stream].contains(batch.receipt->msn))
+                numbers[batch.receipt->stream].insert(batch.receipt->msn);
+            else if (batch.receipt) {
+                ++stored.duplicates;
+                continue;
+            }
+            ++stored.batches;
+            all.append(batch);
+        }
+        return stored;
+    }
+    Msn contiguousReceipt(const StreamId &stream) const override
+    {
+        Msn msn = 0;
+        while (numbers[stream].contains(msn + 1))
+            ++msn;
+        return msn;
+    }
+    Result<void> senderDropped(const NodeId &, const StreamId &stream, Msn tail) override
+    {
+        for (Msn msn = 1; msn < tail; ++msn)
+            numbers[stream].insert(msn);
+        ++drops;
+        return {};
+    }
+
+    mutable QHash<StreamId, QSet<Msn>> numbers;
+    QList<HostBatch> all;
+    QList<int> groups;
+    std::optional<Error> failure;
+    int drops = 0;
+};
+
+struct Ack {
+    NodeId node;
+    StreamId stream;
+    Msn msn = 0;
+};
+
+const NodeId kNode{u"building-1"_s, u"hvac-001"_s};
+
+Reading reading(qint64 ms, double value = 20.0)
+{
+    Reading one;
+    one.point = u"air_temp"_s;
+    one.value = value;
+    one.deviceTime = fromEpochMillis(ms);
+    return one;
+}
+
+HostBatch numbered(const StreamId &stream, Msn msn)
+{
+    HostBatch batch{kNode, {}, {kNode.node, {reading(qint64(msn) * 1000)}, {}}, Receipt{stream, msn}};
+    return batch;
+}
+
+HostBatch plain(qint64 ms, const QString &device = u"foreign"_s)
+{
+    return {{u"building-1"_s, device}, {}, {device, {reading(ms)}, {}}, {}};
+}
+
+} // namespace
+
+class TestCustodyIntake : public QObject
+{
+    Q_OBJECT
+
+private:
+    FakeClock m_clock;
+    std::unique_ptr<RecordingStore> m_store;
+    std::unique_ptr<CustodyIntake> m_intake;
+    QList<Ack> m_acks;
+    StreamId m_stream = QUuid::createUuid();
+
+private Q_SLOTS:
+    void init()
+    {
+        m_store = std::make_unique<RecordingStore>();
+        m_acks.clear();
+        make({});
+    }
+
+    void take_storesOneGroupAndAcknowledgesOnce()
+    {
+        for (Msn msn = 1; msn <= 10; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        QVERIFY(m_acks.isEmpty());
+        QTRY_COMPARE(m_acks.size(), 1);
+        QCOMPARE(m_store->groups, QList<int>{10});
+        QCOMPARE(m_acks.first().msn, 10u);
+        QCOMPARE(m_acks.first().node, kNode);
+    }
+
+    void take_commitsAFullGroupAtOnce()
+    {
+        CustodyIntake::Limits limits;
+        limits.maxBatches = 4;
+        make(limits);
+        for (Msn msn = 1; msn <= 4; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().msn, 4u);
+    }
+
+    void take_acknowledgesOnlyUpToTheFirstHole()
+    {
+        for (const Msn msn : {1u, 2u, 4u})
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QCOMPARE(m_acks.last().msn, 2u);
+        m_intake->take(numbered(m_stream, 3));
+        m_intake->flush();
+        QCOMPARE(m_acks.last().msn, 4u);
+    }
+
+    void take_acknowledgesAgainWhatCameAgain()
+    {
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->flush();
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->flush();
+        QCOMPARE(m_acks.size(), 2);
+        QCOMPARE(m_store->all.size(), 1);
+        QCOMPARE(m_intake->counters().duplicateBatches, 1u);
+    }
+
+    void take_acknowledgesNothingWhileTheStoreFails()
+    {
+        QSignalSpy failed(m_intake.get(), &CustodyIntake::storageFailed);
+        QSignalSpy recovered(m_intake.get(), &CustodyIntake::storageRecovered);
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->flush();
+        QVERIFY(m_acks.isEmpty());
+        QVERIFY(m_intake->isFailing());
+        QCOMPARE(failed.size(), 1);
+        m_intake->take(numbered(m_stream, 2)); // within the pause: not even tried
+        QCOMPARE(m_intake->counters().refusedBatches, 2u);
+
+        m_store->failure.reset();
+        m_clock.advance(Millis{1'500});
+        m_intake->take(numbered(m_stream, 1)); // its sender sends it again
+        m_intake->flush();
+        QCOMPARE(m_acks.last().msn, 1u);
+        QCOMPARE(recovered.size(), 1);
+        QCOMPARE(failed.size(), 1);
+    }
+
+    void take_keepsPlainReadingsWhileTheStoreFails()
+    {
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        for (int i = 0; i < 5; ++i)
+            m_intake->take(plain(i));
+        m_intake->flush();
+        QCOMPARE(m_intake->heldReadings(), 5);
+        m_store->failure.reset();
+        m_intake->flush();
+        QCOMPARE(m_store->all.size(), 5);
+        QCOMPARE(m_intake->heldReadings(), 0);
+        QVERIFY(!m_intake->isFailing());
+    }
+
+    void take_writesDownWhatDidNotFit()
+    {
+        CustodyIntake::Limits limits;
+        limits.maxHeldReadings = 3;
+        make(limits);
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        for (int i = 1; i <= 8; ++i)
+            m_intake->take(plain(i * 1000));
+        m_intake->flush();
+        m_store->failure.reset();
+        m_intake->flush();
+        QCOMPARE(m_store->all.size(), 4); // the notice, and three readings
+        QCOMPARE(m_store->all.first().batch.losses.size(), 1);
+        const Loss loss = m_store->all.first().batch.losses.first();
+        QCOMPARE(loss.device, u"foreign"_s);
+        QCOMPARE(loss.readings, 5u);
+        QCOMPARE(loss.from, fromEpochMillis(1000));
+        QCOMPARE(loss.to, fromEpochMillis(5000));
+        QVERIFY(loss.reason == LossReason::StorageFailed);
+        QCOMPARE(m_intake->counters().lostReadings, 5u);
+    }
+
+    void nodeBorn_tellsANewSenderThatBooksAreKept()
+    {
+        m_intake->nodeBorn(participant(1, 0));
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().msn, 0u);
+        QCOMPARE(m_store->drops, 0);
+    }
+
+    void nodeBorn_settlesWhatTheSenderNoLongerHas()
+    {
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->nodeBorn(participant(5, 9));
+        QCOMPARE(m_store->all.size(), 1); // what had arrived was stored first
+        QCOMPARE(m_store->drops, 1);
+        QCOMPARE(m_acks.last().msn, 4u);
+    }
+
+    void nodeBorn_ignoresPlainNodesAndDevices()
+    {
+        sparkplug::Participant foreign;
+        foreign.node = kNode;
+        m_intake->nodeBorn(foreign);
+        sparkplug::Participant device = participant(1, 0);
+        device.device = u"d"_s;
+        m_intake->nodeBorn(device);
+        QVERIFY(m_acks.isEmpty());
+    }
+
+private:
+    void make(CustodyIntake::Limits limits)
+    {
+        m_intake = std::make_unique<CustodyIntake>(*m_store, m_clock, limits);
+        connect(m_intake.get(), &CustodyIntake::acknowledge, this,
+                [this](const NodeId &node, const StreamId &stream, Msn msn) { m_acks.append({node, stream, msn}); });
+    }
+    sparkplug::Participant participant(Msn tail, Msn head) const
+    {
+        sparkplug::Participant who;
+        who.node = kNode;
+        who.online = true;
+        who.spool = sparkplug::SpoolOffer{1, m_stream, head, tail, 0};
+        return who;
+    }
+};
+
+QTEST_GUILESS_MAIN(TestCustodyIntake)
+#include "tst_custody_intake.moc"

@@ -1,0 +1,121 @@
+#include "fakes/fake_clock.h"
+#include "fakes/memory_state_store.h"
+#include "gateway/device_table.h"
+
+#include <QCborMap>
+#include <QTest>
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+
+namespace {
+
+sparkplug::Participant hvac(Timestamp since)
+{
+    Point temperature;
+    temperature.id = u"air_temp"_s;
+    temperature.name = u"Supply air temperature"_s;
+    temperature.unit = Unit::Celsius;
+    sparkplug::Participant who;
+    who.node = {u"building-1"_s, u"hvac-001"_s};
+    who.online = true;
+    who.since = since;
+    who.points = {temperature};
+    who.spool = sparkplug::SpoolOffer{1, QUuid::createUuid(), 0, 1, 0};
+    return who;
+}
+
+sparkplug::HostBatch batchAt(Timestamp time, double value)
+{
+    Reading reading;
+    reading.point = u"air_temp"_s;
+    reading.value = value;
+    reading.unit = Unit::Celsius;
+    reading.deviceTime = time;
+    return {{u"building-1"_s, u"hvac-001"_s}, {}, {u"hvac-001"_s, {reading}, {}}, {}};
+}
+
+} // namespace
+
+class TestDeviceTable : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void aggregate_tellsLastReadingAndSinceWhenOffline()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable table(state, clock);
+        QVERIFY(table.born(hvac(clock.now())));
+        table.received(batchAt(clock.now(), 21.5));
+        clock.advance(Millis{60'000});
+
+        QCborMap answer = table.aggregate();
+        QCOMPARE(answer.value("total_sensors"_L1).toInteger(), 1);
+        QCOMPARE(answer.value("online_sensors"_L1).toInteger(), 1);
+        QCborMap sensor = answer.value("sensors"_L1).toMap().value(u"hvac-001"_s).toMap();
+        QCOMPARE(sensor.value("status"_L1).toString(), u"online"_s);
+        const QCborMap last = sensor.value("readings"_L1).toMap().value(u"air_temp"_s).toMap();
+        QCOMPARE(last.value("value"_L1).toDouble(), 21.5);
+        QCOMPARE(last.value("unit"_L1).toString(), u"celsius"_s);
+
+        sparkplug::Participant dead = hvac(clock.now());
+        dead.online = false;
+        table.died(dead);
+        answer = table.aggregate();
+        QCOMPARE(answer.value("online_sensors"_L1).toInteger(), 0);
+        QCOMPARE(answer.value("offline_sensors"_L1).toInteger(), 1);
+        sensor = answer.value("sensors"_L1).toMap().value(u"hvac-001"_s).toMap();
+        QCOMPARE(sensor.value("status"_L1).toString(), u"offline"_s);
+        QCOMPARE(sensor.value("since"_L1).toString(), toIso8601(clock.now()));
+    }
+
+    void received_aLateReadingDoesNotReplaceANewerOne()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable table(state, clock);
+        QVERIFY(table.born(hvac(clock.now())));
+        table.received(batchAt(clock.now(), 21.5));
+        table.received(batchAt(clock.now() - Millis{5'000}, 19.0));
+        const Sensor *sensor = table.find(u"hvac-001"_s);
+        QVERIFY(sensor);
+        QCOMPARE(std::get<double>(sensor->last.value(u"air_temp"_s).value), 21.5);
+        QCOMPARE(sensor->readings, 2u);
+    }
+
+    void restore_knowsASensorThatHasNotComeBack()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        {
+            DeviceTable before(state, clock);
+            QVERIFY(before.born(hvac(clock.now())));
+        }
+        DeviceTable after(state, clock);
+        QVERIFY(after.restore());
+        const Sensor *sensor = after.find(u"hvac-001"_s);
+        QVERIFY(sensor);
+        QVERIFY(!sensor->online);
+        QVERIFY(sensor->storesAndForwards);
+        QCOMPARE(sensor->points, hvac(clock.now()).points);
+        const sparkplug::EdgeDevice device = after.asEdgeDevice(u"hvac-001"_s);
+        QVERIFY(!device.online);
+        QCOMPARE(device.points.size(), 1);
+    }
+
+    void restore_refusesWhatItCannotRead()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        QVERIFY(state.save(u"gateway/device/hvac-001"_s, "nonsense"));
+        DeviceTable table(state, clock);
+        const auto restored = table.restore();
+        QVERIFY(!restored);
+        QVERIFY(restored.error().message.contains(u"hvac-001"_s));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestDeviceTable)
+#include "tst_device_table.moc"
