@@ -21,7 +21,7 @@ constexpr auto data = "data"_L1;
 constexpr auto error = "error"_L1;
 constexpr auto code = "code"_L1;
 constexpr auto message = "message"_L1;
-}
+} // namespace key
 
 constexpr auto completed = "completed"_L1;
 constexpr auto failed = "failed"_L1;
@@ -32,11 +32,16 @@ struct ErrcName {
     QLatin1StringView name;
 };
 constexpr std::array errcNames{
-    ErrcName{Errc::Malformed, "malformed"_L1},   ErrcName{Errc::OutOfRange, "out_of_range"_L1},
-    ErrcName{Errc::NotFound, "not_found"_L1},    ErrcName{Errc::Denied, "denied"_L1},
-    ErrcName{Errc::Unavailable, "unavailable"_L1}, ErrcName{Errc::Full, "full"_L1},
-    ErrcName{Errc::Conflict, "conflict"_L1},     ErrcName{Errc::Timeout, "timeout"_L1},
-    ErrcName{Errc::Io, "io"_L1},                 ErrcName{Errc::Unsupported, "unsupported"_L1},
+    ErrcName{Errc::Malformed, "malformed"_L1},
+    ErrcName{Errc::OutOfRange, "out_of_range"_L1},
+    ErrcName{Errc::NotFound, "not_found"_L1},
+    ErrcName{Errc::Denied, "denied"_L1},
+    ErrcName{Errc::Unavailable, "unavailable"_L1},
+    ErrcName{Errc::Full, "full"_L1},
+    ErrcName{Errc::Conflict, "conflict"_L1},
+    ErrcName{Errc::Timeout, "timeout"_L1},
+    ErrcName{Errc::Io, "io"_L1},
+    ErrcName{Errc::Unsupported, "unsupported"_L1},
 };
 
 Error malformed(const QString &why)
@@ -57,7 +62,8 @@ bool isCorrelation(const QCborValue &value)
 Result<QCborMap> parseMap(QByteArrayView bytes)
 {
     if (bytes.size() > maxCallBytes)
-        return malformed(QStringLiteral("The message has %1 bytes; at most %2 are accepted.").arg(bytes.size()).arg(maxCallBytes));
+        return malformed(
+            QStringLiteral("The message has %1 bytes; at most %2 are accepted.").arg(bytes.size()).arg(maxCallBytes));
     QCborParserError error;
     const QCborValue value = QCborValue::fromCbor(bytes.data(), bytes.size(), &error);
     if (error.error != QCborError::NoError)
@@ -83,7 +89,8 @@ Error errorFromWire(const QCborMap &error)
     const QString message = error.value(key::message).toString();
     if (const auto known = errcFromWireName(code))
         return Error{*known, message};
-    return Error{Errc::Unsupported, QStringLiteral("%1 (code \"%2\", which this program does not know)").arg(message, code.left(64))};
+    return Error{Errc::Unsupported,
+                 QStringLiteral("%1 (code \"%2\", which this program does not know)").arg(message, code.left(64))};
 }
 
 } // namespace

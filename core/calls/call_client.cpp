@@ -32,7 +32,8 @@ void CallClient::call(const Principal &callee, const QString &method, const QCbo
 {
     const auto topic = parseTopic(toString(RequestTopic{callee, m_self, method}));
     if (!topic) {
-        QMetaObject::invokeMethod(this, [done = std::move(done), error = topic.error()] { done(error); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [done = std::move(done), error = topic.error()] { done(error); }, Qt::QueuedConnection);
         return;
     }
     timeout = std::clamp(timeout, Millis{0}, maxCallTimeout);
@@ -71,8 +72,9 @@ void CallClient::onMessage(const MqttMessage &message)
         return;
     const auto response = decodeCallResponse(message.payload);
     if (!response) {
-        finish(address->correlation, Error{Errc::Malformed, QStringLiteral("%1 answered %2 with something unreadable. %3")
-                                                                .arg(address->callee.toString(), pending->method, response.error().message)});
+        finish(address->correlation,
+               Error{Errc::Malformed, QStringLiteral("%1 answered %2 with something unreadable. %3")
+                                          .arg(address->callee.toString(), pending->method, response.error().message)});
     } else if (response->correlation == address->correlation) {
         finish(address->correlation, response->outcome);
     }
@@ -93,8 +95,10 @@ void CallClient::onTimer()
         const auto it = m_pending.constFind(correlation);
         if (it == m_pending.constEnd())
             continue;
-        finish(correlation, Error{Errc::Timeout, QStringLiteral("%1 did not answer %2 within %3 s; is it running and connected?")
-                                                     .arg(it->callee.toString(), it->method).arg(double(it->timeout.count()) / 1000)});
+        finish(correlation,
+               Error{Errc::Timeout, QStringLiteral("%1 did not answer %2 within %3 s; is it running and connected?")
+                                        .arg(it->callee.toString(), it->method)
+                                        .arg(double(it->timeout.count()) / 1000)});
         if (!alive)
             return;
     }

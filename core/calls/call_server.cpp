@@ -81,9 +81,12 @@ void CallServer::onRequest(const RequestTopic &topic, const CallRequest &request
 
     std::optional<Error> refusal;
     if (expires > now + Millis(remember).count()) {
-        refusal = Error{Errc::OutOfRange, QStringLiteral("\"expires\" is more than ten minutes ahead; check the clocks of both sides.")};
+        refusal = Error{Errc::OutOfRange,
+                        QStringLiteral("\"expires\" is more than ten minutes ahead; check the clocks of both sides.")};
     } else if (!m_handlers.contains(topic.method)) {
-        refusal = Error{Errc::NotFound, QStringLiteral("There is no method \"%1\" here; there are: %2.").arg(topic.method, methods().join(u", "))};
+        refusal = Error{
+            Errc::NotFound,
+            QStringLiteral("There is no method \"%1\" here; there are: %2.").arg(topic.method, methods().join(u", "))};
     } else if (!makeRoom()) {
         refusal = Error{Errc::Full, QStringLiteral("Too many calls are running; try again later.")};
     }
@@ -115,8 +118,11 @@ void CallServer::answer(const RequestTopic &topic, const QString &correlation, c
         return; // forgotten: the caller gave up long ago
     known->response = encode(CallResponse{correlation, outcome});
     if (known->response.size() > maxCallBytes) {
-        known->response = encode(CallResponse{correlation, Error{Errc::Full, QStringLiteral("The answer has %1 bytes, more than a call can carry; ask for less at once.")
-                                                                                .arg(known->response.size())}});
+        known->response = encode(CallResponse{
+            correlation,
+            Error{Errc::Full,
+                  QStringLiteral("The answer has %1 bytes, more than a call can carry; ask for less at once.")
+                      .arg(known->response.size())}});
     }
     publish(topic, correlation, known->response);
 }

@@ -18,7 +18,8 @@ namespace list_key {
 constexpr quint64 version = 0, points = 1;
 }
 namespace point_key {
-constexpr quint64 id = 0, name = 1, kind = 2, unit = 3, tags = 4, brickClass = 5, siteRef = 6, spaceRef = 7, equipRef = 8, staleAfter = 9;
+constexpr quint64 id = 0, name = 1, kind = 2, unit = 3, tags = 4, brickClass = 5, siteRef = 6, spaceRef = 7,
+                  equipRef = 8, staleAfter = 9;
 }
 
 bool isAsciiWord(QStringView text, QStringView marks)
@@ -117,18 +118,25 @@ Result<void> validate(const Point &point)
     if (hasControl(point.name))
         return refused(point, QStringLiteral("name has control characters."));
     for (const QString &tag : point.tags) {
-        const bool spaced = std::any_of(tag.begin(), tag.end(), [](QChar c) { return c.isSpace() || c.category() == QChar::Other_Control; });
+        const bool spaced = std::any_of(tag.begin(), tag.end(),
+                                        [](QChar c) { return c.isSpace() || c.category() == QChar::Other_Control; });
         if (tag.isEmpty() || spaced)
-            return refused(point, QStringLiteral("tags has \"%1\"; a tag is one word without spaces.").arg(tag.left(64)));
+            return refused(point,
+                           QStringLiteral("tags has \"%1\"; a tag is one word without spaces.").arg(tag.left(64)));
     }
     if (!isAsciiWord(point.brickClass, u"_"))
-        return refused(point, QStringLiteral("brickClass is \"%1\"; name one class without its namespace, such as Zone_Air_Temperature_Sensor.").arg(point.brickClass.left(64)));
+        return refused(
+            point,
+            QStringLiteral(
+                "brickClass is \"%1\"; name one class without its namespace, such as Zone_Air_Temperature_Sensor.")
+                .arg(point.brickClass.left(64)));
     for (const QString &reference : {point.siteRef, point.spaceRef, point.equipRef}) {
         if (hasControl(reference))
             return refused(point, QStringLiteral("siteRef, spaceRef or equipRef has control characters."));
     }
     if (point.staleAfter <= Millis{0})
-        return Error{Errc::OutOfRange, QStringLiteral("Point \"%1\": staleAfter must be longer than zero.").arg(point.id)};
+        return Error{Errc::OutOfRange,
+                     QStringLiteral("Point \"%1\": staleAfter must be longer than zero.").arg(point.id)};
     return {};
 }
 

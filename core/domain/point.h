@@ -9,15 +9,15 @@
 namespace lintel {
 
 struct Point {
-    QString id;          // unique in its device: "air_temp"; letters, digits, '_', '-', '.'
-    QString name;        // for people: "Supply air temperature"
+    QString id;   // unique in its device: "air_temp"; letters, digits, '_', '-', '.'
+    QString name; // for people: "Supply air temperature"
     Kind kind = Kind::Number;
     Unit unit = Unit::None;
-    QStringList tags;    // Haystack markers: {"discharge", "air", "temp", "sensor", "point"}
-    QString brickClass;  // one, without namespace: "Supply_Air_Temperature_Sensor"
-    QString siteRef;     // "building-1"
-    QString spaceRef;    // "floor-2/zone-a"
-    QString equipRef;    // "ahu-2"
+    QStringList tags;           // Haystack markers: {"discharge", "air", "temp", "sensor", "point"}
+    QString brickClass;         // one, without namespace: "Supply_Air_Temperature_Sensor"
+    QString siteRef;            // "building-1"
+    QString spaceRef;           // "floor-2/zone-a"
+    QString equipRef;           // "ahu-2"
     Millis staleAfter{180'000}; // a value older than this is shown as stale: three report intervals
 
     friend bool operator==(const Point &, const Point &) = default;

@@ -5,8 +5,9 @@ namespace lintel {
 Result<Principal> Principal::parse(QStringView text)
 {
     if (text.contains(u'/') || text.contains(u'.')) {
-        return Error{Errc::Malformed, QStringLiteral("\"%1\" is not a principal: write '/' as ':' and '.' as '~', without spiffe://.")
-                                          .arg(text.left(80))};
+        return Error{Errc::Malformed,
+                     QStringLiteral("\"%1\" is not a principal: write '/' as ':' and '.' as '~', without spiffe://.")
+                         .arg(text.left(80))};
     }
     QString id = text.toString();
     id.replace(u':', u'/');

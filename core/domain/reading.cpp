@@ -31,8 +31,14 @@ constexpr quint64 device = 0, stream = 1, first = 2, last = 3, readings = 4, fro
 constexpr qsizetype uuidBytes = 16;
 
 // Offsets wrap around, so that even absurd times of a broken clock come back as they were.
-qint64 difference(qint64 a, qint64 b) { return static_cast<qint64>(static_cast<quint64>(a) - static_cast<quint64>(b)); }
-qint64 sum(qint64 a, qint64 b) { return static_cast<qint64>(static_cast<quint64>(a) + static_cast<quint64>(b)); }
+qint64 difference(qint64 a, qint64 b)
+{
+    return static_cast<qint64>(static_cast<quint64>(a) - static_cast<quint64>(b));
+}
+qint64 sum(qint64 a, qint64 b)
+{
+    return static_cast<qint64>(static_cast<quint64>(a) + static_cast<quint64>(b));
+}
 
 void writeValue(Writer &out, const Value &value)
 {
@@ -95,11 +101,17 @@ Reading readReading(Reader &in, qint64 baseTime)
     while (map.next()) {
         switch (map.key()) {
         case reading_key::point: reading.point = in.nonEmptyText(); break;
-        case reading_key::value: reading.value = readValue(in); hasValue = true; break;
+        case reading_key::value:
+            reading.value = readValue(in);
+            hasValue = true;
+            break;
         case reading_key::unit: reading.unit = readUnit(in); break;
         case reading_key::timeOffset: reading.deviceTime = fromEpochMillis(sum(baseTime, in.nonZeroNumber())); break;
         case reading_key::quality: reading.quality = readQuality(in); break;
-        case reading_key::historical: reading.isHistorical = in.boolean(); in.require(reading.isHistorical); break;
+        case reading_key::historical:
+            reading.isHistorical = in.boolean();
+            in.require(reading.isHistorical);
+            break;
         default: in.fail();
         }
     }
@@ -133,7 +145,8 @@ StreamId readStream(Reader &in)
 LossReason readReason(Reader &in)
 {
     const quint64 code = in.unsignedNumber();
-    in.require(code >= static_cast<quint64>(LossReason::SpoolFull) && code <= static_cast<quint64>(LossReason::NeverSent));
+    in.require(code >= static_cast<quint64>(LossReason::SpoolFull)
+               && code <= static_cast<quint64>(LossReason::NeverSent));
     return in.ok() ? static_cast<LossReason>(code) : LossReason::SpoolFull;
 }
 
@@ -151,7 +164,10 @@ Loss readLoss(Reader &in)
         case loss_key::readings: loss.readings = in.nonZeroUnsigned(); break;
         case loss_key::from: loss.from = fromEpochMillis(in.nonZeroNumber()); break;
         case loss_key::to: loss.to = fromEpochMillis(in.nonZeroNumber()); break;
-        case loss_key::reason: loss.reason = readReason(in); hasReason = true; break;
+        case loss_key::reason:
+            loss.reason = readReason(in);
+            hasReason = true;
+            break;
         default: in.fail();
         }
     }
@@ -251,7 +267,10 @@ Result<ReadingBatch> decodeBatch(QByteArrayView bytes)
     MapReader map(in);
     while (map.next()) {
         switch (map.key()) {
-        case batch_key::version: found = in.unsignedNumber(); in.require(found == version); break;
+        case batch_key::version:
+            found = in.unsignedNumber();
+            in.require(found == version);
+            break;
         case batch_key::device: batch.device = in.nonEmptyText(); break;
         case batch_key::baseTime: baseTime = in.nonZeroNumber(); break;
         case batch_key::readings: readReadings(in, batch, baseTime); break;
@@ -263,8 +282,12 @@ Result<ReadingBatch> decodeBatch(QByteArrayView bytes)
     if (in.atEnd() && found == version)
         return batch;
     if (found > version) {
-        return Error{Errc::Malformed, QStringLiteral("A stored batch of version %1 cannot be read by this program, which knows version %2; update it.")
-                                          .arg(found).arg(version)};
+        return Error{
+            Errc::Malformed,
+            QStringLiteral(
+                "A stored batch of version %1 cannot be read by this program, which knows version %2; update it.")
+                .arg(found)
+                .arg(version)};
     }
     return Error{Errc::Malformed, QStringLiteral("%1 bytes are not a stored batch of readings.").arg(bytes.size())};
 }

@@ -22,7 +22,10 @@ enum class Kind : quint8 { Number, Integer, Bool, Text };
 /// Index in the variant = Kind.
 using Value = std::variant<double, qint64, bool, QString>;
 
-[[nodiscard]] inline Kind kindOf(const Value &value) { return static_cast<Kind>(value.index()); }
+[[nodiscard]] inline Kind kindOf(const Value &value)
+{
+    return static_cast<Kind>(value.index());
+}
 /// For charts and aggregates: numbers as they are, true as 1, false as 0, text as NaN.
 [[nodiscard]] double toDouble(const Value &value);
 /// For people and JSON-less text: "21.4", "on", "off".
@@ -32,12 +35,12 @@ using Value = std::variant<double, qint64, bool, QString>;
 enum class Quality : quint8 { Bad = 0, Good = 192, Stale = 244 }; // wire: 0, 192, 500
 
 struct Reading {
-    QString point;              // the point's id, unique in its device: "air_temp"
+    QString point; // the point's id, unique in its device: "air_temp"
     Value value = 0.0;
-    Unit unit = Unit::None;     // as reported
-    Timestamp deviceTime{};     // when the device measured it
+    Unit unit = Unit::None; // as reported
+    Timestamp deviceTime{}; // when the device measured it
     Quality quality = Quality::Good;
-    bool isHistorical = false;  // arrived late: sent again, or stored while a link was down
+    bool isHistorical = false; // arrived late: sent again, or stored while a link was down
 
     friend bool operator==(const Reading &, const Reading &) = default;
 };
@@ -48,17 +51,17 @@ using Msn = quint64;
 using StreamId = QUuid;
 
 enum class LossReason : quint8 {
-    SpoolFull = 1,    // the bounded spool evicted its oldest batches
-    StorageFailed,    // the disk refused and memory ran out
-    Unreadable,       // a stored batch could not be read back
-    NeverSent,        // the sender says that these numbers are gone
+    SpoolFull = 1, // the bounded spool evicted its oldest batches
+    StorageFailed, // the disk refused and memory ran out
+    Unreadable,    // a stored batch could not be read back
+    NeverSent,     // the sender says that these numbers are gone
 };
 [[nodiscard]] QString toText(LossReason reason);
 
 /// Readings that nobody will ever see again, said aloud. An inclusive range of batch numbers,
 /// or first = last = 0 for readings that never got a number.
 struct Loss {
-    QString device;  // whose readings; empty = several or unknown
+    QString device; // whose readings; empty = several or unknown
     StreamId stream;
     Msn first = 0;
     Msn last = 0;

@@ -17,12 +17,12 @@ enum class Errc {
     Malformed = 1, // the bytes, text or arguments do not have the form that was asked for
     OutOfRange,    // well formed, but a value that cannot be right
     NotFound,
-    Denied,        // identity or policy says no
-    Unavailable,   // the other side cannot be reached now; trying again later may help
-    Full,          // no room: a disk, a queue, a limit
-    Conflict,      // somebody else holds it, or it changed meanwhile
+    Denied,      // identity or policy says no
+    Unavailable, // the other side cannot be reached now; trying again later may help
+    Full,        // no room: a disk, a queue, a limit
+    Conflict,    // somebody else holds it, or it changed meanwhile
     Timeout,
-    Io,            // the operating system refused
+    Io, // the operating system refused
     Unsupported,
 };
 

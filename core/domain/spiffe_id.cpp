@@ -8,12 +8,24 @@ namespace {
 
 constexpr qsizetype maxIdBytes = 2048;         // section 2.3
 constexpr qsizetype maxTrustDomainBytes = 255; // section 2.3, from RFC 3986's host
-constexpr QStringView scheme = u"spiffe://"; // section 2
+constexpr QStringView scheme = u"spiffe://";   // section 2
 
-constexpr bool isLower(char16_t c) { return c >= u'a' && c <= u'z'; }
-constexpr bool isUpper(char16_t c) { return c >= u'A' && c <= u'Z'; }
-constexpr bool isDigit(char16_t c) { return c >= u'0' && c <= u'9'; }
-constexpr bool isMark(char16_t c) { return c == u'.' || c == u'-' || c == u'_'; }
+constexpr bool isLower(char16_t c)
+{
+    return c >= u'a' && c <= u'z';
+}
+constexpr bool isUpper(char16_t c)
+{
+    return c >= u'A' && c <= u'Z';
+}
+constexpr bool isDigit(char16_t c)
+{
+    return c >= u'0' && c <= u'9';
+}
+constexpr bool isMark(char16_t c)
+{
+    return c == u'.' || c == u'-' || c == u'_';
+}
 
 Error malformed(const QString &rule)
 {
@@ -34,14 +46,18 @@ QString shown(QStringView text)
 Result<void> checkSegment(QStringView segment, QStringView id)
 {
     if (segment.isEmpty())
-        return malformed(QStringLiteral("SPIFFE ID \"%1\": the path has an empty segment or ends in '/'.").arg(shown(id)));
+        return malformed(
+            QStringLiteral("SPIFFE ID \"%1\": the path has an empty segment or ends in '/'.").arg(shown(id)));
     if (segment == u"." || segment == u"..")
-        return malformed(QStringLiteral("SPIFFE ID \"%1\": the path must not have the segments \".\" and \"..\".").arg(shown(id)));
+        return malformed(
+            QStringLiteral("SPIFFE ID \"%1\": the path must not have the segments \".\" and \"..\".").arg(shown(id)));
     for (const QChar c : segment) {
         const char16_t u = c.unicode();
         if (!isLower(u) && !isUpper(u) && !isDigit(u) && !isMark(u)) {
-            return malformed(QStringLiteral("SPIFFE ID \"%1\": the path may have letters, digits, '.', '-' and '_' only (no query, no fragment, no %-encoding).")
-                                 .arg(shown(id)));
+            return malformed(
+                QStringLiteral(
+                    "SPIFFE ID \"%1\": the path may have letters, digits, '.', '-' and '_' only (no query, no fragment, no %-encoding).")
+                    .arg(shown(id)));
         }
     }
     return {};
@@ -56,10 +72,13 @@ Result<TrustDomain> TrustDomain::parse(QStringView name)
     for (const QChar c : name) {
         const char16_t u = c.unicode();
         if (isUpper(u))
-            return malformed(QStringLiteral("Trust domain \"%1\": only lower-case letters are allowed.").arg(shown(name)));
+            return malformed(
+                QStringLiteral("Trust domain \"%1\": only lower-case letters are allowed.").arg(shown(name)));
         if (!isLower(u) && !isDigit(u) && !isMark(u)) {
-            return malformed(QStringLiteral("Trust domain \"%1\": only lower-case letters, digits, '.', '-' and '_' are allowed (no user, no port, no %-encoding).")
-                                 .arg(shown(name)));
+            return malformed(
+                QStringLiteral(
+                    "Trust domain \"%1\": only lower-case letters, digits, '.', '-' and '_' are allowed (no user, no port, no %-encoding).")
+                    .arg(shown(name)));
         }
     }
     if (name.size() > maxTrustDomainBytes)

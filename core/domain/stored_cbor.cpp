@@ -173,7 +173,8 @@ QString Reader::text()
 {
     const QByteArrayView utf8 = run(Major::Text);
     // Not QString::fromUtf8, which swallows a byte order mark at the beginning.
-    QStringDecoder decoder(QStringDecoder::Utf8, QStringDecoder::Flag::Stateless | QStringDecoder::Flag::ConvertInitialBom);
+    QStringDecoder decoder(QStringDecoder::Utf8,
+                           QStringDecoder::Flag::Stateless | QStringDecoder::Flag::ConvertInitialBom);
     const QString text = decoder(utf8);
     require(!decoder.hasError());
     return m_ok ? text : QString();

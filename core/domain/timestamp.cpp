@@ -54,12 +54,15 @@ private:
 
 Error malformed(const QString &text)
 {
-    return Error{Errc::Malformed, QStringLiteral("\"%1\" is not a time with a zone; write it like 2026-11-21T09:41:00.000Z.").arg(text.left(64))};
+    return Error{
+        Errc::Malformed,
+        QStringLiteral("\"%1\" is not a time with a zone; write it like 2026-11-21T09:41:00.000Z.").arg(text.left(64))};
 }
 
 Error outOfRange(const QString &text)
 {
-    return Error{Errc::OutOfRange, QStringLiteral("\"%1\" names a day or a time of day that does not exist.").arg(text.left(64))};
+    return Error{Errc::OutOfRange,
+                 QStringLiteral("\"%1\" names a day or a time of day that does not exist.").arg(text.left(64))};
 }
 
 /// Fraction of a second, cut to milliseconds; nothing when a '.' is not followed by a digit.
@@ -112,8 +115,9 @@ QString toIso8601(Timestamp t)
     const sys_days midnight = floor<days>(t);
     const year_month_day date{midnight};
     const hh_mm_ss<Millis> time{t - midnight};
-    return QString::asprintf("%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int(date.year()), unsigned(date.month()), unsigned(date.day()),
-                             int(time.hours().count()), int(time.minutes().count()), int(time.seconds().count()), int(time.subseconds().count()));
+    return QString::asprintf("%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int(date.year()), unsigned(date.month()),
+                             unsigned(date.day()), int(time.hours().count()), int(time.minutes().count()),
+                             int(time.seconds().count()), int(time.subseconds().count()));
 }
 
 Result<Timestamp> timestampFromIso8601(const QString &text)

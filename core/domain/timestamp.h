@@ -13,8 +13,14 @@ namespace lintel {
 using Millis = std::chrono::milliseconds;
 using Timestamp = std::chrono::sys_time<Millis>;
 
-[[nodiscard]] constexpr Timestamp fromEpochMillis(qint64 ms) { return Timestamp{Millis{ms}}; }
-[[nodiscard]] constexpr qint64 toEpochMillis(Timestamp t) { return t.time_since_epoch().count(); }
+[[nodiscard]] constexpr Timestamp fromEpochMillis(qint64 ms)
+{
+    return Timestamp{Millis{ms}};
+}
+[[nodiscard]] constexpr qint64 toEpochMillis(Timestamp t)
+{
+    return t.time_since_epoch().count();
+}
 
 /// RFC 3339 in UTC with milliseconds: 2026-11-21T09:41:00.000Z
 [[nodiscard]] QString toIso8601(Timestamp t);

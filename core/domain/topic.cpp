@@ -18,7 +18,8 @@ constexpr auto responseRoot = "lintel/v1/rsp"_L1;
 constexpr qsizetype maxTopicBytes = 65'535; // MQTT 5.0 section 1.5.4
 constexpr qsizetype maxNameLength = 64;
 
-constexpr std::array verbs{"NBIRTH"_L1, "NDATA"_L1, "NDEATH"_L1, "NCMD"_L1, "DBIRTH"_L1, "DDATA"_L1, "DDEATH"_L1, "DCMD"_L1};
+constexpr std::array verbs{"NBIRTH"_L1, "NDATA"_L1, "NDEATH"_L1, "NCMD"_L1,
+                           "DBIRTH"_L1, "DDATA"_L1, "DDEATH"_L1, "DCMD"_L1};
 
 QLatin1StringView wordOf(SparkplugVerb verb)
 {
@@ -43,7 +44,6 @@ bool isAsciiName(QStringView name, QStringView marks)
     });
 }
 
-
 Result<Topic> parseState(QStringView text, QStringView hostId)
 {
     if (const auto valid = validateSparkplugId(hostId); !valid)
@@ -56,7 +56,9 @@ Result<Topic> parseSparkplug(QStringView text, const QList<QStringView> &parts)
     if (parts.size() == 3 && parts[1] == stateWord)
         return parseState(text, parts[2]);
     if (parts.size() < 4 || parts.size() > 5)
-        return malformed(text, QStringLiteral("a Sparkplug topic is spBv1.0/<group>/<verb>/<node>[/<device>] or spBv1.0/STATE/<host>."));
+        return malformed(
+            text,
+            QStringLiteral("a Sparkplug topic is spBv1.0/<group>/<verb>/<node>[/<device>] or spBv1.0/STATE/<host>."));
     const auto verb = std::find(verbs.begin(), verbs.end(), parts[2]);
     if (verb == verbs.end())
         return malformed(text, QStringLiteral("\"%1\" is not a verb of Sparkplug B.").arg(parts[2].left(32)));
@@ -82,7 +84,10 @@ Result<Topic> parseCall(QStringView text, const QList<QStringView> &parts)
     const bool request = parts.size() == 6 && parts[2] == u"req";
     const bool response = parts.size() == 6 && parts[2] == u"rsp";
     if (parts[1] != u"v1" || (!request && !response)) {
-        return malformed(text, QStringLiteral("a call is lintel/v1/req/<callee>/<caller>/<method> or lintel/v1/rsp/<caller>/<callee>/<correlation>."));
+        return malformed(
+            text,
+            QStringLiteral(
+                "a call is lintel/v1/req/<callee>/<caller>/<method> or lintel/v1/rsp/<caller>/<callee>/<correlation>."));
     }
     const auto first = Principal::parse(parts[3]);
     if (!first)
@@ -150,7 +155,9 @@ Result<void> validateSparkplugId(QStringView id)
         return c == u'+' || c == u'#' || c == u'/' || c.category() == QChar::Other_Control;
     });
     if (!clean || !id.isValidUtf16()) {
-        return Error{Errc::Malformed, QStringLiteral("Sparkplug id \"%1\": '+', '#', '/' and control characters are not allowed.").arg(id.left(80))};
+        return Error{Errc::Malformed,
+                     QStringLiteral("Sparkplug id \"%1\": '+', '#', '/' and control characters are not allowed.")
+                         .arg(id.left(80))};
     }
     return {};
 }

@@ -21,9 +21,11 @@ constexpr std::array units{
     UnitInfo{Unit::DeltaCelsius, "delta_celsius"_L1, u"Δ°C", "celsius_degrees"_L1, "K"_L1, "K"_L1},
     UnitInfo{Unit::DeltaFahrenheit, "delta_fahrenheit"_L1, u"Δ°F", "fahrenheit_degrees"_L1, "[degR]"_L1, "DEG_R"_L1},
     UnitInfo{Unit::Percent, "percent"_L1, u"%", "percent"_L1, "%"_L1, "PERCENT"_L1},
-    UnitInfo{Unit::RelativeHumidity, "relative_humidity"_L1, u"%RH", "percent_relative_humidity"_L1, "%{RH}"_L1, "PERCENT_RH"_L1},
+    UnitInfo{Unit::RelativeHumidity, "relative_humidity"_L1, u"%RH", "percent_relative_humidity"_L1, "%{RH}"_L1,
+             "PERCENT_RH"_L1},
     UnitInfo{Unit::PartsPerMillion, "ppm"_L1, u"ppm", "parts_per_million"_L1, "[ppm]"_L1, "PPM"_L1},
-    UnitInfo{Unit::KilogramPerKilogram, "kg_per_kg"_L1, u"kg/kg", "parts_per_unit"_L1, "kg/kg"_L1, "KiloGM-PER-KiloGM"_L1},
+    UnitInfo{Unit::KilogramPerKilogram, "kg_per_kg"_L1, u"kg/kg", "parts_per_unit"_L1, "kg/kg"_L1,
+             "KiloGM-PER-KiloGM"_L1},
     UnitInfo{Unit::Pascal, "pascal"_L1, u"Pa", "pascal"_L1, "Pa"_L1, "PA"_L1},
     UnitInfo{Unit::Lux, "lux"_L1, u"lx", "lux"_L1, "lx"_L1, "LUX"_L1},
     UnitInfo{Unit::Watt, "watt"_L1, u"W", "watt"_L1, "W"_L1, "W"_L1},
@@ -31,7 +33,8 @@ constexpr std::array units{
     UnitInfo{Unit::KilowattHour, "kilowatt_hour"_L1, u"kWh", "kilowatt_hour"_L1, "kW.h"_L1, "KiloW-HR"_L1},
     UnitInfo{Unit::Volt, "volt"_L1, u"V", "volt"_L1, "V"_L1, "V"_L1},
     UnitInfo{Unit::Ampere, "ampere"_L1, u"A", "ampere"_L1, "A"_L1, "A"_L1},
-    UnitInfo{Unit::RevolutionsPerMinute, "rpm"_L1, u"rpm", "revolutions_per_minute"_L1, "{rev}/min"_L1, "REV-PER-MIN"_L1},
+    UnitInfo{Unit::RevolutionsPerMinute, "rpm"_L1, u"rpm", "revolutions_per_minute"_L1, "{rev}/min"_L1,
+             "REV-PER-MIN"_L1},
     UnitInfo{Unit::LitrePerSecond, "litre_per_second"_L1, u"L/s", "liters_per_second"_L1, "L/s"_L1, "L-PER-SEC"_L1},
     UnitInfo{Unit::People, "people"_L1, u"people", ""_L1, "{person}"_L1, "NUM"_L1},
 };
@@ -80,7 +83,8 @@ Result<Unit> unitFromCode(QStringView code)
             return info.unit;
         known.append(info.code);
     }
-    return Error{Errc::NotFound, QStringLiteral("There is no unit \"%1\"; use one of: %2.").arg(code.left(64), known.join(u", "))};
+    return Error{Errc::NotFound,
+                 QStringLiteral("There is no unit \"%1\"; use one of: %2.").arg(code.left(64), known.join(u", "))};
 }
 
 Result<double> convert(double value, Unit from, Unit to)
@@ -90,8 +94,9 @@ Result<double> convert(double value, Unit from, Unit to)
     const Scale source = scaleOf(from);
     const Scale target = scaleOf(to);
     if (source.quantity == Quantity::Other || source.quantity != target.quantity) {
-        return Error{Errc::OutOfRange, QStringLiteral("A value in %1 cannot be shown in %2: they measure different things.")
-                                           .arg(unitInfo(from).code, unitInfo(to).code)};
+        return Error{Errc::OutOfRange,
+                     QStringLiteral("A value in %1 cannot be shown in %2: they measure different things.")
+                         .arg(unitInfo(from).code, unitInfo(to).code)};
     }
     return (value - source.offset) / source.scale * target.scale + target.offset;
 }

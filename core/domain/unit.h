@@ -39,8 +39,8 @@ enum class Unit : quint8 {
 
 struct UnitInfo {
     Unit unit;
-    QLatin1StringView code; // ours, stable in configuration, storage and on the wire: "celsius"
-    QStringView symbol;     // for the eye: "°C"
+    QLatin1StringView code;     // ours, stable in configuration, storage and on the wire: "celsius"
+    QStringView symbol;         // for the eye: "°C"
     QLatin1StringView haystack; // "°C" is spelt "celsius" in the unit database's first column
     QLatin1StringView ucum;     // "Cel"
     QLatin1StringView qudt;     // "DEG_C" of http://qudt.org/vocab/unit/

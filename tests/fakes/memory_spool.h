@@ -21,8 +21,7 @@ class MemorySpool final : public ReadingSpool
 public:
     explicit MemorySpool(SpoolLimits limits = {}, StreamId stream = QUuid::createUuid())
         : m_limits(limits), m_stream(stream)
-    {
-    }
+    {}
 
     [[nodiscard]] Result<Appended> append(std::span<const IncomingBatch> batches) override
     {
@@ -54,8 +53,10 @@ public:
     [[nodiscard]] Result<void> acknowledge(Msn upTo) override
     {
         if (upTo > m_head) {
-            return Error{Errc::OutOfRange, QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
-                                               .arg(upTo).arg(m_head)};
+            return Error{Errc::OutOfRange,
+                         QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
+                             .arg(upTo)
+                             .arg(m_head)};
         }
         if (m_failure)
             return *m_failure;
@@ -156,15 +157,16 @@ private:
     };
 
     /// Which batches are new, and whether they fit at all; changes nothing.
-    [[nodiscard]] Result<void> sortOut(std::span<const IncomingBatch> batches, std::vector<const IncomingBatch *> &accepted,
-                                       quint32 &duplicates) const
+    [[nodiscard]] Result<void> sortOut(std::span<const IncomingBatch> batches,
+                                       std::vector<const IncomingBatch *> &accepted, quint32 &duplicates) const
     {
         QHash<StreamId, std::set<Msn>> inThisGroup;
         qint64 bytes = 0;
         for (const IncomingBatch &incoming : batches) {
             if (const auto &receipt = incoming.receipt) {
                 if (receipt->msn == 0)
-                    return Error{Errc::OutOfRange, QStringLiteral("A received batch has the number 0; numbers begin at 1.")};
+                    return Error{Errc::OutOfRange,
+                                 QStringLiteral("A received batch has the number 0; numbers begin at 1.")};
                 const auto known = m_received.constFind(receipt->stream);
                 const bool before = known != m_received.constEnd() && known->has(receipt->msn);
                 if (before || !inThisGroup[receipt->stream].insert(receipt->msn).second) {
@@ -176,8 +178,12 @@ private:
             accepted.push_back(&incoming);
         }
         if (bytes > m_limits.maxBytes || accepted.size() > m_limits.maxBatches) {
-            return Error{Errc::Full, QStringLiteral("%1 batches of %2 bytes do not fit into a spool of %3 bytes; hand over fewer at once.")
-                                         .arg(accepted.size()).arg(bytes).arg(m_limits.maxBytes)};
+            return Error{
+                Errc::Full,
+                QStringLiteral("%1 batches of %2 bytes do not fit into a spool of %3 bytes; hand over fewer at once.")
+                    .arg(accepted.size())
+                    .arg(bytes)
+                    .arg(m_limits.maxBytes)};
         }
         return {};
     }
@@ -221,7 +227,8 @@ private:
         return {loss};
     }
 
-    [[nodiscard]] Loss lossOf(KeptBatches::const_iterator begin, KeptBatches::const_iterator end, LossReason reason) const
+    [[nodiscard]] Loss lossOf(KeptBatches::const_iterator begin, KeptBatches::const_iterator end,
+                              LossReason reason) const
     {
         Loss loss{begin->second.batch.device, m_stream, begin->first, std::prev(end)->first, 0, {}, {}, reason};
         bool any = false;

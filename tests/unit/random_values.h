@@ -11,8 +11,9 @@ namespace lintel::random_values {
 
 inline QString text(QRandomGenerator &random)
 {
-    static const QStringList pieces{QStringLiteral("air_temp"), QStringLiteral("ü"), QStringLiteral("温度"), QStringLiteral("\U0001F321"),
-                                    QString(QChar(0xFEFF)), QString(QChar(0)), QStringLiteral("/"), QStringLiteral(" ")};
+    static const QStringList pieces{QStringLiteral("air_temp"),   QStringLiteral("ü"),    QStringLiteral("温度"),
+                                    QStringLiteral("\U0001F321"), QString(QChar(0xFEFF)), QString(QChar(0)),
+                                    QStringLiteral("/"),          QStringLiteral(" ")};
     QString out;
     for (int i = random.bounded(5); i > 0; --i)
         out += pieces[random.bounded(int(pieces.size()))];
@@ -58,13 +59,26 @@ inline Value value(QRandomGenerator &random)
 inline Reading reading(QRandomGenerator &random)
 {
     constexpr Quality qualities[]{Quality::Bad, Quality::Good, Quality::Stale};
-    return {text(random), value(random), unit(random), fromEpochMillis(number(random)), qualities[random.bounded(3)], random.bounded(2) == 1};
+    return {text(random),
+            value(random),
+            unit(random),
+            fromEpochMillis(number(random)),
+            qualities[random.bounded(3)],
+            random.bounded(2) == 1};
 }
 
 inline Loss loss(QRandomGenerator &random)
 {
-    const StreamId stream = random.bounded(3) ? QUuid(random.generate(), quint16(random.bounded(65536)), 3, 4, 5, 6, 7, 8, 9, 10, 11) : QUuid();
-    return {text(random), stream, bits(random), bits(random), bits(random), fromEpochMillis(number(random)), fromEpochMillis(number(random)),
+    const StreamId stream = random.bounded(3)
+                                ? QUuid(random.generate(), quint16(random.bounded(65536)), 3, 4, 5, 6, 7, 8, 9, 10, 11)
+                                : QUuid();
+    return {text(random),
+            stream,
+            bits(random),
+            bits(random),
+            bits(random),
+            fromEpochMillis(number(random)),
+            fromEpochMillis(number(random)),
             static_cast<LossReason>(1 + random.bounded(4))};
 }
 
@@ -80,8 +94,10 @@ inline ReadingBatch batch(QRandomGenerator &random)
 
 inline Point point(QRandomGenerator &random)
 {
-    Point out{text(random), text(random), static_cast<Kind>(random.bounded(4)), unit(random), {}, text(random),
-              text(random), text(random), text(random), Millis{number(random)}};
+    Point out{text(random),          text(random), static_cast<Kind>(random.bounded(4)),
+              unit(random),          {},           text(random),
+              text(random),          text(random), text(random),
+              Millis{number(random)}};
     for (int i = random.bounded(6); i > 0; --i)
         out.tags.append(text(random));
     return out;

@@ -38,9 +38,8 @@ struct Bus {
 
     Bus()
     {
-        QObject::connect(&listener, &MqttTransport::connected, &listener, [this] {
-            QVERIFY(listener.subscribe(QStringLiteral("lintel/v1/#"), 1));
-        });
+        QObject::connect(&listener, &MqttTransport::connected, &listener,
+                         [this] { QVERIFY(listener.subscribe(QStringLiteral("lintel/v1/#"), 1)); });
         QObject::connect(&listener, &MqttTransport::messageReceived, &listener, [this](const MqttMessage &message) {
             const auto topic = parseTopic(message.topic);
             if (topic && std::holds_alternative<RequestTopic>(*topic))
@@ -132,7 +131,8 @@ private Q_SLOTS:
 
 void TestCall::codec_roundTrips()
 {
-    const CallRequest request{QStringLiteral("c-1"), fromEpochMillis(1795254060000), mapOf(R"({"points":["a","b"],"max":5,"deep":{"x":null}})")};
+    const CallRequest request{QStringLiteral("c-1"), fromEpochMillis(1795254060000),
+                              mapOf(R"({"points":["a","b"],"max":5,"deep":{"x":null}})")};
     const auto back = decodeCallRequest(encode(request));
     QVERIFY(back);
     QCOMPARE(back->correlation, request.correlation);
@@ -153,7 +153,8 @@ void TestCall::codec_carriesEveryError()
         QVERIFY(!names.contains(name));
         names.append(name);
         QVERIFY(errcFromWireName(name) == Errc(code));
-        const auto back = decodeCallResponse(encode(CallResponse{QStringLiteral("c"), Error{Errc(code), QStringLiteral("Why.")}}));
+        const auto back =
+            decodeCallResponse(encode(CallResponse{QStringLiteral("c"), Error{Errc(code), QStringLiteral("Why.")}}));
         QVERIFY(back && !back->outcome);
         QCOMPARE(back->outcome.error().code, Errc(code));
         QCOMPARE(back->outcome.error().message, QStringLiteral("Why."));
@@ -165,7 +166,10 @@ void TestCall::codec_carriesEveryError()
 
 void TestCall::codec_keepsTheSentenceOfAnUnknownError()
 {
-    const auto back = decodeCallResponse(mapOf(R"({"corr":"c","status":"failed","error":{"code":"melted","message":"Too hot."}})").toCborValue().toCbor());
+    const auto back =
+        decodeCallResponse(mapOf(R"({"corr":"c","status":"failed","error":{"code":"melted","message":"Too hot."}})")
+                               .toCborValue()
+                               .toCbor());
     QVERIFY(back && !back->outcome);
     QCOMPARE(back->outcome.error().code, Errc::Unsupported);
     QVERIFY(back->outcome.error().message.startsWith(QStringLiteral("Too hot.")));
@@ -196,7 +200,8 @@ void TestCall::decodeRequest_refuses_data()
     QTest::newRow("goes on") << good + '\0';
     QTest::newRow("nested without end") << QByteArray(100'000, '\x81');
     QTest::newRow("claims to be large") << QByteArray::fromHex("bb7fffffffffffffff");
-    QTest::newRow("is large") << encode(CallRequest{QStringLiteral("c"), {}, {{QStringLiteral("x"), QString(maxCallBytes, u'x')}}});
+    QTest::newRow("is large") << encode(
+        CallRequest{QStringLiteral("c"), {}, {{QStringLiteral("x"), QString(maxCallBytes, u'x')}}});
 }
 
 void TestCall::decodeRequest_refuses()
@@ -240,18 +245,22 @@ void TestCall::correlation_isFoundInBrokenRequests()
 void TestCall::call_isAnswered()
 {
     Bus bus;
-    bus.server->provide(QStringLiteral("read_sensors"), [](const CallServer::Call &call, const CallServer::Reply &reply) {
-        QCborMap data = call.args;
-        data.insert(QStringLiteral("caller"), call.caller.toString());
-        data.insert(QStringLiteral("method"), call.method);
-        reply(data);
-    });
+    bus.server->provide(QStringLiteral("read_sensors"),
+                        [](const CallServer::Call &call, const CallServer::Reply &reply) {
+                            QCborMap data = call.args;
+                            data.insert(QStringLiteral("caller"), call.caller.toString());
+                            data.insert(QStringLiteral("method"), call.method);
+                            reply(data);
+                        });
     bus.startBoth();
     QList<QCborMap> answers;
-    bus.client.call(gateway, QStringLiteral("read_sensors"), mapOf(R"({"max":5})"), 10s, [&](const Result<QCborMap> &r) { answers.append(*r); });
+    bus.client.call(gateway, QStringLiteral("read_sensors"), mapOf(R"({"max":5})"), 10s,
+                    [&](const Result<QCborMap> &r) { answers.append(*r); });
     QVERIFY2(answers.isEmpty(), "never from inside call()");
     QTRY_COMPARE(answers.size(), 1);
-    QCOMPARE(answers[0].toJsonObject(), mapOf(R"({"max":5,"caller":"smart-building~cloud:operator:demo","method":"read_sensors"})").toJsonObject());
+    QCOMPARE(
+        answers[0].toJsonObject(),
+        mapOf(R"({"max":5,"caller":"smart-building~cloud:operator:demo","method":"read_sensors"})").toJsonObject());
     bus.settle();
     QCOMPARE(bus.requests.size(), 1);
     QCOMPARE(bus.requests[0].qos, 1);
@@ -276,7 +285,9 @@ void TestCall::call_isAnsweredLater()
 void TestCall::call_carriesTheCalleesError()
 {
     Bus bus;
-    bus.server->provide(status, [](const CallServer::Call &, const CallServer::Reply &reply) { reply(Error{Errc::Denied, QStringLiteral("Not you.")}); });
+    bus.server->provide(status, [](const CallServer::Call &, const CallServer::Reply &reply) {
+        reply(Error{Errc::Denied, QStringLiteral("Not you.")});
+    });
     bus.startBoth();
     std::optional<Result<QCborMap>> answer;
     bus.client.call(gateway, status, {}, 10s, [&](const Result<QCborMap> &r) { answer = r; });
@@ -299,7 +310,8 @@ void TestCall::call_timesOutWithASentence()
     bus.clock.advance(1ms);
     QTRY_VERIFY(answer);
     QCOMPARE(answer->error().code, Errc::Timeout);
-    QVERIFY2(answer->error().message.contains(QStringLiteral("nobody did not answer status within 5 s")), qPrintable(answer->error().message));
+    QVERIFY2(answer->error().message.contains(QStringLiteral("nobody did not answer status within 5 s")),
+             qPrintable(answer->error().message));
 }
 
 void TestCall::call_refusesAMethodThatFitsNoTopic()
@@ -333,7 +345,10 @@ void TestCall::call_isRepeatedUntilAnswered()
     Bus bus;
     int runs = 0;
     CallServer::Reply later;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; later = reply; });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        later = reply;
+    });
     bus.startBoth();
     int answers = 0;
     bus.client.call(gateway, status, {}, 60s, [&](const Result<QCborMap> &r) { answers += r ? 1 : 100; });
@@ -379,7 +394,8 @@ void TestCall::call_takesAnAnswerFromTheCalleeOnly()
     QTRY_COMPARE(bus.requests.size(), 1);
     const QString correlation = decodeCallRequest(bus.requests[0].payload)->correlation;
     const auto speak = [&](const Principal &as, const QString &inTopic, const QString &inPayload) {
-        QVERIFY(bus.listener.publish({toString(ResponseTopic{demo, as, inTopic}), encode(CallResponse{inPayload, QCborMap{}}), 1, false}));
+        QVERIFY(bus.listener.publish(
+            {toString(ResponseTopic{demo, as, inTopic}), encode(CallResponse{inPayload, QCborMap{}}), 1, false}));
     };
     speak(*Principal::parse(u"mallory"), correlation, correlation);
     speak(gateway, QStringLiteral("other"), correlation);
@@ -403,7 +419,10 @@ void TestCall::call_mayDestroyItsClient()
     const Principal nobody = *Principal::parse(u"nobody");
     int answers = 0;
     for (int i = 0; i < 3; ++i)
-        client->call(nobody, status, {}, 1s, [&](const Result<QCborMap> &) { ++answers; client.reset(); });
+        client->call(nobody, status, {}, 1s, [&](const Result<QCborMap> &) {
+            ++answers;
+            client.reset();
+        });
     bus.clock.advance(1s);
     QTRY_VERIFY(!client);
     QCOMPARE(answers, 1);
@@ -413,7 +432,9 @@ void TestCall::server_runsARepeatedRequestOnce()
 {
     Bus bus;
     int runs = 0;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { reply(QCborMap{{QStringLiteral("run"), ++runs}}); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        reply(QCborMap{{QStringLiteral("run"), ++runs}});
+    });
     bus.startBoth();
     const QByteArray request = bus.request(QStringLiteral("c-1"));
     for (int i = 1; i <= 3; ++i) {
@@ -430,7 +451,8 @@ void TestCall::server_doesNotStartARunningRequestAgain()
 {
     Bus bus;
     QList<CallServer::Reply> running;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { running.append(reply); });
+    bus.server->provide(status,
+                        [&](const CallServer::Call &, const CallServer::Reply &reply) { running.append(reply); });
     bus.startBoth();
     const QByteArray request = bus.request(QStringLiteral("c-1"));
     for (int i = 0; i < 3; ++i)
@@ -446,7 +468,10 @@ void TestCall::server_forgetsAfterTenMinutes()
 {
     Bus bus;
     int runs = 0;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; reply(QCborMap{}); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        reply(QCborMap{});
+    });
     bus.startBoth();
     bus.send(status, bus.request(QStringLiteral("c-1")));
     QTRY_COMPARE(bus.responses.size(), 1);
@@ -464,10 +489,15 @@ void TestCall::server_dropsExpiredRequestsInSilence()
 {
     Bus bus;
     int runs = 0;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; reply(QCborMap{}); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        reply(QCborMap{});
+    });
     bus.startBoth();
     bus.send(status, bus.request(QStringLiteral("late"), -30001ms));
-    bus.send(status, encode(CallRequest{QStringLiteral("first-time-of-all"), fromEpochMillis(std::numeric_limits<qint64>::min()), {}}));
+    bus.send(status,
+             encode(CallRequest{
+                 QStringLiteral("first-time-of-all"), fromEpochMillis(std::numeric_limits<qint64>::min()), {}}));
     bus.settle();
     QVERIFY(bus.responses.isEmpty());
     QCOMPARE(runs, 0);
@@ -480,7 +510,10 @@ void TestCall::server_refusesARequestFromTheFuture()
 {
     Bus bus;
     int runs = 0;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; reply(QCborMap{}); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        reply(QCborMap{});
+    });
     bus.startBoth();
     bus.send(status, bus.request(QStringLiteral("a"), maxCallTimeout + 31s));
     bus.send(status, encode(CallRequest{QStringLiteral("b"), fromEpochMillis(std::numeric_limits<qint64>::max()), {}}));
@@ -521,7 +554,10 @@ void TestCall::server_ignoresWhatIsNotForIt()
 {
     Bus bus;
     int runs = 0;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; reply(QCborMap{}); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        reply(QCborMap{});
+    });
     bus.startBoth();
     bus.send(status, "junk");
     bus.send(status, bus.request(QStringLiteral("not a correlation")));
@@ -540,7 +576,10 @@ void TestCall::server_limitsItsMemory()
     Bus bus;
     int runs = 0;
     QList<CallServer::Reply> running;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { ++runs; running.append(reply); });
+    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) {
+        ++runs;
+        running.append(reply);
+    });
     bus.startBoth();
     for (int i = 0; i < 1000; ++i) {
         bus.send(status, bus.request(QStringLiteral("c-%1").arg(i)));
@@ -580,7 +619,8 @@ void TestCall::server_ignoresASecondReplyAndReplyAfterItsEnd()
 {
     Bus bus;
     QList<CallServer::Reply> running;
-    bus.server->provide(status, [&](const CallServer::Call &, const CallServer::Reply &reply) { running.append(reply); });
+    bus.server->provide(status,
+                        [&](const CallServer::Call &, const CallServer::Reply &reply) { running.append(reply); });
     bus.startBoth();
     bus.send(status, bus.request(QStringLiteral("a")));
     bus.send(status, bus.request(QStringLiteral("b")));

@@ -58,7 +58,8 @@ void TestMemoryFakes::stateStore_keepsValuesByKey()
     QVERIFY(!*store.load(QStringLiteral("a")));
     for (const char *key : {"births/b", "births/a", "bdSeq", "birthsx"})
         QVERIFY(store.save(QString::fromLatin1(key), key));
-    QCOMPARE(*store.keys(QStringLiteral("births/")), (QStringList{QStringLiteral("births/a"), QStringLiteral("births/b")}));
+    QCOMPARE(*store.keys(QStringLiteral("births/")),
+             (QStringList{QStringLiteral("births/a"), QStringLiteral("births/b")}));
     QCOMPARE(**store.load(QStringLiteral("bdSeq")), QByteArray("bdSeq"));
     store.failWith(Error{Errc::Io, QStringLiteral("The disk is gone.")});
     QVERIFY(!store.save(QStringLiteral("bdSeq"), "2"));

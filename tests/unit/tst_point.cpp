@@ -9,9 +9,17 @@ namespace {
 
 Point supplyAir()
 {
-    return {QStringLiteral("air_temp"), QStringLiteral("Supply air temperature"), Kind::Number, Unit::Celsius,
-            {QStringLiteral("discharge"), QStringLiteral("air"), QStringLiteral("temp"), QStringLiteral("sensor"), QStringLiteral("point")},
-            QStringLiteral("Supply_Air_Temperature_Sensor"), QStringLiteral("building-1"), QStringLiteral("floor-2/zone-a"), QStringLiteral("ahu-2"), Millis{180'000}};
+    return {QStringLiteral("air_temp"),
+            QStringLiteral("Supply air temperature"),
+            Kind::Number,
+            Unit::Celsius,
+            {QStringLiteral("discharge"), QStringLiteral("air"), QStringLiteral("temp"), QStringLiteral("sensor"),
+             QStringLiteral("point")},
+            QStringLiteral("Supply_Air_Temperature_Sensor"),
+            QStringLiteral("building-1"),
+            QStringLiteral("floor-2/zone-a"),
+            QStringLiteral("ahu-2"),
+            Millis{180'000}};
 }
 
 } // namespace
@@ -43,17 +51,27 @@ void TestPoint::validate_saysWhichFieldIsWrong_data()
 {
     QTest::addColumn<QString>("field");
     QTest::addColumn<QString>("value");
-    QTest::newRow("no id") << "id" << "";
-    QTest::newRow("id with a slash") << "id" << "air/temp";
-    QTest::newRow("id with a space") << "id" << "air temp";
-    QTest::newRow("id with a letter of another alphabet") << "id" << "lufttempé";
-    QTest::newRow("id with a wildcard") << "id" << "#";
+    QTest::newRow("no id") << "id"
+                           << "";
+    QTest::newRow("id with a slash") << "id"
+                                     << "air/temp";
+    QTest::newRow("id with a space") << "id"
+                                     << "air temp";
+    QTest::newRow("id with a letter of another alphabet") << "id"
+                                                          << "lufttempé";
+    QTest::newRow("id with a wildcard") << "id"
+                                        << "#";
     QTest::newRow("id too long") << "id" << QString(129, u'a');
-    QTest::newRow("name with a line break") << "name" << "a\nb";
-    QTest::newRow("empty tag") << "tags" << "";
-    QTest::newRow("tag with a space") << "tags" << "zone air";
-    QTest::newRow("two Brick classes") << "brickClass" << "A,B";
-    QTest::newRow("Brick class with a namespace") << "brickClass" << "brick:Sensor";
+    QTest::newRow("name with a line break") << "name"
+                                            << "a\nb";
+    QTest::newRow("empty tag") << "tags"
+                               << "";
+    QTest::newRow("tag with a space") << "tags"
+                                      << "zone air";
+    QTest::newRow("two Brick classes") << "brickClass"
+                                       << "A,B";
+    QTest::newRow("Brick class with a namespace") << "brickClass"
+                                                  << "brick:Sensor";
     QTest::newRow("reference with a NUL") << "siteRef" << QString(QChar(0));
 }
 
@@ -91,7 +109,9 @@ void TestPoint::stored_hasTheDocumentedBytes()
     point.unit = Unit::Lux;
     point.tags = {QStringLiteral("t")};
     point.staleAfter = Millis{1};
-    QCOMPARE(encodePoints({point}).toHex(), QByteArray("a200010181a500616102020363" "6c7578" "048161740901"));
+    QCOMPARE(encodePoints({point}).toHex(), QByteArray("a200010181a500616102020363"
+                                                       "6c7578"
+                                                       "048161740901"));
     QCOMPARE(encodePoints({}).toHex(), QByteArray("a200010180"));
     QCOMPARE(*decodePoints(encodePoints({supplyAir(), point})), (QList<Point>{supplyAir(), point}));
 }

@@ -21,9 +21,12 @@ void TestPrincipal::print_fitsIntoATopic_data()
 {
     QTest::addColumn<QString>("id");
     QTest::addColumn<QString>("principal");
-    QTest::newRow("gateway") << "spiffe://building-1.smart.local/agent/gateway" << "building-1~smart~local:agent:gateway";
-    QTest::newRow("trust domain alone") << "spiffe://smart-building.cloud" << "smart-building~cloud";
-    QTest::newRow("dots in the path") << "spiffe://a/v1.2/x_y" << "a:v1~2:x_y";
+    QTest::newRow("gateway") << "spiffe://building-1.smart.local/agent/gateway"
+                             << "building-1~smart~local:agent:gateway";
+    QTest::newRow("trust domain alone") << "spiffe://smart-building.cloud"
+                                        << "smart-building~cloud";
+    QTest::newRow("dots in the path") << "spiffe://a/v1.2/x_y"
+                                      << "a:v1~2:x_y";
 }
 
 void TestPrincipal::print_fitsIntoATopic()
@@ -42,8 +45,8 @@ void TestPrincipal::print_fitsIntoATopic()
 void TestPrincipal::parse_refusesOtherSpellings_data()
 {
     QTest::addColumn<QString>("text");
-    for (const char *text : {"", "spiffe://smart.local", "smart.local:agent", "smart~local/agent", "smart~local:", ":agent", "a::b", "a:~:b",
-                             "a:~~", "Smart~local", "a b", "a:+", "a:#", "a:b%20", "a@b"})
+    for (const char *text : {"", "spiffe://smart.local", "smart.local:agent", "smart~local/agent", "smart~local:",
+                             ":agent", "a::b", "a:~:b", "a:~~", "Smart~local", "a b", "a:+", "a:#", "a:b%20", "a@b"})
         QTest::newRow(text) << QString::fromUtf8(text);
 }
 

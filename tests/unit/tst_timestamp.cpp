@@ -93,7 +93,8 @@ void TestTimestamp::parse_refusesWhatIsNotATime()
 void TestTimestamp::print_staysHonestOutsideOfFourDigitYears()
 {
     QCOMPARE(toIso8601(fromEpochMillis(1795254060000)), QStringLiteral("2026-11-21T09:41:00.000Z"));
-    for (const qint64 ms : {std::numeric_limits<qint64>::max(), std::numeric_limits<qint64>::min(), qint64(253402300800000)})
+    for (const qint64 ms :
+         {std::numeric_limits<qint64>::max(), std::numeric_limits<qint64>::min(), qint64(253402300800000)})
         QVERIFY(toIso8601(fromEpochMillis(ms)).contains(QString::number(ms)));
 }
 

@@ -53,7 +53,8 @@ void TestTopic::parse_readsEachPart()
 {
     const auto data = parseTopic(u"spBv1.0/building-1/DDATA/gateway/hvac-001");
     QVERIFY(data);
-    const SparkplugTopic expected{QStringLiteral("building-1"), SparkplugVerb::DData, QStringLiteral("gateway"), QStringLiteral("hvac-001")};
+    const SparkplugTopic expected{QStringLiteral("building-1"), SparkplugVerb::DData, QStringLiteral("gateway"),
+                                  QStringLiteral("hvac-001")};
     QVERIFY(std::get<SparkplugTopic>(*data) == expected);
     const auto request = parseTopic(u"lintel/v1/req/callee/caller/status");
     QVERIFY(request);
@@ -69,16 +70,57 @@ void TestTopic::parse_readsEachPart()
 void TestTopic::parse_refusesWhatIsNotInTheTable_data()
 {
     QTest::addColumn<QString>("text");
-    for (const char *text : {
-             "", "/", "spBv1.0", "spBv1.0/", "spBv1.0//NDATA/n", "spBv1.0/g/NDATA/", "spBv1.0/g/NDATA", "/spBv1.0/g/NDATA/n",
-             "spBv1.0/g/NDATA/n/", "spBv1.0/g/NDATA/n/d", "spBv1.0/g/DDATA/n", "spBv1.0/g/DDATA/n/", "spBv1.0/g/DDATA/n/d/x", "spBv1.0/g/DDATA//d",
-             "spBv1.0/g/ndata/n", "spBv1.0/g/NFOO/n", "spBv1.0/g/+/n", "spBv1.0/+/NDATA/n", "spBv1.0/g/NDATA/#", "spBv1.0/g/NDATA/a+b",
-             "spBv1.0/g/NDATA/a\nb", "spBv1.0/g/NDATA/a\u0085b", "spBv1.0/STATE", "spBv1.0/STATE/", "spBv1.0/STATE/h/x", "spBv1.0/STATE/#",
-             "spBv1.0/STATE/NDATA/n", "spBv1.0/g/STATE/n", "spBv1.0/g/NDATA/STATE", "STATE/h", "spAv1.0/g/NDATA/n", "spbv1.0/g/NDATA/n",
-             "lintel", "lintel/v1", "lintel/v1/req", "lintel/v1/req/a/b", "lintel/v1/req/a/b/", "lintel/v1/req/a/b/m/x", "lintel/v1/req//b/m",
-             "lintel/v2/req/a/b/m", "lintel/v1/sub/a/b/m", "lintel/v1/req/A/b/m", "lintel/v1/req/a.b/c/m", "lintel/v1/req/+/b/m",
-             "lintel/v1/req/a/b/#", "lintel/v1/req/a/b/m m", "lintel/v1/req/a/b/mé", "lintel/v1/rsp/a/b/", "lintel/v1/rsp/a/b/c_d", "lintel/v1/rsp/a/b/c.d",
-             "$SYS/broker/uptime"})
+    for (const char *text : {"",
+                             "/",
+                             "spBv1.0",
+                             "spBv1.0/",
+                             "spBv1.0//NDATA/n",
+                             "spBv1.0/g/NDATA/",
+                             "spBv1.0/g/NDATA",
+                             "/spBv1.0/g/NDATA/n",
+                             "spBv1.0/g/NDATA/n/",
+                             "spBv1.0/g/NDATA/n/d",
+                             "spBv1.0/g/DDATA/n",
+                             "spBv1.0/g/DDATA/n/",
+                             "spBv1.0/g/DDATA/n/d/x",
+                             "spBv1.0/g/DDATA//d",
+                             "spBv1.0/g/ndata/n",
+                             "spBv1.0/g/NFOO/n",
+                             "spBv1.0/g/+/n",
+                             "spBv1.0/+/NDATA/n",
+                             "spBv1.0/g/NDATA/#",
+                             "spBv1.0/g/NDATA/a+b",
+                             "spBv1.0/g/NDATA/a\nb",
+                             "spBv1.0/g/NDATA/a\u0085b",
+                             "spBv1.0/STATE",
+                             "spBv1.0/STATE/",
+                             "spBv1.0/STATE/h/x",
+                             "spBv1.0/STATE/#",
+                             "spBv1.0/STATE/NDATA/n",
+                             "spBv1.0/g/STATE/n",
+                             "spBv1.0/g/NDATA/STATE",
+                             "STATE/h",
+                             "spAv1.0/g/NDATA/n",
+                             "spbv1.0/g/NDATA/n",
+                             "lintel",
+                             "lintel/v1",
+                             "lintel/v1/req",
+                             "lintel/v1/req/a/b",
+                             "lintel/v1/req/a/b/",
+                             "lintel/v1/req/a/b/m/x",
+                             "lintel/v1/req//b/m",
+                             "lintel/v2/req/a/b/m",
+                             "lintel/v1/sub/a/b/m",
+                             "lintel/v1/req/A/b/m",
+                             "lintel/v1/req/a.b/c/m",
+                             "lintel/v1/req/+/b/m",
+                             "lintel/v1/req/a/b/#",
+                             "lintel/v1/req/a/b/m m",
+                             "lintel/v1/req/a/b/mé",
+                             "lintel/v1/rsp/a/b/",
+                             "lintel/v1/rsp/a/b/c_d",
+                             "lintel/v1/rsp/a/b/c.d",
+                             "$SYS/broker/uptime"})
         QTest::newRow(text) << QString::fromUtf8(text);
     QTest::newRow("NUL") << QStringLiteral("spBv1.0/g/NDATA/a") + QChar(0);
     QTest::newRow("half a surrogate pair") << QStringLiteral("spBv1.0/g/NDATA/a") + QChar(0xdc00);
@@ -100,10 +142,21 @@ void TestTopic::parse_refusesWhatIsNotInTheTable()
 void TestTopic::parse_printsBackForArbitraryText()
 {
     QRandomGenerator random(6);
-    const QStringList words{QStringLiteral("spBv1.0"), QStringLiteral("STATE"), QStringLiteral("NDATA"), QStringLiteral("DCMD"), QStringLiteral("lintel"),
-                            QStringLiteral("v1"), QStringLiteral("req"), QStringLiteral("rsp"), QStringLiteral("a~b:c"), QStringLiteral("x"),
-                            QStringLiteral("ü"), QStringLiteral("+"), QString()};
-    const QStringList roots{QStringLiteral("spBv1.0"), QStringLiteral("lintel/v1/req"), QStringLiteral("lintel/v1/rsp"), QStringLiteral("lintel/v1")};
+    const QStringList words{QStringLiteral("spBv1.0"),
+                            QStringLiteral("STATE"),
+                            QStringLiteral("NDATA"),
+                            QStringLiteral("DCMD"),
+                            QStringLiteral("lintel"),
+                            QStringLiteral("v1"),
+                            QStringLiteral("req"),
+                            QStringLiteral("rsp"),
+                            QStringLiteral("a~b:c"),
+                            QStringLiteral("x"),
+                            QStringLiteral("ü"),
+                            QStringLiteral("+"),
+                            QString()};
+    const QStringList roots{QStringLiteral("spBv1.0"), QStringLiteral("lintel/v1/req"), QStringLiteral("lintel/v1/rsp"),
+                            QStringLiteral("lintel/v1")};
     int parsed = 0;
     for (int i = 0; i < 50'000; ++i) {
         QString text = roots[random.bounded(int(roots.size()))];
@@ -136,7 +189,8 @@ void TestTopic::sparkplugId_isChecked()
     QVERIFY(validateSparkplugId(u"hvac-001"));
     QVERIFY(validateSparkplugId(u"Lüftung 1"));
     QVERIFY(validateSparkplugId(u"State"));
-    for (const QString &bad : {QString(), QStringLiteral("STATE"), QStringLiteral("a/b"), QStringLiteral("+"), QStringLiteral("a#"), QStringLiteral("a\tb")})
+    for (const QString &bad : {QString(), QStringLiteral("STATE"), QStringLiteral("a/b"), QStringLiteral("+"),
+                               QStringLiteral("a#"), QStringLiteral("a\tb")})
         QVERIFY2(!validateSparkplugId(bad), qPrintable(bad));
 }
 

@@ -48,14 +48,38 @@ void TestUnit::names_followTheVocabularies_data()
     QTest::addColumn<QString>("haystack");
     QTest::addColumn<QString>("ucum");
     QTest::addColumn<QString>("qudt");
-    QTest::newRow("celsius") << int(Unit::Celsius) << "°C" << "celsius" << "Cel" << "DEG_C";
-    QTest::newRow("fahrenheit") << int(Unit::Fahrenheit) << "°F" << "fahrenheit" << "[degF]" << "DEG_F";
-    QTest::newRow("difference in celsius") << int(Unit::DeltaCelsius) << "Δ°C" << "celsius_degrees" << "K" << "K";
-    QTest::newRow("difference in fahrenheit") << int(Unit::DeltaFahrenheit) << "Δ°F" << "fahrenheit_degrees" << "[degR]" << "DEG_R";
-    QTest::newRow("relative humidity") << int(Unit::RelativeHumidity) << "%RH" << "percent_relative_humidity" << "%{RH}" << "PERCENT_RH";
-    QTest::newRow("carbon dioxide") << int(Unit::PartsPerMillion) << "ppm" << "parts_per_million" << "[ppm]" << "PPM";
-    QTest::newRow("energy") << int(Unit::KilowattHour) << "kWh" << "kilowatt_hour" << "kW.h" << "KiloW-HR";
-    QTest::newRow("flow") << int(Unit::LitrePerSecond) << "L/s" << "liters_per_second" << "L/s" << "L-PER-SEC";
+    QTest::newRow("celsius") << int(Unit::Celsius) << "°C"
+                             << "celsius"
+                             << "Cel"
+                             << "DEG_C";
+    QTest::newRow("fahrenheit") << int(Unit::Fahrenheit) << "°F"
+                                << "fahrenheit"
+                                << "[degF]"
+                                << "DEG_F";
+    QTest::newRow("difference in celsius") << int(Unit::DeltaCelsius) << "Δ°C"
+                                           << "celsius_degrees"
+                                           << "K"
+                                           << "K";
+    QTest::newRow("difference in fahrenheit") << int(Unit::DeltaFahrenheit) << "Δ°F"
+                                              << "fahrenheit_degrees"
+                                              << "[degR]"
+                                              << "DEG_R";
+    QTest::newRow("relative humidity") << int(Unit::RelativeHumidity) << "%RH"
+                                       << "percent_relative_humidity"
+                                       << "%{RH}"
+                                       << "PERCENT_RH";
+    QTest::newRow("carbon dioxide") << int(Unit::PartsPerMillion) << "ppm"
+                                    << "parts_per_million"
+                                    << "[ppm]"
+                                    << "PPM";
+    QTest::newRow("energy") << int(Unit::KilowattHour) << "kWh"
+                            << "kilowatt_hour"
+                            << "kW.h"
+                            << "KiloW-HR";
+    QTest::newRow("flow") << int(Unit::LitrePerSecond) << "L/s"
+                          << "liters_per_second"
+                          << "L/s"
+                          << "L-PER-SEC";
 }
 
 void TestUnit::names_followTheVocabularies()
@@ -70,7 +94,8 @@ void TestUnit::names_followTheVocabularies()
 
 void TestUnit::fromCode_tellsWhichCodesExist()
 {
-    for (const QString &code : {QString(), QStringLiteral("Celsius"), QStringLiteral("°C"), QStringLiteral("celsius ")}) {
+    for (const QString &code :
+         {QString(), QStringLiteral("Celsius"), QStringLiteral("°C"), QStringLiteral("celsius ")}) {
         const auto unit = unitFromCode(code);
         QVERIFY(!unit);
         QCOMPARE(unit.error().code, Errc::NotFound);
