@@ -47,7 +47,7 @@ void CallClient::call(const Principal &callee, const QString &method, const QCbo
     pending.deadline = now + timeout;
     pending.nextSend = now;
     pending.done = std::move(done);
-    send(*m_pending.insert(correlation, std::move(pending)));
+    send(*m_pending.emplace(correlation, std::move(pending)));
     m_timer.start();
 }
 

@@ -33,7 +33,7 @@ CallServer::CallServer(Principal self, const Clock &clock, MqttTransport &transp
 
 void CallServer::provide(const QString &method, Handler handler)
 {
-    m_handlers.insert(method, std::move(handler));
+    m_handlers.emplace(method, std::move(handler));
 }
 
 QStringList CallServer::methods() const
@@ -104,7 +104,7 @@ void CallServer::run(const RequestTopic &topic, const CallRequest &request)
     // A copy, because a handler may replace itself.
     const Handler handler = m_handlers.value(topic.method);
     handler(Call{topic.caller, topic.method, request.args, request.expires},
-            [alive, answered, topic, correlation = request.correlation](Result<QCborMap> outcome) {
+            [alive, answered, topic, correlation = request.correlation](const Result<QCborMap> &outcome) {
                 if (!alive || std::exchange(*answered, true))
                     return;
                 alive->answer(topic, correlation, outcome);
