@@ -24,6 +24,15 @@ Metric nullMetric(DataType type)
     return metric;
 }
 
+/// An empty table; a null data set throws in the common JavaScript decoder.
+Metric noLosses()
+{
+    Metric metric;
+    metric.type = DataType::DataSet;
+    metric.dataSet = toDataSet({});
+    return metric;
+}
+
 /// Time stamps do not decrease along a payload (tck-id-operational-behavior-data-publish-nbirth-order),
 /// and control metrics come first: they take the time of the oldest value.
 Timestamp oldest(const QList<Metric> &metrics, Timestamp now)
@@ -120,14 +129,14 @@ bool EdgeNodeSession::Private::sendNodeBirth()
     add(sf::kAck, number(DataType::UInt64, acked));
     add(sf::kAckStream, Metric::named({}, DataType::Uuid, status.stream.toString(QUuid::WithoutBraces)));
     add(sf::kMsn, nullMetric(DataType::UInt64));
-    add(sf::kLoss, nullMetric(DataType::DataSet));
+    add(sf::kLoss, noLosses());
     payload.metrics.append(points);
 
     seq = 0;
     if (!publish(SparkplugVerb::NBirth, {}, std::move(payload)))
         return false;
     node.born = true;
-    birthHead = std::max(birthHead, status.head);
+    history = std::max(history, status.head);
     announcedTail = status.tail;
     if (phase == Phase::WaitingForHost) {
         bornAt = lastProgress = clock.monotonic();
@@ -145,7 +154,7 @@ bool EdgeNodeSession::Private::sendDeviceBirth(Entity &entity)
     Payload payload;
     Metric msn = stamped(nullMetric(DataType::UInt64), at);
     name(msn, entity, sf::kMsn);
-    Metric loss = stamped(nullMetric(DataType::DataSet), at);
+    Metric loss = stamped(noLosses(), at);
     name(loss, entity, sf::kLoss);
     payload.metrics = {msn, loss};
     payload.metrics.append(points);

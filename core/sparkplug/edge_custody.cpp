@@ -60,14 +60,19 @@ bool EdgeNodeSession::Private::pumpOnce()
     const SpoolStatus status = spool.status();
     if (status.tail > acked + 1 && status.tail > announcedTail && !announceTail())
         return false;
-    if (!sendChunk(chunk))
+    const bool sent = sendChunk(chunk, status.head);
+    noteStall(status.head);
+    if (!sent)
         return false;
     endDevices(status.head);
     return chunk.size() == std::min(room, kChunk) && room > 0;
 }
 
-bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk)
+bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk, Msn head)
 {
+    // Held up for so long on a standing connection, readings are as late as after an outage.
+    if (!chunk.isEmpty() && stalledSince && clock.monotonic() - *stalledSince >= config.ackTimeout)
+        history = std::max(history, head);
     for (const StoredBatch &stored : chunk)
         explain(entityFor(stored.batch.device), stored.batch);
     if (!sendBirths())
@@ -84,13 +89,21 @@ bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk)
     return true;
 }
 
+void EdgeNodeSession::Private::noteStall(Msn head)
+{
+    if (cursor >= head)
+        stalledSince.reset();
+    else if (!stalledSince)
+        stalledSince = clock.monotonic();
+}
+
 bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
 {
     Entity &entity = entityFor(stored.batch.device);
     if (!entity.born && !sendDeviceBirth(entity))
         return false;
     const bool again = stored.msn <= highestSent;
-    const bool historical = again || stored.msn <= birthHead || (!entity.isNode && !entity.device.online);
+    const bool historical = again || stored.msn <= history || (!entity.isNode && !entity.device.online);
 
     QList<Metric> readings;
     Timestamp at = clock.now();
@@ -108,12 +121,10 @@ bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
     Payload payload;
     const auto add = [&](QStringView metricName, Metric metric) {
         metric.timestamp = at;
-        if (config.useAliases) {
+        if (config.useAliases)
             metric.alias = aliasOf(entity, metricName.toString());
-            metric.type = DataType::Unknown; // the birth says it
-        } else {
+        else
             metric.name = metricName.toString();
-        }
         payload.metrics.append(std::move(metric));
     };
     add(sf::kMsn, data(DataType::UInt64, quint64(stored.msn)));
@@ -133,6 +144,7 @@ bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
     cursor = sentHere = stored.msn;
     resent += again ? 1 : 0;
     highestSent = std::max(highestSent, stored.msn);
+    stalledSince.reset();
     entity.lastMsn = stored.msn;
     for (const Reading &reading : stored.batch.readings) {
         const auto known = entity.current.find(reading.point);
@@ -148,12 +160,10 @@ bool EdgeNodeSession::Private::announceTail()
     const Msn tail = spool.status().tail;
     Metric metric = data(DataType::UInt64, quint64(tail));
     metric.timestamp = clock.now();
-    if (config.useAliases) {
+    if (config.useAliases)
         metric.alias = aliasOf(node, sf::kTail.toString());
-        metric.type = DataType::Unknown;
-    } else {
+    else
         metric.name = sf::kTail.toString();
-    }
     Payload payload;
     payload.metrics.append(metric);
     if (!publish(SparkplugVerb::NData, {}, std::move(payload)))

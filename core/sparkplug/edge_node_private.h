@@ -64,7 +64,8 @@ struct EdgeNodeSession::Private {
     // Store and forward (edge_custody.cpp)
     void pump();
     bool pumpOnce();
-    bool sendChunk(const QList<StoredBatch> &chunk);
+    bool sendChunk(const QList<StoredBatch> &chunk, Msn head);
+    void noteStall(Msn head);
     bool sendBatch(const StoredBatch &stored);
     bool announceTail();
     void sendAgain();
@@ -99,7 +100,8 @@ struct EdgeNodeSession::Private {
     Msn cursor = 0;        // last batch sent, or skipped
     Msn highestSent = 0;   // ever, on any connection
     Msn sentHere = 0;      // on this connection
-    Msn birthHead = 0;     // what was stored before the birth is history
+    Msn history = 0;       // up to here a batch is late: stored before the birth, or held up
+    std::optional<Nanos> stalledSince; // something waits and nothing could be sent
     Msn announcedTail = 0; // what the host was told on this connection
     std::deque<InFlight> inFlight;
     bool everAcked = false;

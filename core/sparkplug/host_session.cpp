@@ -190,6 +190,10 @@ void HostSession::Private::onDisconnected()
     if (!connected)
         return;
     connected = false;
+    // What is missing will not come on this connection; what is here should not wait for the next one.
+    const auto known = nodes;
+    for (const NodePtr &node : known)
+        giveUpWaiting(*node);
     Q_EMIT q->connectionChanged(false);
 }
 

@@ -94,7 +94,7 @@ struct Metric {
     std::optional<QString> name;
     std::optional<quint64> alias;
     std::optional<Timestamp> timestamp;
-    DataType type = DataType::Unknown; // absent in DATA that goes by alias
+    DataType type = DataType::Unknown; // may be absent in DATA that goes by alias
     bool isHistorical = false;
     bool isTransient = false;
     bool isNull = false;

@@ -234,9 +234,7 @@ Metric dataMetric(const Point &point, std::optional<quint64> alias, const Readin
         metric.alias = alias;
     else
         metric.name = point.id;
-    const Kind kind = lintel::kindOf(reading.value);
-    if (kind != point.kind || !alias)
-        metric.type = dataTypeOf(kind);
+    metric.type = dataTypeOf(lintel::kindOf(reading.value));
     metric.timestamp = reading.deviceTime;
     metric.isHistorical = historical || reading.isHistorical;
     metric.value = toScalar(reading.value);
@@ -323,12 +321,14 @@ DataSet toDataSet(const QList<Loss> &losses)
     DataSet set;
     set.columns = {kStream.toString(), kFirst.toString(), kLast.toString(), kReadings.toString(),
                    kFrom.toString(), kTo.toString(), kReason.toString(), kDevice.toString()};
-    set.types = {DataType::String, DataType::UInt64, DataType::UInt64, DataType::UInt64,
-                 DataType::Int64, DataType::Int64, DataType::UInt32, DataType::String};
+    // Int64 and String are what every decoder understands in a data set; the common JavaScript one
+    // refuses most other types.
+    constexpr auto number = DataType::Int64;
+    set.types = {DataType::String, number, number, number, number, number, number, DataType::String};
     for (const Loss &loss : losses) {
-        set.rows.append({Scalar(loss.stream.toString(QUuid::WithoutBraces)), Scalar(loss.first), Scalar(loss.last),
-                         Scalar(loss.readings), Scalar(toEpochMillis(loss.from)), Scalar(toEpochMillis(loss.to)),
-                         Scalar(quint64(loss.reason)), Scalar(loss.device)});
+        set.rows.append({Scalar(loss.stream.toString(QUuid::WithoutBraces)), Scalar(qint64(loss.first)), Scalar(qint64(loss.last)),
+                         Scalar(qint64(loss.readings)), Scalar(toEpochMillis(loss.from)), Scalar(toEpochMillis(loss.to)),
+                         Scalar(qint64(loss.reason)), Scalar(loss.device)});
     }
     return set;
 }

@@ -26,8 +26,9 @@ namespace lintel::sparkplug {
 /// The metric of a birth: name, data type, properties, and the current value, or null without one.
 /// `now` is the metric's time when there is no value.
 [[nodiscard]] Metric birthMetric(const Point &point, quint64 alias, const Reading *current, Timestamp now);
-/// The metric of a DATA message, by alias. The data type and the unit stand in it only where they
-/// differ from the point's. Without alias it goes by name.
+/// The metric of a DATA message: by alias, or by name without one. The data type costs two bytes and
+/// stands in it all the same, because decoders that know no births (the common JavaScript one) read
+/// null without it. The unit stands in it only where it differs from the point's.
 [[nodiscard]] Metric dataMetric(const Point &point, std::optional<quint64> alias, const Reading &reading, bool historical);
 
 /// Nothing for metrics that are no measurements: bdSeq, Node Control/…, Lintel/…, data sets.
