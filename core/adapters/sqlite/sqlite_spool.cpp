@@ -420,32 +420,43 @@ Result<void> SqliteSpool::acknowledge(Msn upTo)
         return Error{Errc::OutOfRange, QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
                                            .arg(upTo).arg(m_totals.head)};
     }
+    // A full disk may have room for a small step, which then frees more.
+    Msn most = kAcknowledgeStep;
     while (m_totals.acknowledged < upTo) {
         // Steps begin at the lowest batch that is there, so that a long acknowledged past costs nothing.
         const auto lowest = m_tables->lowest();
         if (!lowest)
             return lowest.error();
         const Msn begin = lowest->value_or(upTo);
-        const Msn step = begin >= upTo ? upTo : begin + std::min(kAcknowledgeStep, upTo - begin);
-        auto transaction = Transaction::begin(*m_database, Durability::Lazy);
-        if (!transaction)
-            return transaction.error();
-        const auto sum = m_tables->sumUpTo(step);
-        if (!sum)
-            return sum.error();
-        if (const auto removed = m_tables->removeUpTo(step); !removed)
-            return removed.error();
-        SpoolTotals totals = m_totals;
-        totals.acknowledged = std::max(totals.acknowledged, step);
-        totals.pendingBatches -= sum->batches;
-        totals.pendingReadings -= sum->readings;
-        totals.usedBytes -= sum->bytes;
-        if (const auto saved = m_tables->saveTotals(totals); !saved)
-            return saved.error();
-        if (const auto committed = transaction->commit(); !committed)
-            return committed.error();
-        m_totals = totals;
+        const auto moved = release(begin >= upTo ? upTo : begin + std::min(most, upTo - begin));
+        if (!moved && moved.error().code == Errc::Full && most > 1)
+            most /= 8;
+        else if (!moved)
+            return moved.error();
     }
+    return {};
+}
+
+Result<void> SqliteSpool::release(Msn upTo)
+{
+    auto transaction = Transaction::begin(*m_database, Durability::Lazy);
+    if (!transaction)
+        return transaction.error();
+    const auto sum = m_tables->sumUpTo(upTo);
+    if (!sum)
+        return sum.error();
+    if (const auto removed = m_tables->removeUpTo(upTo); !removed)
+        return removed.error();
+    SpoolTotals totals = m_totals;
+    totals.acknowledged = std::max(totals.acknowledged, upTo);
+    totals.pendingBatches -= sum->batches;
+    totals.pendingReadings -= sum->readings;
+    totals.usedBytes -= sum->bytes;
+    if (const auto saved = m_tables->saveTotals(totals); !saved)
+        return saved.error();
+    if (const auto committed = transaction->commit(); !committed)
+        return committed.error();
+    m_totals = totals;
     return {};
 }
 

@@ -65,6 +65,7 @@ private:
     [[nodiscard]] Result<Appended> commit(Group &group);
     [[nodiscard]] Result<Appended> write(Group &group);
     [[nodiscard]] Result<void> makeRoom(Group &group, Appended &appended);
+    [[nodiscard]] Result<void> release(Msn upTo);
     [[nodiscard]] Result<void> dropUnreadable(const std::vector<sqlite::BatchRow> &rows);
 
     SqliteSpoolOptions m_options;

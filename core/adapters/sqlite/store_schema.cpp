@@ -70,7 +70,7 @@ constexpr std::array kStore{Migration{R"(
         at_ms INTEGER NOT NULL,
         kind INTEGER NOT NULL,
         value ANY,
-        unit INTEGER NOT NULL,
+        unit TEXT NOT NULL,
         quality INTEGER NOT NULL,
         historical INTEGER NOT NULL
     ) STRICT;
