@@ -1,0 +1,74 @@
+// The sensor agent: measures (or plays back), stores before anything else, lets the session send
+// what is stored, answers capability calls, and stops in order.
+//
+// main() makes one; everything it is given must outlive it. One thread, the transport's.
+#pragma once
+
+#include "calls/call_server.h"
+#include "drivers/sensor_driver.h"
+#include "ports/clock.h"
+#include "ports/reading_spool.h"
+#include "sensor/playback.h"
+#include "sensor/sampler.h"
+#include "sensor/sensor_settings.h"
+#include "sensor/spool_writer.h"
+#include "sparkplug/edge_node_session.h"
+
+#include <QObject>
+#include <QTimer>
+
+#include <memory>
+
+namespace lintel {
+
+class SensorAgent : public QObject
+{
+    Q_OBJECT
+public:
+    SensorAgent(SensorSettings settings, SensorDriver &driver, const Clock &clock, ReadingSpool &spool,
+                sparkplug::EdgeNodeSession &session, CallServer &calls, QObject *parent = nullptr);
+
+    /// Opens the driver and begins. An error means that nothing runs.
+    [[nodiscard]] Result<void> start();
+    /// Measures no more, waits for the last acknowledgements while there is a connection and time,
+    /// says NDEATH, then emits stopped(). A second call does not wait.
+    void stop();
+    /// What is due now. The agent's own timer calls it ten times a second.
+    void tick();
+
+    /// For the call "status" and tests.
+    [[nodiscard]] QCborMap status() const;
+    [[nodiscard]] SpoolWriter::Counts counts() const { return m_writer.counts(); }
+
+Q_SIGNALS:
+    void stopped();
+    /// A sentence for the log.
+    void trouble(const lintel::Error &what);
+    /// A recording has been played to its end.
+    void playbackFinished(quint64 rows);
+
+private:
+    enum class State { Idle, Running, Draining, Stopping };
+
+    void provideCalls();
+    void provide(QStringView method, CallServer::Handler handler);
+    void onReadSensors(const CallServer::Reply &reply);
+    void onSyncBuffered(const QCborMap &args, const CallServer::Reply &reply);
+    [[nodiscard]] bool canDrain() const;
+    void endSession();
+
+    SensorSettings m_settings;
+    SensorDriver &m_driver;
+    const Clock &m_clock;
+    ReadingSpool &m_spool;
+    sparkplug::EdgeNodeSession &m_session;
+    CallServer &m_calls;
+    SpoolWriter m_writer;
+    Sampler m_sampler;
+    std::unique_ptr<Playback> m_playback; // in place of sampling, for recordings
+    QTimer m_timer;
+    State m_state = State::Idle;
+    std::chrono::nanoseconds m_drainUntil{};
+};
+
+} // namespace lintel
