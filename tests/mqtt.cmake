@@ -1,0 +1,11 @@
+# A real broker with a PKI of its own, for everybody's tests.
+lintel_add_library(lintel_test_broker ALIAS TestBroker INCLUDE "${PROJECT_SOURCE_DIR}/tests"
+  SOURCES fakes/mosquitto_broker.cpp fakes/mosquitto_broker.h
+  PUBLIC Lintel::Ports Lintel::Tls Lintel::MqttCommon Qt6::Network
+  PRIVATE Lintel::MosquittoConfig)
+
+lintel_add_test(tst_loopback_transport contract/tst_loopback_transport.cpp contract/mqtt_transport_contract.h
+  LIBRARIES Lintel::MqttLoopback)
+lintel_add_test(tst_paho_transport contract/tst_paho_transport.cpp contract/mqtt_transport_contract.h
+  contract/mqtt_tls_contract.h fakes/scripted_tls_broker.h fakes/tcp_proxy.h
+  LIBRARIES Lintel::MqttPaho Lintel::TestBroker Qt6::Network LABELS threads slow TIMEOUT 300)
