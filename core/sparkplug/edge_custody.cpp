@@ -44,7 +44,7 @@ void EdgeNodeSession::Private::pump()
 /// One chunk; true when there may be another.
 bool EdgeNodeSession::Private::pumpOnce()
 {
-    if (!connected || !hostOnline || stopping || !sendBirths())
+    if (!connected || !hostOnline || stopping)
         return false;
     const int room = mayWait() ? config.window - int(inFlight.size()) : kChunk;
     QList<StoredBatch> chunk;
@@ -56,6 +56,10 @@ bool EdgeNodeSession::Private::pumpOnce()
         }
         chunk = *std::move(read);
     }
+    for (const StoredBatch &stored : std::as_const(chunk))
+        explain(entityFor(stored.batch.device), stored.batch);
+    if (!sendBirths())
+        return false;
     // Reading may have found a spoiled batch, so the tail is asked for afterwards.
     const SpoolStatus status = spool.status();
     if (status.tail > acked + 1 && status.tail > announcedTail && !announceTail())
@@ -73,10 +77,6 @@ bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk, Msn he
     // Held up for so long on a standing connection, readings are as late as after an outage.
     if (!chunk.isEmpty() && stalledSince && clock.monotonic() - *stalledSince >= config.ackTimeout)
         history = std::max(history, head);
-    for (const StoredBatch &stored : chunk)
-        explain(entityFor(stored.batch.device), stored.batch);
-    if (!sendBirths())
-        return false;
     for (const StoredBatch &stored : chunk) {
         // A hole: a batch that could not be read back. The host hears of it as a tail, which would
         // also give up what is still under way, so everything before the hole has to be acknowledged first.
