@@ -328,6 +328,14 @@ Result<void> Database::check(const char *table)
     return describe(SQLITE_CORRUPT, 0, m_path, verdict.simplified());
 }
 
+Result<void> Database::foldLog()
+{
+    const int code = sqlite3_wal_checkpoint_v2(m_handle, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code != SQLITE_OK)
+        return failure(code);
+    return {};
+}
+
 qint64 Database::changes() const
 {
     return sqlite3_changes64(m_handle);

@@ -103,6 +103,8 @@ public:
     [[nodiscard]] Result<void> execute(const char *sql);
     /// Looks through the pages of one table and its indexes; Io with what was found.
     [[nodiscard]] Result<void> check(const char *table);
+    /// Writes the log back into the file and cuts it to nothing.
+    [[nodiscard]] Result<void> foldLog();
 
     /// Rows changed by the statement that ran last.
     [[nodiscard]] qint64 changes() const;

@@ -23,6 +23,7 @@ using sqlite::Transaction;
 constexpr Msn kHighestMsn = Msn(std::numeric_limits<qint64>::max());
 // Deletes of one transaction; keeps the write-ahead log short when a long outage is acknowledged.
 constexpr Msn kAcknowledgeStep = 4096;
+constexpr Msn kSmallStep = 16;
 
 const PlainCipher kPlainCipher;
 
@@ -269,8 +270,10 @@ Result<ReadingSpool::Appended> SqliteSpool::commit(Group &group)
     auto appended = write(group);
     if (m_observer)
         m_observer->finished(bool(appended));
-    if (!appended)
+    if (!appended) {
+        m_diskWasFull = m_diskWasFull || appended.error().code == Errc::Full;
         return appended;
+    }
     appended->duplicates = quint32(group.totals.duplicateBatches - m_totals.duplicateBatches);
     m_totals = group.totals;
     for (auto it = group.received.cbegin(); it != group.received.cend(); ++it)
@@ -278,11 +281,19 @@ Result<ReadingSpool::Appended> SqliteSpool::commit(Group &group)
     return appended;
 }
 
+/// Once the disk was full, the log comes first: folded back into the file it needs no room of its own.
+Result<Transaction> SqliteSpool::begin(Durability durability)
+{
+    if (m_diskWasFull && m_database->foldLog())
+        m_diskWasFull = false;
+    return Transaction::begin(*m_database, durability);
+}
+
 Result<ReadingSpool::Appended> SqliteSpool::write(Group &group)
 {
     // A group of nothing but duplicates only counts; that can wait for the next sync.
     const bool onlyCounts = group.sealed.empty();
-    auto transaction = Transaction::begin(*m_database, onlyCounts ? Durability::Lazy : Durability::Full);
+    auto transaction = begin(onlyCounts ? Durability::Lazy : Durability::Full);
     if (!transaction)
         return transaction.error();
     Appended appended;
@@ -420,8 +431,8 @@ Result<void> SqliteSpool::acknowledge(Msn upTo)
         return Error{Errc::OutOfRange, QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
                                            .arg(upTo).arg(m_totals.head)};
     }
-    // A full disk may have room for a small step, which then frees more.
-    Msn most = kAcknowledgeStep;
+    // A disk that was full may have room for a small step, which then frees more.
+    Msn most = m_diskWasFull ? kSmallStep : kAcknowledgeStep;
     while (m_totals.acknowledged < upTo) {
         // Steps begin at the lowest batch that is there, so that a long acknowledged past costs nothing.
         const auto lowest = m_tables->lowest();
@@ -429,8 +440,9 @@ Result<void> SqliteSpool::acknowledge(Msn upTo)
             return lowest.error();
         const Msn begin = lowest->value_or(upTo);
         const auto moved = release(begin >= upTo ? upTo : begin + std::min(most, upTo - begin));
-        if (!moved && moved.error().code == Errc::Full && most > 1)
-            most /= 8;
+        m_diskWasFull = m_diskWasFull || (!moved && moved.error().code == Errc::Full);
+        if (!moved && moved.error().code == Errc::Full && most > kSmallStep)
+            most = kSmallStep;
         else if (!moved)
             return moved.error();
     }
@@ -439,7 +451,7 @@ Result<void> SqliteSpool::acknowledge(Msn upTo)
 
 Result<void> SqliteSpool::release(Msn upTo)
 {
-    auto transaction = Transaction::begin(*m_database, Durability::Lazy);
+    auto transaction = begin(Durability::Lazy);
     if (!transaction)
         return transaction.error();
     const auto sum = m_tables->sumUpTo(upTo);

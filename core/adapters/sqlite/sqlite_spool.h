@@ -63,6 +63,7 @@ private:
     [[nodiscard]] Result<Group> sortOut(std::span<const IncomingBatch> batches) const;
     [[nodiscard]] Result<void> weigh(Group &group) const;
     [[nodiscard]] Result<Appended> commit(Group &group);
+    [[nodiscard]] Result<sqlite::Transaction> begin(sqlite::Durability durability);
     [[nodiscard]] Result<Appended> write(Group &group);
     [[nodiscard]] Result<void> makeRoom(Group &group, Appended &appended);
     [[nodiscard]] Result<void> release(Msn upTo);
@@ -75,6 +76,7 @@ private:
     mutable std::optional<sqlite::SpoolTables> m_tables;
     sqlite::SpoolTotals m_totals;
     QHash<StreamId, ReceivedNumbers> m_received;
+    bool m_diskWasFull = false;
 };
 
 } // namespace lintel
