@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "connection/connection_model.h"
+
+#include "text/format.h"
+
+namespace lintel {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What the host said of its buffer counts as known for this long.
+constexpr Millis kCustodyFresh = 60s;
+constexpr Millis kTrustLow = 10min;
+
+} // namespace
+
+ConnectionModel::ConnectionModel(const BuildingStore &store, QString place, QObject *parent)
+    : QObject(parent), m_store(store), m_place(std::move(place))
+{
+    connect(&store, &BuildingStore::linkChanged, this, &ConnectionModel::refreshed);
+    connect(&store, &BuildingStore::custodyChanged, this, &ConnectionModel::refreshed);
+    connect(&store, &BuildingStore::deviceChanged, this, &ConnectionModel::refreshed);
+}
+
+void ConnectionModel::refresh()
+{
+    Q_EMIT refreshed();
+}
+
+QString ConnectionModel::stateText() const
+{
+    const LinkState &link = m_store.link();
+    const Timestamp now = m_store.clock().now();
+    switch (link.phase) {
+    case LinkState::Phase::Starting:
+    case LinkState::Phase::Connecting:
+        return tr("connecting");
+    case LinkState::Phase::Connected:
+        return tr("connected since %1").arg(format::time(link.since, now));
+    case LinkState::Phase::Lost:
+        return tr("not connected since %1").arg(format::time(link.since, now));
+    case LinkState::Phase::Failed:
+        return tr("cannot connect");
+    case LinkState::Phase::Example:
+        return tr("offline, example data");
+    }
+    return {};
+}
+
+QString ConnectionModel::sentence() const
+{
+    const LinkState &link = m_store.link();
+    if (link.phase == LinkState::Phase::Example)
+        return tr("These devices do not exist. Start without --offline to see a building.");
+    if (link.phase == LinkState::Phase::Connected)
+        return {};
+    QString text = link.sentence;
+    if (link.nextTry) {
+        const Millis left = *link.nextTry - m_store.clock().now();
+        text += QLatin1Char(' ');
+        text += left > 1s ? tr("Next attempt in %1.").arg(format::age(left)) : tr("Trying now.");
+    }
+    return text.trimmed();
+}
+
+QString ConnectionModel::hostText() const
+{
+    return m_store.link().broker;
+}
+
+QString ConnectionModel::placeText() const
+{
+    if (!m_place.isEmpty())
+        return m_place;
+    // Without a choice of sites it is the one that devices name, if they agree.
+    QString site;
+    for (int i = 0; i < m_store.deviceCount(); ++i) {
+        const QString &group = m_store.device(i).node.group;
+        if (!site.isEmpty() && site != group)
+            return tr("All sites");
+        site = group;
+    }
+    return site.isEmpty() ? tr("All sites") : site;
+}
+
+int ConnectionModel::priority() const
+{
+    switch (m_store.link().phase) {
+    case LinkState::Phase::Lost:
+    case LinkState::Phase::Failed:
+        return 2;
+    case LinkState::Phase::Example:
+        return 3;
+    default:
+        return 0;
+    }
+}
+
+bool ConnectionModel::isExample() const
+{
+    return m_store.link().phase == LinkState::Phase::Example;
+}
+
+QString ConnectionModel::reportingText() const
+{
+    if (m_store.deviceCount() == 0)
+        return {};
+    if (m_store.isCut())
+        return tr("– of %1").arg(m_store.deviceCount());
+    int online = 0;
+    for (int i = 0; i < m_store.deviceCount(); ++i)
+        online += m_store.device(i).online ? 1 : 0;
+    return tr("%1 of %2").arg(online).arg(m_store.deviceCount());
+}
+
+bool ConnectionModel::knowsCustody() const
+{
+    const auto &custody = m_store.custody();
+    return custody.asOf && m_store.clock().now() - *custody.asOf < kCustodyFresh && !m_store.isCut();
+}
+
+QString ConnectionModel::oldestUnsentText() const
+{
+    const auto &custody = m_store.custody();
+    if (!knowsCustody())
+        return {};
+    if (custody.oldestUnsent)
+        return format::stopwatch(m_store.clock().now() - *custody.oldestUnsent);
+    return custody.pendingReadings && *custody.pendingReadings == 0 ? tr("none") : QString();
+}
+
+QString ConnectionModel::trustRunwayText() const
+{
+    const auto expiry = m_store.identityExpiry();
+    return expiry ? format::runway(*expiry - m_store.clock().now()) : QString();
+}
+
+int ConnectionModel::trustPriority() const
+{
+    const auto expiry = m_store.identityExpiry();
+    if (!expiry)
+        return 0;
+    const Millis left = *expiry - m_store.clock().now();
+    return left <= 0ms ? 1 : left < kTrustLow ? 2 : 0;
+}
+
+QString ConnectionModel::bufferRunwayText() const
+{
+    const auto &custody = m_store.custody();
+    return knowsCustody() && custody.bufferRunway ? format::runway(*custody.bufferRunway) : QString();
+}
+
+QString ConnectionModel::lastMessageText() const
+{
+    const auto last = m_store.lastMessage();
+    return last ? tr("last message %1 ago").arg(format::age(m_store.clock().now() - *last)) : tr("no message yet");
+}
+
+} // namespace lintel

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The trust strip: is the console connected, to what, since when, and how long all goes well
+// without help. Says "unknown" where nobody has told it. Owned by AppModel. GUI thread.
+#pragma once
+
+#include "feed/building_store.h"
+
+#include <QObject>
+#include <QtQml/qqmlregistration.h>
+
+namespace lintel {
+
+class ConnectionModel : public QObject
+{
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("Made in main.cpp.")
+    Q_PROPERTY(QString stateText READ stateText NOTIFY refreshed)
+    Q_PROPERTY(QString sentence READ sentence NOTIFY refreshed)
+    Q_PROPERTY(QString hostText READ hostText NOTIFY refreshed)
+    Q_PROPERTY(QString placeText READ placeText NOTIFY refreshed)
+    /// 0 = nothing abnormal; else the priority of the connection's state, 1 … 3.
+    Q_PROPERTY(int priority READ priority NOTIFY refreshed)
+    Q_PROPERTY(bool example READ isExample NOTIFY refreshed)
+    /// Connection gone while values are on the screen: pages show a banner.
+    Q_PROPERTY(bool cut READ isCut NOTIFY refreshed)
+    Q_PROPERTY(QString reportingText READ reportingText NOTIFY refreshed)
+    Q_PROPERTY(QString oldestUnsentText READ oldestUnsentText NOTIFY refreshed)
+    Q_PROPERTY(QString trustRunwayText READ trustRunwayText NOTIFY refreshed)
+    Q_PROPERTY(int trustPriority READ trustPriority NOTIFY refreshed)
+    Q_PROPERTY(QString bufferRunwayText READ bufferRunwayText NOTIFY refreshed)
+    Q_PROPERTY(QString lastMessageText READ lastMessageText NOTIFY refreshed)
+
+public:
+    explicit ConnectionModel(const BuildingStore &store, QString place, QObject *parent = nullptr);
+
+    [[nodiscard]] QString stateText() const;
+    [[nodiscard]] QString sentence() const;
+    [[nodiscard]] QString hostText() const;
+    [[nodiscard]] QString placeText() const;
+    [[nodiscard]] int priority() const;
+    [[nodiscard]] bool isExample() const;
+    [[nodiscard]] bool isCut() const { return m_store.isCut(); }
+    /// "8 of 9"
+    [[nodiscard]] QString reportingText() const;
+    /// "0:04", "none" or empty = unknown. The same for the runways.
+    [[nodiscard]] QString oldestUnsentText() const;
+    [[nodiscard]] QString trustRunwayText() const;
+    [[nodiscard]] int trustPriority() const;
+    [[nodiscard]] QString bufferRunwayText() const;
+    [[nodiscard]] QString lastMessageText() const;
+
+    void refresh();
+
+Q_SIGNALS:
+    void refreshed();
+
+private:
+    [[nodiscard]] bool knowsCustody() const;
+
+    const BuildingStore &m_store;
+    QString m_place;
+};
+
+} // namespace lintel

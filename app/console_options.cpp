@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "console_options.h"
+
+#include "adapters/yaml/common_config.h"
+
+#include <QCommandLineParser>
+
+namespace lintel {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+QList<QCommandLineOption> allOptions()
+{
+    return {
+        {u"config"_s, u"Configuration file (YAML)."_s, u"FILE"_s},
+        {u"broker"_s, u"MQTT broker to connect to."_s, u"HOST:PORT"_s},
+        {u"broker-id"_s, u"SPIFFE ID that the broker must prove."_s, u"SPIFFE-ID"_s},
+        {u"identity"_s, u"Folder with svid.pem, svid.key and the trust bundles."_s, u"DIR"_s},
+        {u"id"_s, u"SPIFFE ID of the operator; default: the one in the identity."_s, u"SPIFFE-ID"_s},
+        {u"host-principal"_s, u"Gateway or cloud to ask for births, history and status."_s, u"SPIFFE-ID"_s},
+        {u"site"_s, u"Site to show; may be given more than once. Default: all."_s, u"ID"_s},
+        {u"offline"_s, u"Show an example building; no connection is made."_s},
+        {u"theme"_s, u"light, dark or system."_s, u"THEME"_s},
+        {u"page"_s, u"Page to open: live or devices."_s, u"PAGE"_s},
+        {u"window"_s, u"Time window of the Live page in minutes: 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
+        {u"size"_s, u"Size of the window, for example 1440x900."_s, u"WxH"_s},
+        {u"screenshot"_s, u"Write the window as PNG after --after, or when asked to stop."_s, u"FILE"_s},
+        {u"after"_s, u"Seconds until the screenshot is taken; the console ends then."_s, u"SECONDS"_s},
+        {u"exit-after"_s, u"Seconds until the console ends."_s, u"SECONDS"_s},
+        {u"report"_s, u"At the end, write what was seen as one JSON line; - is standard output."_s, u"FILE"_s},
+        {{u"h"_s, u"help"_s}, u"Show this help."_s},
+        {{u"v"_s, u"version"_s}, u"Show the version."_s},
+    };
+}
+
+Error malformed(const QString &sentence)
+{
+    return {Errc::Malformed, sentence};
+}
+
+Result<void> readFile(const QString &path, ConsoleOptions &options)
+{
+    const auto document = config::readConfigFile(path);
+    if (!document)
+        return document.error();
+    config::Problems problems;
+    {
+        config::Section root(*document, problems);
+        const TransportConfig transport = readTransport(root.section(u"transport"));
+        const MqttConfig mqtt = readMqtt(root.section(u"mqtt"), transport.keepaliveInterval, {});
+        const IdentityConfig identity = readIdentity(root.section(u"identity"));
+        options.brokerHost = mqtt.host;
+        options.brokerPort = mqtt.port;
+        options.brokerId = mqtt.brokerId;
+        options.keepAlive = mqtt.keepAlive;
+        options.identityDir = identity.directory;
+        config::Section console = root.section(u"console");
+        console.spiffeId(u"id", options.id);
+        console.spiffeId(u"host", options.host);
+        console.texts(u"sites", options.sites);
+        console.text(u"theme", options.theme);
+        root.section(u"observability").accept(u"level");
+    }
+    if (!problems.isEmpty())
+        return problems.error();
+    return {};
+}
+
+Result<void> readBroker(const QString &text, ConsoleOptions &options)
+{
+    const qsizetype colon = text.lastIndexOf(QLatin1Char(':'));
+    bool ok = colon > 0;
+    const int port = ok ? text.mid(colon + 1).toInt(&ok) : 0;
+    if (!ok || port < 1 || port > 65'535)
+        return malformed(u"--broker %1: expected host:port, for example gateway.local:8883."_s.arg(text));
+    options.brokerHost = text.left(colon);
+    options.brokerPort = quint16(port);
+    return {};
+}
+
+Result<void> readSpiffeId(const QCommandLineParser &parser, const QString &name, SpiffeId &out)
+{
+    if (!parser.isSet(name))
+        return {};
+    const auto id = SpiffeId::parse(parser.value(name));
+    if (!id)
+        return malformed(u"--%1: %2"_s.arg(name, id.error().message));
+    out = *id;
+    return {};
+}
+
+Result<void> readSeconds(const QCommandLineParser &parser, const QString &name, std::optional<std::chrono::seconds> &out)
+{
+    if (!parser.isSet(name))
+        return {};
+    bool ok = false;
+    const int seconds = parser.value(name).toInt(&ok);
+    if (!ok || seconds < 0)
+        return malformed(u"--%1 %2: expected a number of seconds."_s.arg(name, parser.value(name)));
+    out = std::chrono::seconds(seconds);
+    return {};
+}
+
+Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &options)
+{
+    if (parser.isSet(u"theme"_s))
+        options.theme = parser.value(u"theme"_s);
+    if (options.theme != "light"_L1 && options.theme != "dark"_L1 && options.theme != "system"_L1)
+        return malformed(u"The theme \"%1\" does not exist; expected light, dark or system."_s.arg(options.theme));
+    if (parser.isSet(u"page"_s))
+        options.page = parser.value(u"page"_s);
+    if (options.page != "live"_L1 && options.page != "devices"_L1)
+        return malformed(u"--page %1: expected live or devices."_s.arg(options.page));
+    if (parser.isSet(u"window"_s)) {
+        const int minutes = parser.value(u"window"_s).toInt();
+        if (!QList<int>{5, 15, 60, 480, 1440}.contains(minutes))
+            return malformed(u"--window %1: expected 5, 15, 60, 480 or 1440 minutes."_s.arg(parser.value(u"window"_s)));
+        options.windowMinutes = minutes;
+    }
+    if (parser.isSet(u"size"_s)) {
+        const QStringList parts = parser.value(u"size"_s).split(QLatin1Char('x'));
+        const QSize size(parts.value(0).toInt(), parts.value(1).toInt());
+        if (parts.size() != 2 || size.width() < 900 || size.height() < 600 || size.width() > 7'680 || size.height() > 4'320)
+            return malformed(u"--size %1: expected a size such as 1440x900, at least 900x600."_s.arg(parser.value(u"size"_s)));
+        options.size = size;
+    }
+    return {};
+}
+
+Result<void> checkConnection(const ConsoleOptions &options)
+{
+    if (options.offline)
+        return {};
+    if (options.identityDir.isEmpty())
+        return malformed(u"Nobody has said who you are: give --identity DIR (as \"lintelctl pki issue\" writes it), a --config FILE, or --offline for an example."_s);
+    if (options.brokerId.isEmpty())
+        return malformed(u"Nobody has said which broker to trust: give --broker-id, for example spiffe://building-1.smart.local/broker."_s);
+    return {};
+}
+
+} // namespace
+
+QString consoleHelp()
+{
+    QCommandLineParser parser;
+    parser.setApplicationDescription(u"Lintel console: devices and live values of a building."_s);
+    parser.addOptions(allOptions());
+    return parser.helpText();
+}
+
+Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
+{
+    QCommandLineParser parser;
+    parser.addOptions(allOptions());
+    if (!parser.parse(arguments))
+        return malformed(parser.errorText() + u" See lintel-console --help."_s);
+    if (!parser.positionalArguments().isEmpty())
+        return malformed(u"\"%1\" is not an option. See lintel-console --help."_s.arg(parser.positionalArguments().first()));
+    ConsoleOptions options;
+    options.help = parser.isSet(u"help"_s);
+    options.version = parser.isSet(u"version"_s);
+    if (options.help || options.version)
+        return options;
+    if (parser.isSet(u"config"_s)) {
+        if (const auto read = readFile(parser.value(u"config"_s), options); !read)
+            return read.error();
+    }
+    options.offline = parser.isSet(u"offline"_s);
+    if (parser.isSet(u"broker"_s)) {
+        if (const auto read = readBroker(parser.value(u"broker"_s), options); !read)
+            return read.error();
+    }
+    if (parser.isSet(u"identity"_s))
+        options.identityDir = parser.value(u"identity"_s);
+    if (parser.isSet(u"site"_s))
+        options.sites = parser.values(u"site"_s);
+    options.screenshot = parser.value(u"screenshot"_s);
+    options.report = parser.value(u"report"_s);
+    for (const auto &read : {readSpiffeId(parser, u"broker-id"_s, options.brokerId), readSpiffeId(parser, u"id"_s, options.id),
+                             readSpiffeId(parser, u"host-principal"_s, options.host), readSeconds(parser, u"after"_s, options.after),
+                             readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
+                             checkConnection(options)}) {
+        if (!read)
+            return read.error();
+    }
+    if (options.after && options.screenshot.isEmpty())
+        return malformed(u"--after says when the screenshot is taken, but there is no --screenshot FILE."_s);
+    return options;
+}
+
+} // namespace lintel

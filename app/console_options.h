@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The console's command line and configuration file as one struct. Values only.
+#pragma once
+
+#include "domain/spiffe_id.h"
+
+#include <QSize>
+#include <QString>
+#include <QStringList>
+
+#include <chrono>
+#include <optional>
+
+namespace lintel {
+
+struct ConsoleOptions {
+    bool offline = false;
+    QString brokerHost = QStringLiteral("localhost");
+    quint16 brokerPort = 8883;
+    SpiffeId brokerId;       // whom to expect at the other end
+    SpiffeId id;             // who the operator is; from the identity's files when not given
+    SpiffeId host;           // whom to call: a gateway or the cloud
+    QString identityDir;
+    QStringList sites;       // empty = all that the broker lets us see
+    std::chrono::seconds keepAlive{30};
+
+    QString theme = QStringLiteral("system");
+    QString page = QStringLiteral("live");
+    QSize size{1280, 800};
+    std::optional<int> windowMinutes;
+
+    QString screenshot;      // written at the end, or after `after`
+    std::optional<std::chrono::seconds> after;
+    std::optional<std::chrono::seconds> exitAfter;
+    QString report;
+
+    bool help = false;
+    bool version = false;
+};
+
+/// Flags win over the file that --config names. Malformed says which option or key, and what is
+/// expected there.
+[[nodiscard]] Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments);
+[[nodiscard]] QString consoleHelp();
+
+} // namespace lintel

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "console_session.h"
+
+#include <QCoreApplication>
+#include <QFile>
+#include <QImage>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QMetaEnum>
+#include <QSaveFile>
+#include <QTimer>
+
+#include <cstdio>
+
+namespace lintel {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+QString phaseName(LinkState::Phase phase)
+{
+    switch (phase) {
+    case LinkState::Phase::Starting: return u"starting"_s;
+    case LinkState::Phase::Connecting: return u"connecting"_s;
+    case LinkState::Phase::Connected: return u"connected"_s;
+    case LinkState::Phase::Lost: return u"lost"_s;
+    case LinkState::Phase::Failed: return u"failed"_s;
+    case LinkState::Phase::Example: return u"example"_s;
+    }
+    return {};
+}
+
+} // namespace
+
+ConsoleSession::ConsoleSession(const ConsoleOptions &options, BuildingStore &store, BuildingFeed &feed, QObject *parent)
+    : QObject(parent), m_options(options), m_store(store), m_feed(feed), m_app(store, options.sites.join(u", "_s))
+{
+    connect(m_app.live(), &LivePageModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
+    if (options.windowMinutes)
+        m_app.live()->setWindowMinutes(*options.windowMinutes);
+}
+
+Result<void> ConsoleSession::open()
+{
+    m_engine.addImportPath(u"qrc:/qt/qml"_s);
+    m_engine.setInitialProperties({
+        {u"app"_s, QVariant::fromValue(&m_app)},
+        {u"themeMode"_s, m_options.theme},
+        {u"page"_s, m_options.page},
+        {u"version"_s, QCoreApplication::applicationVersion()},
+        {u"width"_s, m_options.size.width()},
+        {u"height"_s, m_options.size.height()},
+    });
+    m_engine.load(QUrl(u"qrc:/qt/qml/Lintel/Console/Main.qml"_s));
+    m_window = qobject_cast<QQuickWindow *>(m_engine.rootObjects().value(0));
+    if (!m_window)
+        return Error{Errc::Io, u"The window cannot be built; a QML module is missing. Install what scripts/bootstrap lists."_s};
+    m_app.run();
+    if (m_options.after)
+        QTimer::singleShot(*m_options.after, this, &ConsoleSession::finish);
+    if (m_options.exitAfter)
+        QTimer::singleShot(*m_options.exitAfter, this, &ConsoleSession::finish);
+    return {};
+}
+
+void ConsoleSession::finish()
+{
+    if (m_finished)
+        return;
+    m_finished = true;
+    int status = 0;
+    for (const auto &written : {writeScreenshot(), writeReport()}) {
+        if (written)
+            continue;
+        std::fprintf(stderr, "lintel-console: %s\n", qPrintable(written.error().message));
+        status = 1;
+    }
+    m_feed.stop();
+    QCoreApplication::exit(status);
+}
+
+Result<void> ConsoleSession::writeScreenshot()
+{
+    if (m_options.screenshot.isEmpty())
+        return {};
+    m_app.refresh();
+    const QImage picture = m_window->grabWindow();
+    QSaveFile file(m_options.screenshot);
+    if (picture.isNull() || !file.open(QIODevice::WriteOnly) || !picture.save(&file, "PNG") || !file.commit())
+        return Error{Errc::Io, u"The screenshot cannot be written to %1: %2"_s.arg(m_options.screenshot, file.errorString())};
+    return {};
+}
+
+Result<void> ConsoleSession::writeReport() const
+{
+    if (m_options.report.isEmpty())
+        return {};
+    const Timestamp now = m_store.clock().now();
+    int online = 0;
+    for (int i = 0; i < m_store.deviceCount(); ++i)
+        online += m_store.device(i).online ? 1 : 0;
+    int live = 0;
+    int sampled = 0;
+    for (int i = 0; i < m_store.pointCount(); ++i) {
+        live += m_store.freshness(m_store.point(i), now) == Freshness::Fresh ? 1 : 0;
+        sampled += m_store.point(i).samples.isEmpty() ? 0 : 1;
+    }
+    int lines = 0;
+    for (const LivePanel *panel : const_cast<AppModel &>(m_app).live()->panels())
+        lines += int(std::ranges::count_if(panel->series(), [](const LiveSeries &series) { return !series.pieces.isEmpty(); }));
+    const auto counters = m_feed.counters();
+    const QJsonObject report{
+        {u"state"_s, phaseName(m_store.link().phase)},
+        {u"connected"_s, m_store.link().phase == LinkState::Phase::Connected},
+        {u"broker"_s, m_store.link().broker},
+        {u"why"_s, m_store.link().sentence},
+        {u"devices"_s, m_store.deviceCount()},
+        {u"devices_online"_s, online},
+        {u"points"_s, m_store.pointCount()},
+        {u"points_live"_s, live},
+        {u"points_with_samples"_s, sampled},
+        {u"lines_drawn"_s, lines},
+        {u"messages"_s, qint64(counters.messages)},
+        {u"malformed"_s, qint64(counters.malformed)},
+        {u"readings"_s, qint64(m_store.readingCount())},
+        {u"screenshot"_s, m_options.screenshot},
+    };
+    const QByteArray line = QJsonDocument(report).toJson(QJsonDocument::Compact) + '\n';
+    if (m_options.report == "-"_L1) {
+        std::fwrite(line.constData(), 1, std::size_t(line.size()), stdout);
+        std::fflush(stdout);
+        return {};
+    }
+    QSaveFile file(m_options.report);
+    if (!file.open(QIODevice::WriteOnly) || file.write(line) != line.size() || !file.commit())
+        return Error{Errc::Io, u"The report cannot be written to %1: %2"_s.arg(m_options.report, file.errorString())};
+    return {};
+}
+
+} // namespace lintel

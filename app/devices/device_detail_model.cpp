@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "devices/device_detail_model.h"
+
+#include "devices/device_list_model.h"
+#include "live/decimation.h"
+#include "text/format.h"
+
+#include <QLocale>
+#include <QVariantMap>
+
+#include <limits>
+
+namespace lintel {
+namespace {
+
+constexpr Millis kTrendWindow = std::chrono::minutes(15);
+constexpr int kTrendSamples = 80;
+
+QVariantMap fact(const QString &label, const QString &text)
+{
+    return {{QStringLiteral("label"), label}, {QStringLiteral("text"), text}};
+}
+
+} // namespace
+
+DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, QObject *parent)
+    : QAbstractListModel(parent), m_store(store)
+{
+    connect(&store, &BuildingStore::deviceChanged, this, [this](int device) {
+        if (device == m_device)
+            list();
+    });
+    connect(&store, &BuildingStore::valueChanged, this, [this](int point) {
+        m_dirty = m_dirty || m_store.point(point).device == m_device;
+    });
+    connect(&store, &BuildingStore::linkChanged, this, &DeviceDetailModel::refresh);
+}
+
+void DeviceDetailModel::setDevice(int device)
+{
+    if (device == m_device)
+        return;
+    m_device = device;
+    Q_EMIT deviceChanged();
+    list();
+}
+
+void DeviceDetailModel::list()
+{
+    const QList<int> points = isSet() ? m_store.device(m_device).points : QList<int>();
+    if (points != m_points) {
+        beginResetModel();
+        m_points = points;
+        endResetModel();
+        Q_EMIT countChanged();
+    }
+    refresh();
+}
+
+void DeviceDetailModel::flush()
+{
+    if (m_dirty)
+        refresh();
+}
+
+void DeviceDetailModel::refresh()
+{
+    m_dirty = false;
+    if (!m_points.isEmpty())
+        Q_EMIT dataChanged(index(0), index(count() - 1), {ValueRole, AgeRole, MutedRole, PriorityRole, TrendRole, AccessibleRole});
+    Q_EMIT refreshed();
+}
+
+QString DeviceDetailModel::name() const
+{
+    return isSet() ? m_store.device(m_device).name : QString();
+}
+
+QString DeviceDetailModel::place() const
+{
+    return isSet() ? placeOf(m_store, m_store.device(m_device)) : QString();
+}
+
+QString DeviceDetailModel::stateText() const
+{
+    return isSet() ? conditionOf(m_store, m_store.device(m_device), m_store.clock().now()).text : QString();
+}
+
+int DeviceDetailModel::priority() const
+{
+    return isSet() ? conditionOf(m_store, m_store.device(m_device), m_store.clock().now()).priority : 0;
+}
+
+QVariantList DeviceDetailModel::facts() const
+{
+    if (!isSet())
+        return {};
+    const DeviceState &device = m_store.device(m_device);
+    const Timestamp now = m_store.clock().now();
+    QVariantList facts;
+    facts.append(fact(tr("Site"), device.node.group));
+    facts.append(fact(device.online ? tr("Online since") : tr("Offline since"), format::time(device.since, now)));
+    facts.append(fact(tr("Last reading"), device.lastReading ? tr("%1 ago").arg(format::age(now - *device.lastReading)) : tr("never")));
+    if (!device.device.isEmpty())
+        facts.append(fact(tr("Through"), device.node.node));
+    facts.append(fact(tr("Readings lost"), device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
+    facts.append(fact(tr("Proof of identity"), tr("not checked by this version")));
+    return facts;
+}
+
+QList<QPointF> DeviceDetailModel::trend(const PointState &state) const
+{
+    const qint64 to = toEpochMillis(m_store.clock().now());
+    const qint64 from = to - kTrendWindow.count();
+    const auto pieces = decimate(state.samples.around(from, to), state.point.staleAfter.count(), kTrendSamples);
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
+    for (const LinePiece &piece : pieces) {
+        for (const Sample &sample : piece) {
+            low = std::min(low, sample.value);
+            high = std::max(high, sample.value);
+        }
+    }
+    // A value that hardly moves is a quiet line in the middle, not a mountain range of noise.
+    const double least = 4 * std::pow(10.0, -format::decimals(state.point.unit));
+    if (high - low < least) {
+        const double middle = (low + high) / 2;
+        low = middle - least / 2;
+        high = middle + least / 2;
+    }
+    QList<QPointF> line;
+    for (const LinePiece &piece : pieces) {
+        if (!line.isEmpty())
+            line.append({std::numeric_limits<double>::quiet_NaN(), 0});
+        for (const Sample &sample : piece)
+            line.append({double(sample.at - from) / double(to - from), (sample.value - low) / (high - low)});
+    }
+    return line;
+}
+
+int DeviceDetailModel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : count();
+}
+
+QVariant DeviceDetailModel::data(const QModelIndex &index, int role) const
+{
+    if (!index.isValid() || index.row() >= count())
+        return {};
+    const PointState &state = m_store.point(m_points[index.row()]);
+    const Timestamp now = m_store.clock().now();
+    const Freshness freshness = m_store.freshness(state, now);
+    const QString name = state.point.name.isEmpty() ? state.point.id : state.point.name;
+    const QString value = state.last ? format::value(state.last->value, state.last->unit) : QStringLiteral("–");
+    const auto age = [&]() -> QString {
+        if (!state.last)
+            return tr("no reading yet");
+        const QString text = format::age(now - state.lastAt);
+        switch (freshness) {
+        case Freshness::Stale:
+            return tr("stale, %1").arg(text);
+        case Freshness::Silent:
+            return tr("last known, %1").arg(text);
+        case Freshness::Bad:
+            return tr("bad value, %1").arg(text);
+        default:
+            return text;
+        }
+    };
+    switch (role) {
+    case PointRole:
+        return m_points[index.row()];
+    case NameRole:
+        return name;
+    case IdRole:
+        return state.point.id;
+    case ValueRole:
+        return value;
+    case UnitRole:
+        return format::unit(state.point.unit);
+    case AgeRole:
+        return age();
+    case MutedRole:
+        return freshness != Freshness::Fresh;
+    case PriorityRole:
+        return freshness == Freshness::Bad ? 2 : freshness == Freshness::Stale ? 3 : 0;
+    case TrendRole:
+        return QVariant::fromValue(trend(state));
+    case ChartableRole:
+        return state.point.kind != Kind::Text;
+    case AccessibleRole:
+        return tr("%1, %2 %3, %4").arg(name, value, format::unit(state.point.unit), age());
+    default:
+        return {};
+    }
+}
+
+QHash<int, QByteArray> DeviceDetailModel::roleNames() const
+{
+    return {{PointRole, "point"}, {NameRole, "name"}, {IdRole, "pointId"}, {ValueRole, "valueText"}, {UnitRole, "unitText"},
+            {AgeRole, "ageText"}, {MutedRole, "muted"}, {PriorityRole, "priority"}, {TrendRole, "trend"},
+            {ChartableRole, "chartable"}, {AccessibleRole, "accessibleText"}};
+}
+
+} // namespace lintel

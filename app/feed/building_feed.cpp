@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "feed/building_feed.h"
+
+namespace lintel {
+namespace {
+
+using namespace std::chrono_literals;
+using Phase = LinkState::Phase;
+
+constexpr auto kTick = 100ms;
+constexpr auto kStatusEvery = 5s;
+constexpr auto kBirthsDelay = 500ms;
+constexpr Millis kCallTimeout = 8s;
+
+sparkplug::HostConfig sessionConfig(const FeedConfig &config)
+{
+    sparkplug::HostConfig session;
+    session.role = sparkplug::HostConfig::Role::Observer;
+    session.self = config.self;
+    session.groups = config.sites;
+    session.keepAlive = config.keepAlive;
+    return session;
+}
+
+} // namespace
+
+BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport &transport, IdentitySource *identity,
+                           BuildingStore &store, QObject *parent)
+    : QObject(parent)
+    , m_config(std::move(config))
+    , m_clock(clock)
+    , m_transport(transport)
+    , m_identity(identity)
+    , m_store(store)
+    , m_session(sessionConfig(m_config), clock, transport)
+    , m_calls(m_config.self, clock, transport)
+{
+    connect(&transport, &MqttTransport::connected, this, &BuildingFeed::onConnected);
+    connect(&transport, &MqttTransport::stateChanged, this, &BuildingFeed::onTransportState);
+    connect(&transport, &MqttTransport::connectFailed, this, &BuildingFeed::onConnectFailed);
+    connect(&transport, &MqttTransport::disconnected, this, &BuildingFeed::onDisconnected);
+
+    connect(&m_session, &sparkplug::HostSession::born, &store, &BuildingStore::applyBirth);
+    connect(&m_session, &sparkplug::HostSession::died, &store, &BuildingStore::applyDeath);
+    connect(&m_session, &sparkplug::HostSession::batchReceived, &store, &BuildingStore::applyBatch);
+    connect(&m_session, &sparkplug::HostSession::birthMissing, this, [this] {
+        if (!m_birthsTimer.isActive())
+            m_birthsTimer.start();
+    });
+    if (m_identity) {
+        connect(m_identity, &IdentitySource::svidChanged, this, [this] {
+            onIdentityChanged();
+            m_session.reconnect();
+        });
+    }
+
+    m_tick.setInterval(kTick);
+    m_statusTimer.setInterval(kStatusEvery);
+    m_birthsTimer.setInterval(kBirthsDelay);
+    m_birthsTimer.setSingleShot(true);
+    connect(&m_tick, &QTimer::timeout, &m_session, &sparkplug::HostSession::tick);
+    connect(&m_statusTimer, &QTimer::timeout, this, &BuildingFeed::askStatus);
+    connect(&m_birthsTimer, &QTimer::timeout, this, &BuildingFeed::readBirths);
+}
+
+void BuildingFeed::start()
+{
+    m_store.setLink({Phase::Connecting, m_config.broker, {}, m_clock.now(), {}});
+    onIdentityChanged();
+    m_session.start();
+    m_tick.start();
+    m_statusTimer.start();
+}
+
+void BuildingFeed::stop()
+{
+    m_tick.stop();
+    m_statusTimer.stop();
+    m_session.stop();
+}
+
+void BuildingFeed::onIdentityChanged()
+{
+    if (!m_identity)
+        return;
+    const auto identity = m_identity->current();
+    m_store.setIdentityExpiry(identity ? std::optional((*identity)->svid.notAfter) : std::nullopt);
+}
+
+void BuildingFeed::onConnected()
+{
+    m_everConnected = true;
+    m_store.setLink({m_config.example ? Phase::Example : Phase::Connected, m_config.broker, {}, m_clock.now(), {}});
+    readBirths();
+    listDevices();
+    askStatus();
+}
+
+void BuildingFeed::onTransportState(MqttTransport::State state)
+{
+    if (state != MqttTransport::State::Connecting)
+        return;
+    LinkState link = m_store.link();
+    // While it is tried again the reason of the last failure stays readable.
+    link.nextTry.reset();
+    if (link.phase == Phase::Starting)
+        link.phase = Phase::Connecting;
+    m_store.setLink(link);
+}
+
+void BuildingFeed::onConnectFailed(const Error &reason, std::chrono::milliseconds retryIn)
+{
+    LinkState link = m_store.link();
+    if (link.phase != Phase::Lost && link.phase != Phase::Failed)
+        link.since = m_clock.now();
+    link.phase = m_everConnected ? Phase::Lost : Phase::Failed;
+    link.sentence = reason.message;
+    link.nextTry = m_clock.now() + retryIn;
+    m_store.setLink(link);
+}
+
+void BuildingFeed::onDisconnected(const Error &reason)
+{
+    m_store.setLink({Phase::Lost, m_config.broker, reason.message, m_clock.now(), {}});
+}
+
+void BuildingFeed::call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use)
+{
+    if (m_config.host.isEmpty())
+        return;
+    m_calls.call(m_config.host, method, args, kCallTimeout, [use = std::move(use)](const Result<QCborMap> &answer) {
+        // A host that does not offer a method or does not answer leaves a figure unknown; the
+        // page says so.
+        if (answer)
+            use(*answer);
+    });
+}
+
+void BuildingFeed::readBirths()
+{
+    call(method::readBirths(), {}, [this](const QCborMap &answer) {
+        for (const sparkplug::RecordedBirth &birth : birthsFrom(answer))
+            m_session.learnBirth(birth);
+    });
+}
+
+void BuildingFeed::listDevices()
+{
+    call(method::listDevices(), {}, [this](const QCborMap &answer) {
+        for (const ListedDevice &listed : devicesFrom(answer, m_clock.now())) {
+            if (m_config.sites.isEmpty() || m_config.sites.contains(listed.node.group))
+                m_store.applyListed(listed.node, listed.device, listed.online, listed.since);
+        }
+    });
+}
+
+void BuildingFeed::askStatus()
+{
+    if (m_transport.state() != MqttTransport::State::Connected)
+        return;
+    call(method::status(), {}, [this](const QCborMap &answer) {
+        m_store.setCustody(m_buffer.update(answer, m_clock.now()));
+    });
+}
+
+void BuildingFeed::fetchHistory(int point, Timestamp from, Timestamp to)
+{
+    const PointState &state = m_store.point(point);
+    const DeviceState &device = m_store.device(state.device);
+    const HistoryQuestion question{device.node.group, device.device.isEmpty() ? device.node.node : device.device,
+                                   state.point.id, from, to};
+    call(method::queryHistory(), question.arguments(), [this, point, question](const QCborMap &answer) {
+        m_store.applyHistory(point, samplesFrom(answer, question));
+    });
+}
+
+} // namespace lintel

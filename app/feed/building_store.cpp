@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "feed/building_store.h"
+
+namespace lintel {
+namespace {
+
+constexpr std::size_t kRecentSamples = 4'096;
+constexpr std::size_t kWatchedSamples = 90'000;
+// Clocks of devices and of this desk differ; within this a time "in the future" is now.
+constexpr Millis kClockSlack{60'000};
+
+QString nameOf(const sparkplug::NodeId &node, const QString &device)
+{
+    return device.isEmpty() ? node.node : device;
+}
+
+} // namespace
+
+BuildingStore::BuildingStore(const Clock &clock, QObject *parent) : QObject(parent), m_clock(clock) {}
+
+int BuildingStore::deviceIndex(const sparkplug::NodeId &node, const QString &device)
+{
+    const auto key = std::pair{node, device};
+    if (const auto found = m_deviceByKey.constFind(key); found != m_deviceByKey.constEnd())
+        return *found;
+    const int index = int(m_devices.size());
+    DeviceState state;
+    state.node = node;
+    state.device = device;
+    state.name = nameOf(node, device);
+    m_devices.push_back(std::move(state));
+    m_deviceByKey.insert(key, index);
+    Q_EMIT deviceAdded(index);
+    return index;
+}
+
+int BuildingStore::pointIndex(int device, const QString &id)
+{
+    return m_pointByKey.value({device, id}, -1);
+}
+
+void BuildingStore::applyBirth(const sparkplug::Participant &who)
+{
+    const int index = deviceIndex(who.node, who.device);
+    DeviceState &device = m_devices[std::size_t(index)];
+    device.online = who.online;
+    device.listedOnly = false;
+    device.since = who.since;
+    device.points.clear();
+    for (const Point &point : who.points) {
+        int at = pointIndex(index, point.id);
+        if (at < 0) {
+            at = int(m_points.size());
+            m_points.push_back(PointState{point, index, {}, {}, SampleRing{kRecentSamples}, false});
+            m_pointByKey.insert({index, point.id}, at);
+            device.points.append(at);
+            Q_EMIT pointAdded(at);
+            continue;
+        }
+        m_points[std::size_t(at)].point = point;
+        device.points.append(at);
+    }
+    m_lastMessage = m_clock.now();
+    Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::applyDeath(const sparkplug::Participant &who)
+{
+    const int index = deviceIndex(who.node, who.device);
+    m_devices[std::size_t(index)].online = false;
+    m_devices[std::size_t(index)].since = who.since;
+    m_lastMessage = m_clock.now();
+    Q_EMIT deviceChanged(index);
+    if (!who.device.isEmpty())
+        return;
+    // A node takes its devices with it (Sparkplug B 3.0, 6.4.21).
+    for (int i = 0; i < deviceCount(); ++i) {
+        DeviceState &device = m_devices[std::size_t(i)];
+        if (device.node != who.node || device.device.isEmpty() || !device.online)
+            continue;
+        device.online = false;
+        device.since = who.since;
+        Q_EMIT deviceChanged(i);
+    }
+}
+
+void BuildingStore::applyBatch(const sparkplug::HostBatch &batch)
+{
+    const Timestamp now = m_clock.now();
+    const int index = deviceIndex(batch.node, batch.device);
+    m_lastMessage = now;
+    for (const Reading &reading : batch.batch.readings)
+        applyReading(index, reading, batch.fromBirth, now);
+    if (batch.batch.losses.isEmpty())
+        return;
+    for (const Loss &loss : batch.batch.losses)
+        m_devices[std::size_t(index)].lostReadings += loss.readings;
+    Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::applyReading(int device, const Reading &reading, bool fromBirth, Timestamp now)
+{
+    const int index = pointIndex(device, reading.point);
+    if (index < 0)
+        return;
+    PointState &state = m_points[std::size_t(index)];
+    const bool trustworthyTime = isPlausible(reading.deviceTime) && reading.deviceTime <= now + kClockSlack;
+    const Timestamp at = trustworthyTime ? reading.deviceTime : now;
+    // A late reading fills the past; it must not take the place of what is known of the present.
+    if (!state.last || at >= state.lastAt) {
+        state.last = reading;
+        state.lastAt = at;
+        DeviceState &owner = m_devices[std::size_t(device)];
+        owner.lastReading = owner.lastReading ? std::max(*owner.lastReading, at) : at;
+        Q_EMIT valueChanged(index);
+    }
+    // Values of a birth say how things are, not that something was measured just then.
+    if (fromBirth)
+        return;
+    ++m_readings;
+    if (kindOf(reading.value) == Kind::Text || reading.quality == Quality::Bad)
+        return;
+    state.everLate = state.everLate || reading.isHistorical;
+    state.samples.insert({toEpochMillis(at), toDouble(reading.value), 0, reading.isHistorical});
+    Q_EMIT samplesChanged(index);
+}
+
+void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since)
+{
+    if (m_deviceByKey.contains({node, device}))
+        return;
+    const int index = deviceIndex(node, device);
+    DeviceState &state = m_devices[std::size_t(index)];
+    state.online = online;
+    state.since = since;
+    state.listedOnly = true;
+    Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::applyHistory(int point, const std::vector<Sample> &samples)
+{
+    if (point < 0 || point >= pointCount() || samples.empty())
+        return;
+    PointState &state = m_points[std::size_t(point)];
+    for (const Sample &sample : samples) {
+        // Live samples are finer than buckets: a bucket that overlaps them would draw them twice.
+        if (sample.span > 0 && !state.samples.isEmpty()) {
+            const auto near = state.samples.around(sample.at - sample.span / 2, sample.at + sample.span / 2);
+            const bool overlaps = std::ranges::any_of(near, [&](const Sample &known) {
+                return known.span == 0 && std::abs(known.at - sample.at) <= sample.span / 2;
+            });
+            if (overlaps)
+                continue;
+        }
+        state.samples.insert(sample);
+        state.everLate = state.everLate || sample.late;
+    }
+    Q_EMIT samplesChanged(point);
+}
+
+void BuildingStore::setLink(const LinkState &link)
+{
+    m_link = link;
+    Q_EMIT linkChanged();
+}
+
+void BuildingStore::setCustody(const CustodyState &custody)
+{
+    m_custody = custody;
+    Q_EMIT custodyChanged();
+}
+
+void BuildingStore::setIdentityExpiry(std::optional<Timestamp> notAfter)
+{
+    m_identityExpiry = notAfter;
+    Q_EMIT linkChanged();
+}
+
+bool BuildingStore::isCut() const
+{
+    return m_link.phase != LinkState::Phase::Connected && m_link.phase != LinkState::Phase::Example;
+}
+
+Freshness BuildingStore::freshness(const PointState &state, Timestamp now) const
+{
+    if (!state.last)
+        return Freshness::Never;
+    if (state.last->quality == Quality::Bad)
+        return Freshness::Bad;
+    if (isCut() || !device(state.device).online)
+        return Freshness::Silent;
+    if (state.last->quality == Quality::Stale || now - state.lastAt > state.point.staleAfter)
+        return Freshness::Stale;
+    return Freshness::Fresh;
+}
+
+void BuildingStore::watch(int point)
+{
+    m_points[std::size_t(point)].samples.setCapacity(kWatchedSamples);
+}
+
+void BuildingStore::unwatch(int point)
+{
+    m_points[std::size_t(point)].samples.setCapacity(kRecentSamples);
+}
+
+} // namespace lintel

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Everything the console knows at this moment: devices, their points, last values, the recent
+// past, the state of the connection. Knows nothing of networks; BuildingFeed fills it, the page
+// models read it. GUI thread. Never fails: what makes no sense is ignored.
+#pragma once
+
+#include "domain/point.h"
+#include "feed/sample_ring.h"
+#include "ports/clock.h"
+#include "sparkplug/host_session.h"
+
+#include <QHash>
+#include <QObject>
+
+#include <optional>
+#include <vector>
+
+namespace lintel {
+
+/// How far a value can be trusted now.
+enum class Freshness {
+    Never,    // nothing was ever received
+    Fresh,
+    Stale,    // older than the point's staleAfter
+    Silent,   // its device is offline, or the console has no connection: last known only
+    Bad,      // the device itself says that the value is bad
+};
+
+struct PointState {
+    Point point;
+    int device = 0;
+    std::optional<Reading> last;
+    Timestamp lastAt{}; // device time, or the time of arrival where the device's clock cannot be right
+    SampleRing samples;
+    bool everLate = false;
+};
+
+struct DeviceState {
+    sparkplug::NodeId node;
+    QString device;     // Sparkplug device; empty = the node itself
+    QString name;       // for people
+    bool online = false;
+    bool listedOnly = false; // known from a device list; no birth yet
+    Timestamp since{};
+    QList<int> points;  // indices into BuildingStore::point()
+    quint64 lostReadings = 0;
+    std::optional<Timestamp> lastReading;
+};
+
+struct LinkState {
+    enum class Phase {
+        Starting,   // nothing was tried yet
+        Connecting,
+        Connected,
+        Lost,       // was connected before
+        Failed,     // has never been connected, and cannot be now
+        Example,    // offline mode: no building behind it
+    };
+    Phase phase = Phase::Starting;
+    QString broker;                  // "gateway.local:8883"
+    QString sentence;                // why not, what to do; empty when connected
+    Timestamp since{};
+    std::optional<Timestamp> nextTry;
+};
+
+/// What the called host says of its own buffer; nothing where it does not say.
+struct CustodyState {
+    std::optional<Timestamp> asOf;
+    std::optional<quint64> pendingReadings;
+    std::optional<Timestamp> oldestUnsent;
+    std::optional<Millis> bufferRunway;
+};
+
+class BuildingStore : public QObject
+{
+    Q_OBJECT
+public:
+    explicit BuildingStore(const Clock &clock, QObject *parent = nullptr);
+
+    // Filled by the feed.
+    void applyBirth(const sparkplug::Participant &who);
+    void applyDeath(const sparkplug::Participant &who);
+    void applyBatch(const sparkplug::HostBatch &batch);
+    /// A device that a list names; changes nothing where a birth is known.
+    void applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since);
+    void applyHistory(int point, const std::vector<Sample> &samples);
+    void setLink(const LinkState &link);
+    void setCustody(const CustodyState &custody);
+    void setIdentityExpiry(std::optional<Timestamp> notAfter);
+
+    // Read by the models.
+    [[nodiscard]] const Clock &clock() const { return m_clock; }
+    [[nodiscard]] int deviceCount() const { return int(m_devices.size()); }
+    [[nodiscard]] int pointCount() const { return int(m_points.size()); }
+    [[nodiscard]] const DeviceState &device(int index) const { return m_devices[std::size_t(index)]; }
+    [[nodiscard]] const PointState &point(int index) const { return m_points[std::size_t(index)]; }
+    [[nodiscard]] Freshness freshness(const PointState &state, Timestamp now) const;
+    /// True when the last values shown are not those of the present: no connection.
+    [[nodiscard]] bool isCut() const;
+    [[nodiscard]] const LinkState &link() const { return m_link; }
+    [[nodiscard]] const CustodyState &custody() const { return m_custody; }
+    [[nodiscard]] std::optional<Timestamp> identityExpiry() const { return m_identityExpiry; }
+    [[nodiscard]] std::optional<Timestamp> lastMessage() const { return m_lastMessage; }
+    [[nodiscard]] quint64 readingCount() const { return m_readings; }
+
+    /// A point on a chart keeps a day of one-second samples instead of an hour's.
+    void watch(int point);
+    void unwatch(int point);
+
+Q_SIGNALS:
+    void deviceAdded(int device);
+    /// State, place or point list.
+    void deviceChanged(int device);
+    void pointAdded(int point);
+    void valueChanged(int point);
+    void samplesChanged(int point);
+    void linkChanged();
+    void custodyChanged();
+
+private:
+    int deviceIndex(const sparkplug::NodeId &node, const QString &device);
+    int pointIndex(int device, const QString &id);
+    void applyReading(int device, const Reading &reading, bool fromBirth, Timestamp now);
+
+    const Clock &m_clock;
+    std::vector<DeviceState> m_devices;
+    std::vector<PointState> m_points;
+    QHash<std::pair<sparkplug::NodeId, QString>, int> m_deviceByKey;
+    QHash<std::pair<int, QString>, int> m_pointByKey;
+    LinkState m_link;
+    CustodyState m_custody;
+    std::optional<Timestamp> m_identityExpiry;
+    std::optional<Timestamp> m_lastMessage;
+    quint64 m_readings = 0;
+};
+
+} // namespace lintel

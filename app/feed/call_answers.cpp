@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "feed/call_answers.h"
+
+#include <QCborArray>
+
+#include <cmath>
+
+namespace lintel {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace method {
+QString readBirths() { return u"read_births"_s; }
+QString listDevices() { return u"list_devices"_s; }
+QString status() { return u"status"_s; }
+QString queryHistory() { return u"query_history"_s; }
+} // namespace method
+
+namespace {
+
+constexpr qint64 kMaxBuckets = 480;
+constexpr double kSmoothing = 0.3;
+
+std::optional<Timestamp> timeOf(const QCborValue &value)
+{
+    if (!value.isString())
+        return std::nullopt;
+    const auto time = timestampFromIso8601(value.toString());
+    return time ? std::optional(*time) : std::nullopt;
+}
+
+} // namespace
+
+QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer)
+{
+    QList<sparkplug::RecordedBirth> births;
+    for (const QCborValue &entry : answer.value("births"_L1).toArray()) {
+        const QCborMap birth = entry.toMap();
+        const QString topic = birth.value("topic"_L1).toString();
+        if (!topic.isEmpty())
+            births.append({topic, birth.value("payload"_L1).toByteArray()});
+    }
+    return births;
+}
+
+QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now)
+{
+    QList<ListedDevice> devices;
+    for (const QCborValue &entry : answer.value("devices"_L1).toArray()) {
+        const QCborMap map = entry.toMap();
+        ListedDevice listed;
+        const QString name = map.value("device"_L1).toString();
+        listed.node = {map.value("group"_L1).toString(), map.value("node"_L1).toString()};
+        listed.device = name == listed.node.node ? QString() : name;
+        listed.online = map.value("online"_L1).toBool();
+        listed.since = timeOf(map.value("since"_L1)).value_or(now);
+        if (!name.isEmpty() && !listed.node.group.isEmpty() && !listed.node.node.isEmpty())
+            devices.append(listed);
+    }
+    return devices;
+}
+
+int HistoryQuestion::bucketSeconds() const
+{
+    const auto length = std::chrono::duration_cast<std::chrono::seconds>(to - from).count();
+    return length <= 3'600 ? 0 : int(std::max<qint64>(10, length / kMaxBuckets));
+}
+
+QCborMap HistoryQuestion::arguments() const
+{
+    QCborMap args{
+        {"group"_L1, group},
+        {"device"_L1, device},
+        {"point"_L1, point},
+        {"from"_L1, toIso8601(from)},
+        {"to"_L1, toIso8601(to)},
+    };
+    if (bucketSeconds() > 0)
+        args.insert("bucket"_L1, bucketSeconds());
+    return args;
+}
+
+std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &question)
+{
+    std::vector<Sample> samples;
+    for (const QCborValue &entry : answer.value("readings"_L1).toArray()) {
+        const QCborMap reading = entry.toMap();
+        const auto time = timeOf(reading.value("time"_L1));
+        const QCborValue value = reading.value("value"_L1);
+        if (!time || reading.value("quality"_L1).toString() == "bad"_L1)
+            continue;
+        if (value.isBool())
+            samples.push_back({toEpochMillis(*time), value.toBool() ? 1.0 : 0.0, 0, reading.value("historical"_L1).toBool()});
+        else if (value.isDouble() || value.isInteger())
+            samples.push_back({toEpochMillis(*time), value.toDouble(), 0, reading.value("historical"_L1).toBool()});
+    }
+    const quint32 span = quint32(question.bucketSeconds()) * 1'000;
+    for (const QCborValue &entry : answer.value("buckets"_L1).toArray()) {
+        const QCborMap bucket = entry.toMap();
+        const auto start = timeOf(bucket.value("start"_L1));
+        if (!start || span == 0 || bucket.value("count"_L1).toInteger() == 0)
+            continue;
+        const double low = bucket.value("min"_L1).toDouble();
+        const double high = bucket.value("max"_L1).toDouble();
+        const qint64 at = toEpochMillis(*start);
+        if (!std::isfinite(low) || !std::isfinite(high))
+            continue;
+        samples.push_back({at + span / 4, low, span, false});
+        if (high > low)
+            samples.push_back({at + span / 4 * 3, high, span, false});
+    }
+    return samples;
+}
+
+CustodyState BufferEstimate::update(const QCborMap &status, Timestamp now)
+{
+    CustodyState state;
+    const QCborValue spoolValue = status.value("spool"_L1);
+    if (!spoolValue.isMap())
+        return state;
+    const QCborMap spool = spoolValue.toMap();
+    state.asOf = now;
+    const qint64 pending = spool.value("readings_pending"_L1).toInteger(-1);
+    if (pending >= 0)
+        state.pendingReadings = quint64(pending);
+    state.oldestUnsent = timeOf(spool.value("oldest_pending"_L1));
+
+    const qint64 total = spool.value("readings_total"_L1).toInteger(-1);
+    const qint64 used = spool.value("used_bytes"_L1).toInteger(-1);
+    const qint64 room = spool.value("max_bytes"_L1).toInteger(-1) - used;
+    const Millis elapsed = now - m_lastAt;
+    if (total >= 0 && m_lastTotal && total >= *m_lastTotal && elapsed > 500ms) {
+        const double rate = double(total - *m_lastTotal) / double(elapsed.count());
+        m_readingsPerMilli = m_readingsPerMilli ? *m_readingsPerMilli + kSmoothing * (rate - *m_readingsPerMilli) : rate;
+    }
+    if (total >= 0) {
+        m_lastTotal = total;
+        m_lastAt = now;
+    }
+    if (pending > 0 && used > 0)
+        m_bytesPerReading = double(used) / double(pending);
+    if (used >= 0 && room > 0 && m_bytesPerReading && m_readingsPerMilli && *m_readingsPerMilli > 0)
+        state.bufferRunway = Millis(qint64(std::min(double(room) / *m_bytesPerReading / *m_readingsPerMilli, 3.2e11)));
+    return state;
+}
+
+} // namespace lintel

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What the console asks of a gateway or the cloud by capability calls, and how it reads the
+// answers; the keys stand here and nowhere else in the console. What does not fit is left out,
+// never guessed. Values only; any thread.
+#pragma once
+
+#include "feed/building_store.h"
+
+#include <QCborMap>
+
+#include <vector>
+
+namespace lintel {
+
+namespace method {
+[[nodiscard]] QString readBirths();
+[[nodiscard]] QString listDevices();
+[[nodiscard]] QString status();
+[[nodiscard]] QString queryHistory();
+} // namespace method
+
+[[nodiscard]] QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer);
+
+struct ListedDevice {
+    sparkplug::NodeId node;
+    QString device; // Sparkplug device; empty = the node itself
+    bool online = false;
+    Timestamp since{};
+};
+[[nodiscard]] QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now);
+
+struct HistoryQuestion {
+    QString group;
+    QString device;
+    QString point;
+    Timestamp from{};
+    Timestamp to{};
+
+    /// Seconds a bucket; 0 = every reading, for windows up to an hour.
+    [[nodiscard]] int bucketSeconds() const;
+    [[nodiscard]] QCborMap arguments() const;
+};
+/// Readings as samples, buckets as two samples each: the smallest and the largest.
+[[nodiscard]] std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &question);
+
+/// Reads `status` answers and says how long the buffer lasts if nothing is acknowledged any more:
+/// free room by what comes in. Needs two answers, and at least one unsent reading once, to know
+/// rate and size.
+class BufferEstimate
+{
+public:
+    CustodyState update(const QCborMap &status, Timestamp now);
+
+private:
+    std::optional<qint64> m_lastTotal;
+    Timestamp m_lastAt{};
+    std::optional<double> m_bytesPerReading;
+    std::optional<double> m_readingsPerMilli;
+};
+
+} // namespace lintel

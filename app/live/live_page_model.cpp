@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "live/live_page_model.h"
+
+#include "text/format.h"
+
+#include <QDateTime>
+#include <QLocale>
+#include <QVariantMap>
+
+#include <array>
+
+namespace lintel {
+namespace {
+
+struct WindowChoice {
+    int minutes;
+    const char *label;
+    int tickMinutes;
+};
+
+constexpr std::array kWindows{
+    WindowChoice{5, QT_TRANSLATE_NOOP("LivePageModel", "5 min"), 1},
+    WindowChoice{15, QT_TRANSLATE_NOOP("LivePageModel", "15 min"), 3},
+    WindowChoice{60, QT_TRANSLATE_NOOP("LivePageModel", "1 h"), 10},
+    WindowChoice{480, QT_TRANSLATE_NOOP("LivePageModel", "8 h"), 60},
+    WindowChoice{1440, QT_TRANSLATE_NOOP("LivePageModel", "24 h"), 180},
+};
+
+// What a person who opens the page without a choice most likely wants to see first.
+constexpr std::array kSuggestedUnits{Unit::Celsius, Unit::PartsPerMillion, Unit::Kilowatt, Unit::People,
+                                     Unit::RelativeHumidity, Unit::Watt, Unit::Percent, Unit::Lux};
+constexpr int kSuggestedPanels = 3;
+constexpr int kSuggestedLines = 3;
+
+} // namespace
+
+LivePageModel::LivePageModel(BuildingStore &store, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_picker(store)
+{
+    connect(&store, &BuildingStore::linkChanged, this, &LivePageModel::refreshed);
+}
+
+PageState::State LivePageModel::state() const
+{
+    return pageState(m_store, m_store.pointCount() > 0);
+}
+
+QString LivePageModel::heading() const
+{
+    return pageHeading(m_store, state());
+}
+
+QString LivePageModel::sentence() const
+{
+    return pageSentence(m_store, state());
+}
+
+QVariantList LivePageModel::windowChoices() const
+{
+    QVariantList choices;
+    for (const WindowChoice &choice : kWindows) {
+        choices.append(QVariantMap{{QStringLiteral("value"), choice.minutes}, {QStringLiteral("label"), tr(choice.label)}});
+    }
+    return choices;
+}
+
+void LivePageModel::setWindowMinutes(int minutes)
+{
+    const bool known = std::ranges::any_of(kWindows, [minutes](const WindowChoice &c) { return c.minutes == minutes; });
+    if (!known || minutes == m_windowMinutes)
+        return;
+    const bool grew = minutes > m_windowMinutes;
+    m_windowMinutes = minutes;
+    Q_EMIT windowChanged();
+    if (grew) {
+        for (const int point : std::as_const(m_picked))
+            wantHistory(point);
+    }
+    refresh();
+}
+
+void LivePageModel::setPaused(bool paused)
+{
+    if (paused == isPaused())
+        return;
+    m_pausedAt = paused ? std::optional(m_store.clock().now()) : std::nullopt;
+    m_readingsAtPause = m_store.readingCount();
+    Q_EMIT pausedChanged();
+    refresh();
+}
+
+QString LivePageModel::pausedText() const
+{
+    if (!m_pausedAt)
+        return {};
+    const QString at = format::time(*m_pausedAt, m_store.clock().now(), true);
+    const quint64 missed = m_store.readingCount() - m_readingsAtPause;
+    if (missed == 0)
+        return tr("Paused at %1").arg(at);
+    return tr("Paused at %1, %2 readings since").arg(at, QLocale().toString(missed));
+}
+
+void LivePageModel::setVisible(bool visible)
+{
+    if (visible == m_visible)
+        return;
+    m_visible = visible;
+    Q_EMIT visibleChanged();
+    if (visible)
+        refresh();
+}
+
+void LivePageModel::setHover(double fraction)
+{
+    fraction = fraction < 0 || fraction > 1 ? -1 : fraction;
+    if (fraction == m_hover)
+        return;
+    m_hover = fraction;
+    Q_EMIT hoverChanged();
+    refresh();
+}
+
+QString LivePageModel::hoverText() const
+{
+    if (m_hover < 0)
+        return {};
+    const Millis window = std::chrono::minutes(m_windowMinutes);
+    const auto at = end() - window + Millis(qint64(m_hover * double(window.count())));
+    return format::time(at, m_store.clock().now(), true);
+}
+
+bool LivePageModel::anyLate() const
+{
+    return std::ranges::any_of(m_panels, [](const LivePanel *panel) { return !panel->lateBands().isEmpty(); });
+}
+
+bool LivePageModel::anyGap() const
+{
+    return std::ranges::any_of(m_panels, [](const LivePanel *panel) { return !panel->gapBands().isEmpty(); });
+}
+
+void LivePageModel::toggle(int point)
+{
+    if (point < 0 || point >= m_store.pointCount())
+        return;
+    m_chosenByHand = true;
+    if (m_picked.contains(point))
+        unpick(point);
+    else
+        pick(point);
+    refresh();
+}
+
+void LivePageModel::show(int point)
+{
+    if (!m_picked.contains(point))
+        toggle(point);
+    focus(point);
+}
+
+void LivePageModel::focus(int point)
+{
+    for (LivePanel *panel : std::as_const(m_panels)) {
+        if (panel->contains(point))
+            panel->focus(point);
+    }
+    refresh();
+}
+
+void LivePageModel::clear()
+{
+    m_chosenByHand = true;
+    const QList<int> picked = m_picked;
+    for (const int point : picked)
+        unpick(point);
+    refresh();
+}
+
+void LivePageModel::pick(int point)
+{
+    if (m_picked.contains(point) || m_picked.size() >= kMaxPicked)
+        return;
+    const PointState &state = m_store.point(point);
+    const bool states = state.point.kind == Kind::Bool;
+    auto panel = std::ranges::find_if(m_panels, [&](const LivePanel *p) { return p->isStates() == states && (states || p->unit() == state.point.unit); });
+    if (panel == m_panels.end()) {
+        const int row = int(m_panels.size());
+        beginInsertRows({}, row, row);
+        m_panels.append(new LivePanel(m_store, state.point.unit, states, this));
+        endInsertRows();
+        panel = std::prev(m_panels.end());
+        Q_EMIT panelCountChanged();
+    }
+    (*panel)->add(point);
+    m_picked.append(point);
+    m_picker.setPicked(point, true);
+    m_store.watch(point);
+    wantHistory(point);
+}
+
+void LivePageModel::unpick(int point)
+{
+    if (!m_picked.removeOne(point))
+        return;
+    m_picker.setPicked(point, false);
+    m_store.unwatch(point);
+    for (qsizetype row = 0; row < m_panels.size(); ++row) {
+        LivePanel *panel = m_panels[row];
+        if (!panel->contains(point))
+            continue;
+        panel->remove(point);
+        if (panel->series().isEmpty()) {
+            beginRemoveRows({}, int(row), int(row));
+            m_panels.removeAt(row);
+            endRemoveRows();
+            panel->deleteLater();
+            Q_EMIT panelCountChanged();
+        }
+        return;
+    }
+}
+
+/// Until somebody chooses, a few points that say most: up to three units, up to three lines each.
+void LivePageModel::suggest()
+{
+    if (m_chosenByHand)
+        return;
+    QList<int> devices;
+    for (int i = 0; i < m_store.deviceCount(); ++i)
+        devices.append(i);
+    std::ranges::sort(devices, [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
+    for (const Unit unit : kSuggestedUnits) {
+        const auto panel = std::ranges::find_if(m_panels, [unit](const LivePanel *p) { return p->unit() == unit && !p->isStates(); });
+        if (panel == m_panels.end() && m_panels.size() >= kSuggestedPanels)
+            continue;
+        qsizetype lines = panel == m_panels.end() ? 0 : (*panel)->series().size();
+        for (const int device : std::as_const(devices)) {
+            for (const int point : m_store.device(device).points) {
+                const PointState &state = m_store.point(point);
+                if (lines >= kSuggestedLines)
+                    break;
+                if (state.point.unit != unit || state.point.kind == Kind::Text || state.point.kind == Kind::Bool)
+                    continue;
+                if (!m_picked.contains(point)) {
+                    pick(point);
+                    ++lines;
+                }
+                break; // one point of each device
+            }
+        }
+    }
+}
+
+void LivePageModel::wantHistory(int point)
+{
+    const Timestamp now = m_store.clock().now();
+    Q_EMIT historyWanted(point, now - std::chrono::minutes(m_windowMinutes), now);
+}
+
+Timestamp LivePageModel::end() const
+{
+    return m_pausedAt.value_or(m_store.clock().now());
+}
+
+void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
+{
+    const auto choice = std::ranges::find(kWindows, m_windowMinutes, &WindowChoice::minutes);
+    const qint64 step = qint64(choice->tickMinutes) * 60'000;
+    // Ticks stand at round local times, also where the zone is not a whole number of hours away.
+    const qint64 offset = QDateTime::fromMSecsSinceEpoch(to).offsetFromUtc() * 1'000LL;
+    m_timeTicks.clear();
+    for (qint64 at = ((from + offset) / step + 1) * step - offset; at <= to; at += step) {
+        const double fraction = double(at - from) / double(to - from);
+        m_timeTicks.append(QVariantMap{{QStringLiteral("fraction"), fraction},
+                                       {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(QStringLiteral("HH:mm"))}});
+    }
+}
+
+void LivePageModel::refresh()
+{
+    suggest();
+    m_picker.refresh();
+    if (m_visible) {
+        const Timestamp to = end();
+        const Timestamp from = to - std::chrono::minutes(m_windowMinutes);
+        computeTimeTicks(toEpochMillis(from), toEpochMillis(to));
+        for (LivePanel *panel : std::as_const(m_panels))
+            panel->draw(toEpochMillis(from), toEpochMillis(to), m_store.clock().now(), m_hover);
+    }
+    Q_EMIT refreshed();
+}
+
+int LivePageModel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : panelCount();
+}
+
+QVariant LivePageModel::data(const QModelIndex &index, int role) const
+{
+    if (!index.isValid() || index.row() >= m_panels.size() || role != PanelRole)
+        return {};
+    return QVariant::fromValue(m_panels[index.row()]);
+}
+
+QHash<int, QByteArray> LivePageModel::roleNames() const
+{
+    return {{PanelRole, "panel"}};
+}
+
+} // namespace lintel

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "live/live_panel.h"
+
+#include "text/format.h"
+
+#include <QVariantMap>
+
+#include <cmath>
+#include <limits>
+
+namespace lintel {
+namespace {
+
+constexpr int kMaxSamples = 300;
+
+QVariantMap tick(double fraction, const QString &label)
+{
+    return {{QStringLiteral("fraction"), fraction}, {QStringLiteral("label"), label}};
+}
+
+double minSpanOf(Unit unit)
+{
+    const int decimals = format::decimals(unit);
+    return decimals == 0 ? 4.0 : 10 * std::pow(10.0, -decimals);
+}
+
+bool canBeNegative(Unit unit)
+{
+    return unit == Unit::Celsius || unit == Unit::Fahrenheit || unit == Unit::DeltaCelsius
+        || unit == Unit::DeltaFahrenheit || unit == Unit::Kilowatt || unit == Unit::Watt || unit == Unit::Pascal
+        || unit == Unit::None;
+}
+
+/// A step holds its value until the next one.
+QList<QPointF> asSteps(const QList<QPointF> &line)
+{
+    QList<QPointF> steps;
+    for (qsizetype i = 0; i < line.size(); ++i) {
+        if (i > 0 && line[i].y() != line[i - 1].y())
+            steps.append({line[i].x(), line[i - 1].y()});
+        steps.append(line[i]);
+    }
+    return steps;
+}
+
+} // namespace
+
+LivePanel::LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_unit(unit), m_states(states)
+{
+}
+
+QString LivePanel::title() const
+{
+    return m_states ? tr("State") : format::quantity(m_unit);
+}
+
+QString LivePanel::unitText() const
+{
+    return m_states ? tr("on / off") : format::unit(m_unit);
+}
+
+int LivePanel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : int(m_series.size());
+}
+
+QVariant LivePanel::data(const QModelIndex &index, int role) const
+{
+    if (!index.isValid() || index.row() >= m_series.size())
+        return {};
+    const LiveSeries &series = m_series[index.row()];
+    const PointState &state = m_store.point(series.point);
+    switch (role) {
+    case PointRole:
+        return series.point;
+    case NameRole:
+        return state.point.name.isEmpty() ? state.point.id : state.point.name;
+    case DeviceRole:
+        return m_store.device(state.device).name;
+    case ValueRole:
+        return series.valueText;
+    case NoteRole:
+        return series.noteText;
+    case MutedRole:
+        return series.freshness != Freshness::Fresh;
+    case FocusedRole:
+        return series.focused;
+    case DashRole:
+        return series.dash;
+    case AccessibleRole:
+        return tr("%1 of %2, %3 %4, %5")
+            .arg(state.point.name, m_store.device(state.device).name, series.valueText, unitText(), series.noteText);
+    default:
+        return {};
+    }
+}
+
+QHash<int, QByteArray> LivePanel::roleNames() const
+{
+    return {{PointRole, "point"}, {NameRole, "name"}, {DeviceRole, "device"}, {ValueRole, "valueText"},
+            {NoteRole, "noteText"}, {MutedRole, "muted"}, {FocusedRole, "focused"}, {DashRole, "dash"},
+            {AccessibleRole, "accessibleText"}};
+}
+
+void LivePanel::add(int point)
+{
+    beginInsertRows({}, int(m_series.size()), int(m_series.size()));
+    LiveSeries series;
+    series.point = point;
+    m_series.append(series);
+    endInsertRows();
+    if (m_series.size() == 1)
+        focus(point);
+    else
+        focus(std::ranges::find_if(m_series, &LiveSeries::focused)->point);
+}
+
+void LivePanel::remove(int point)
+{
+    for (qsizetype row = 0; row < m_series.size(); ++row) {
+        if (m_series[row].point != point)
+            continue;
+        const bool wasFocused = m_series[row].focused;
+        beginRemoveRows({}, int(row), int(row));
+        m_series.removeAt(row);
+        endRemoveRows();
+        if (!m_series.isEmpty())
+            focus(wasFocused ? m_series.first().point : std::ranges::find_if(m_series, &LiveSeries::focused)->point);
+        return;
+    }
+}
+
+void LivePanel::focus(int point)
+{
+    int dash = 0;
+    for (LiveSeries &series : m_series) {
+        series.focused = series.point == point;
+        series.dash = series.focused ? 0 : dash++;
+    }
+    if (!m_series.isEmpty())
+        Q_EMIT dataChanged(index(0), index(int(m_series.size()) - 1), {FocusedRole, DashRole});
+}
+
+bool LivePanel::contains(int point) const
+{
+    return std::ranges::any_of(m_series, [point](const LiveSeries &series) { return series.point == point; });
+}
+
+qint64 LivePanel::gapAfter(const LiveSeries &series) const
+{
+    return m_store.point(series.point).point.staleAfter.count();
+}
+
+void LivePanel::draw(qint64 from, qint64 to, Timestamp now, double hover)
+{
+    drawLines(from, to);
+    drawBands(from, to, now);
+    const qint64 hoverAt = hover < 0 ? -1 : from + qint64(hover * double(to - from));
+    for (LiveSeries &series : m_series)
+        describe(series, now, hoverAt);
+    if (!m_series.isEmpty())
+        Q_EMIT dataChanged(index(0), index(int(m_series.size()) - 1), {ValueRole, NoteRole, MutedRole, AccessibleRole});
+    Q_EMIT drawn();
+}
+
+void LivePanel::drawLines(qint64 from, qint64 to)
+{
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
+    QList<QList<LinePiece>> lines;
+    m_hasSamples = false;
+    for (const LiveSeries &series : m_series) {
+        const auto samples = m_store.point(series.point).samples.around(from, to);
+        lines.append(decimate(samples, gapAfter(series), kMaxSamples));
+        for (const LinePiece &piece : lines.last()) {
+            for (const Sample &sample : piece) {
+                if (sample.at < from || sample.at > to)
+                    continue;
+                low = std::min(low, sample.value);
+                high = std::max(high, sample.value);
+                m_hasSamples = true;
+            }
+        }
+    }
+    const Scale scale = m_states ? Scale{-0.25, 1.25, 1, 0} : niceScale(low, high, minSpanOf(m_unit), !canBeNegative(m_unit));
+    m_valueTicks.clear();
+    if (m_states) {
+        m_valueTicks = {tick(scale.fraction(0), tr("off")), tick(scale.fraction(1), tr("on"))};
+    } else {
+        const int count = int(std::lround((scale.max - scale.min) / scale.step));
+        for (int i = 0; i <= count; ++i)
+            m_valueTicks.append(tick(double(i) / count, format::number(scale.min + i * scale.step, scale.decimals)));
+    }
+
+    const double length = double(to - from);
+    for (qsizetype i = 0; i < m_series.size(); ++i) {
+        m_series[i].pieces.clear();
+        for (const LinePiece &piece : lines[i]) {
+            QList<QPointF> line;
+            line.reserve(piece.size());
+            for (const Sample &sample : piece)
+                line.append({double(sample.at - from) / length, scale.fraction(sample.value)});
+            // A reading that stands alone between two holes is a short dash, or nobody would see it.
+            if (line.size() == 1)
+                line = {line[0] - QPointF(0.0015, 0), line[0] + QPointF(0.0015, 0)};
+            m_series[i].pieces.append(m_states ? asSteps(line) : line);
+        }
+    }
+}
+
+void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
+{
+    m_lateBands.clear();
+    m_gapBands.clear();
+    m_story.clear();
+    const auto focused = std::ranges::find_if(m_series, &LiveSeries::focused);
+    if (focused == m_series.end())
+        return;
+    const PointState &state = m_store.point(focused->point);
+    const auto samples = state.samples.around(from, to);
+    const double length = double(to - from);
+    const auto words = [&](const TimeSpan &span) {
+        return tr("%1 – %2").arg(format::time(fromEpochMillis(span.from), now, length < 3'600'000),
+                                 format::time(fromEpochMillis(span.to), now, length < 3'600'000));
+    };
+    const auto band = [&](const TimeSpan &span, const QString &label) {
+        return QVariantMap{{QStringLiteral("from"), std::clamp(double(span.from - from) / length, 0.0, 1.0)},
+                           {QStringLiteral("to"), std::clamp(double(span.to - from) / length, 0.0, 1.0)},
+                           {QStringLiteral("label"), label}};
+    };
+    QStringList sentences;
+    const auto late = lateSpans(samples, gapAfter(*focused));
+    for (const TimeSpan &span : late) {
+        if (span.to < from || span.from > to)
+            continue;
+        m_lateBands.append(band(span, tr("arrived late")));
+    }
+    if (m_lateBands.size() == 1)
+        sentences.append(tr("%1 arrived late").arg(words({std::max(late.last().from, from), std::min(late.last().to, to)})));
+    else if (m_lateBands.size() > 1)
+        sentences.append(tr("%n stretches arrived late", nullptr, int(m_lateBands.size())));
+    const auto holes = gaps(samples, gapAfter(*focused), from, to);
+    for (const TimeSpan &span : holes)
+        m_gapBands.append(band(span, tr("no readings")));
+    if (holes.size() == 1 && holes.last().to == to)
+        sentences.append(tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 3'600'000)));
+    else if (holes.size() == 1)
+        sentences.append(tr("no readings %1").arg(words(holes.last())));
+    else if (holes.size() > 1)
+        sentences.append(tr("%n gaps", nullptr, int(holes.size())));
+    m_story = sentences.join(tr(", "));
+}
+
+void LivePanel::describe(LiveSeries &series, Timestamp now, qint64 hoverAt) const
+{
+    const PointState &state = m_store.point(series.point);
+    series.freshness = m_store.freshness(state, now);
+    if (hoverAt >= 0) {
+        const auto near = state.samples.around(hoverAt, hoverAt);
+        const Sample *best = nullptr;
+        for (const Sample &sample : near) {
+            if (!best || std::abs(sample.at - hoverAt) < std::abs(best->at - hoverAt))
+                best = &sample;
+        }
+        // Nothing is read out of a hole.
+        const bool bracketed = near.size() < 2 || near.back().at - near.front().at <= 2 * gapAfter(series);
+        if (best && bracketed && std::abs(best->at - hoverAt) <= std::max<qint64>(gapAfter(series), best->span)) {
+            const Value value = m_states ? Value{best->value > 0.5} : Value{best->value};
+            series.valueText = format::value(value, m_unit);
+            series.noteText = best->late ? tr("arrived late") : QString();
+            series.freshness = Freshness::Fresh;
+        } else {
+            series.valueText = QStringLiteral("–");
+            series.noteText = tr("no reading");
+            series.freshness = Freshness::Stale;
+        }
+        return;
+    }
+    if (!state.last) {
+        series.valueText = QStringLiteral("–");
+        series.noteText = tr("no reading yet");
+        return;
+    }
+    series.valueText = format::value(state.last->value, m_unit);
+    const QString age = format::age(now - state.lastAt);
+    switch (series.freshness) {
+    case Freshness::Fresh:
+        series.noteText.clear();
+        break;
+    case Freshness::Bad:
+        series.noteText = tr("sensor reports a bad value");
+        break;
+    case Freshness::Silent:
+        series.noteText = m_store.isCut() ? tr("last known, %1").arg(age) : tr("offline, %1").arg(age);
+        break;
+    default:
+        series.noteText = tr("stale, %1").arg(age);
+        break;
+    }
+}
+
+} // namespace lintel

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "live/point_picker_model.h"
+
+#include "text/format.h"
+
+#include <QCollator>
+
+namespace lintel {
+namespace {
+
+bool matches(const PointState &state, const DeviceState &device, const QStringList &words)
+{
+    return std::ranges::all_of(words, [&](const QString &word) {
+        const auto has = [&word](const QString &text) { return text.contains(word, Qt::CaseInsensitive); };
+        return has(state.point.name) || has(state.point.id) || has(device.name) || has(state.point.spaceRef)
+            || has(state.point.equipRef) || has(state.point.brickClass) || has(format::unit(state.point.unit));
+    });
+}
+
+} // namespace
+
+bool lessByName(const QString &a, const QString &b)
+{
+    static const QCollator collator = [] {
+        QCollator made;
+        made.setNumericMode(true);
+        made.setCaseSensitivity(Qt::CaseInsensitive);
+        return made;
+    }();
+    const int order = collator.compare(a, b);
+    return order == 0 ? a < b : order < 0;
+}
+
+PointPickerModel::PointPickerModel(const BuildingStore &store, QObject *parent)
+    : QAbstractListModel(parent), m_store(store)
+{
+    const auto outdate = [this] { m_outdated = true; };
+    connect(&store, &BuildingStore::pointAdded, this, outdate);
+    connect(&store, &BuildingStore::deviceChanged, this, outdate);
+}
+
+void PointPickerModel::setSearch(const QString &search)
+{
+    if (search == m_search)
+        return;
+    m_search = search;
+    Q_EMIT searchChanged();
+    list();
+}
+
+void PointPickerModel::setPicked(int point, bool picked)
+{
+    if (picked == m_picked.contains(point))
+        return;
+    if (picked)
+        m_picked.insert(point);
+    else
+        m_picked.remove(point);
+    const qsizetype row = m_rows.indexOf(point);
+    if (row >= 0)
+        Q_EMIT dataChanged(index(int(row)), index(int(row)), {PickedRole});
+    Q_EMIT pickedCountChanged();
+}
+
+void PointPickerModel::refresh()
+{
+    if (m_outdated)
+        list();
+}
+
+void PointPickerModel::list()
+{
+    m_outdated = false;
+    const QStringList words = m_search.simplified().split(QLatin1Char(' '), Qt::SkipEmptyParts);
+    QList<int> devices;
+    for (int i = 0; i < m_store.deviceCount(); ++i)
+        devices.append(i);
+    std::ranges::sort(devices, [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
+    QList<int> rows;
+    for (const int device : devices) {
+        for (const int point : m_store.device(device).points) {
+            const PointState &state = m_store.point(point);
+            if (state.point.kind != Kind::Text && matches(state, m_store.device(device), words))
+                rows.append(point);
+        }
+    }
+    if (rows == m_rows)
+        return;
+    beginResetModel();
+    m_rows = rows;
+    endResetModel();
+    Q_EMIT countChanged();
+}
+
+int PointPickerModel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : count();
+}
+
+QVariant PointPickerModel::data(const QModelIndex &index, int role) const
+{
+    if (!index.isValid() || index.row() >= m_rows.size())
+        return {};
+    const int point = m_rows[index.row()];
+    const PointState &state = m_store.point(point);
+    switch (role) {
+    case PointRole:
+        return point;
+    case NameRole:
+        return state.point.name.isEmpty() ? state.point.id : state.point.name;
+    case DeviceRole:
+        return m_store.device(state.device).name;
+    case UnitRole:
+        return state.point.kind == Kind::Bool ? tr("on / off") : format::unit(state.point.unit);
+    case PickedRole:
+        return m_picked.contains(point);
+    default:
+        return {};
+    }
+}
+
+QHash<int, QByteArray> PointPickerModel::roleNames() const
+{
+    return {{PointRole, "point"}, {NameRole, "name"}, {DeviceRole, "device"}, {UnitRole, "unitText"}, {PickedRole, "picked"}};
+}
+
+} // namespace lintel

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// lintel-console: chooses the adapters, opens the window. Exit codes: 0 fine, 1 something could
+// not be written or built, 2 wrong command line or configuration, 3 no display.
+#include "console_session.h"
+#include "fixtures/example_building.h"
+#include "adapters/process/stop_signals.h"
+#include "adapters/tls/file_identity_source.h"
+#include "ports/system_clock.h"
+#include "text/fonts.h"
+#ifdef LINTEL_HAS_TRANSPORT_FACTORY
+#include "adapters/mqtt/transport_factory.h"
+#endif
+
+#include <QApplication>
+#include <QTimer>
+#include <QtQml/qqmlextensionplugin.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+Q_IMPORT_QML_PLUGIN(Lintel_ViewModelsPlugin)
+Q_IMPORT_QML_PLUGIN(Lintel_ConsolePlugin)
+
+namespace {
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+
+constexpr int kUsage = 2;
+constexpr int kNoDisplay = 3;
+
+int fail(int code, const QString &sentence)
+{
+    std::fprintf(stderr, "lintel-console: %s\n", qPrintable(sentence));
+    return code;
+}
+
+const QString kNoDisplaySentence =
+    u"There is no display to open a window on. Set DISPLAY or WAYLAND_DISPLAY, or run without one: "
+    "QT_QPA_PLATFORM=offscreen with --screenshot FILE --after SECONDS."_s;
+
+/// Qt ends the process with a core dump when a display cannot be reached; say it in a sentence.
+void onFatal(QtMsgType type, const QMessageLogContext &, const QString &message)
+{
+    if (type == QtFatalMsg && message.contains("platform plugin"_L1)) {
+        std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kNoDisplaySentence));
+        std::_Exit(kNoDisplay);
+    }
+    if (type != QtDebugMsg && !message.contains("could not connect to display"_L1))
+        std::fprintf(stderr, "lintel-console: %s\n", qPrintable(message));
+}
+
+bool choosePlatform(const ConsoleOptions &options)
+{
+    const bool display = qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
+    if (!qEnvironmentVariableIsSet("QT_QPA_PLATFORM") && !display) {
+        if (options.screenshot.isEmpty())
+            return false;
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+    }
+    // Without a display there is no GPU to count on.
+    if (qgetenv("QT_QPA_PLATFORM") == "offscreen" && !qEnvironmentVariableIsSet("QT_QUICK_BACKEND"))
+        qputenv("QT_QUICK_BACKEND", "software");
+    return true;
+}
+
+int runSession(const ConsoleOptions &options, BuildingStore &store, BuildingFeed &feed)
+{
+    ConsoleSession session(options, store, feed);
+    if (const auto opened = session.open(); !opened)
+        return fail(1, opened.error().message);
+    StopSignals signalsToStop;
+    QObject::connect(&signalsToStop, &StopSignals::stopRequested, &session, &ConsoleSession::finish);
+    QObject::connect(qApp, &QGuiApplication::lastWindowClosed, &session, &ConsoleSession::finish);
+    feed.start();
+    return QApplication::exec();
+}
+
+int runOffline(const ConsoleOptions &options)
+{
+    const SystemClock clock;
+    LoopbackBroker broker(clock);
+    ExampleBuilding building(broker, clock);
+    LoopbackTransport transport(broker);
+    BuildingStore store(clock);
+    const FeedConfig config{Principal(ExampleBuilding::console()), ExampleBuilding::host(), {}, u"example building"_s, true};
+    BuildingFeed feed(config, clock, transport, nullptr, store);
+    building.start();
+    QTimer life;
+    QObject::connect(&life, &QTimer::timeout, &building, &ExampleBuilding::tick);
+    life.start(1'000);
+    return runSession(options, store, feed);
+}
+
+#ifdef LINTEL_HAS_TRANSPORT_FACTORY
+int runConnected(const ConsoleOptions &options)
+{
+    const SystemClock clock;
+    tls::FileIdentitySource identity(options.identityDir);
+    const auto current = identity.current();
+    if (!current)
+        return fail(kUsage, current.error().message);
+    const SpiffeId self = options.id.isEmpty() ? (*current)->svid.id : options.id;
+    if (self != (*current)->svid.id)
+        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(self.toString(), options.identityDir, (*current)->svid.id.toString()));
+
+    MqttEndpoint endpoint;
+    endpoint.host = options.brokerHost;
+    endpoint.port = options.brokerPort;
+    endpoint.brokerId = options.brokerId;
+    const auto transport = makeMqttTransport(endpoint, identity);
+    BuildingStore store(clock);
+    const FeedConfig config{Principal(self), Principal(options.host), options.sites,
+                            u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort), false, options.keepAlive};
+    BuildingFeed feed(config, clock, *transport, &identity, store);
+    return runSession(options, store, feed);
+}
+#else
+int runConnected(const ConsoleOptions &)
+{
+    return fail(1, u"This build has no MQTT library; only --offline works."_s);
+}
+#endif
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    QStringList arguments;
+    for (int i = 0; i < argc; ++i)
+        arguments.append(QString::fromLocal8Bit(argv[i]));
+    const auto options = parseConsoleOptions(arguments);
+    if (!options)
+        return fail(kUsage, options.error().message);
+    if (options->version) {
+        std::puts("lintel-console " LINTEL_VERSION);
+        return 0;
+    }
+    if (options->help) {
+        const QCoreApplication forTheName(argc, argv);
+        std::fputs(qPrintable(consoleHelp()), stdout);
+        return 0;
+    }
+    if (!choosePlatform(*options))
+        return fail(kNoDisplay, kNoDisplaySentence);
+
+    qInstallMessageHandler(onFatal);
+    QApplication app(argc, argv); // Qt Charts needs widgets
+    QApplication::setApplicationName(u"lintel-console"_s);
+    QApplication::setApplicationDisplayName(u"Lintel"_s);
+    QApplication::setApplicationVersion(QStringLiteral(LINTEL_VERSION));
+    QQuickWindow::setTextRenderType(QQuickWindow::NativeTextRendering);
+    if (const auto fonts = installFonts(); !fonts)
+        return fail(1, fonts.error().message);
+    return options->offline ? runOffline(*options) : runConnected(*options);
+}

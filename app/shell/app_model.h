@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// What the whole window binds to: one model for each page, and the two timers that keep them in
+// step with time. Made in main.cpp (or by a test, which calls refresh() itself). GUI thread.
+#pragma once
+
+#include "connection/connection_model.h"
+#include "devices/device_detail_model.h"
+#include "devices/device_list_model.h"
+#include "live/live_page_model.h"
+
+#include <QTimer>
+#include <QtQml/qqmlregistration.h>
+
+namespace lintel {
+
+class AppModel : public QObject
+{
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("Made in main.cpp.")
+    Q_PROPERTY(lintel::ConnectionModel *connection READ connection CONSTANT)
+    Q_PROPERTY(lintel::LivePageModel *live READ live CONSTANT)
+    Q_PROPERTY(lintel::DeviceListModel *devices READ devices CONSTANT)
+    Q_PROPERTY(lintel::DeviceDetailModel *detail READ detail CONSTANT)
+
+public:
+    /// `place` is what the console looks at, for people: "building-1"; empty = ask the devices.
+    AppModel(BuildingStore &store, const QString &place, QObject *parent = nullptr);
+
+    [[nodiscard]] ConnectionModel *connection() { return &m_connection; }
+    [[nodiscard]] LivePageModel *live() { return &m_live; }
+    [[nodiscard]] DeviceListModel *devices() { return &m_devices; }
+    [[nodiscard]] DeviceDetailModel *detail() { return &m_detail; }
+
+    /// Lets the models follow time by themselves: changes every 250 ms, ages every second.
+    void run();
+    void refresh();
+
+private:
+    ConnectionModel m_connection;
+    LivePageModel m_live;
+    DeviceListModel m_devices;
+    DeviceDetailModel m_detail;
+    QTimer m_flush;
+    QTimer m_refresh;
+};
+
+} // namespace lintel

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// Values, ages and times as people read them, by locale. Pure functions; any thread.
+#pragma once
+
+#include "domain/reading.h"
+#include "domain/timestamp.h"
+
+#include <QString>
+
+namespace lintel::format {
+
+/// Digits after the decimal point that make sense for a unit.
+[[nodiscard]] int decimals(Unit unit);
+/// "21.4", "−3.0", "on", "12,400": without the unit.
+[[nodiscard]] QString value(const Value &value, Unit unit);
+[[nodiscard]] QString number(double value, int decimals);
+/// "°C"; empty for None.
+[[nodiscard]] QString unit(Unit unit);
+/// What is measured, for a chart's title: "Temperature", "Power"; "Value" for None.
+[[nodiscard]] QString quantity(Unit unit);
+
+/// "4 s", "3 min", "2 h", "5 d"; below one second "now".
+[[nodiscard]] QString age(Millis age);
+/// A span ahead: "71 h", "3.9 d", "12 min".
+[[nodiscard]] QString runway(Millis left);
+/// "0:04", "12:40", "3:05:10": how long something has been waiting.
+[[nodiscard]] QString stopwatch(Millis elapsed);
+/// Local "12:04", or "12:04:10"; with the day when it is not today's: "Fri 12:04".
+[[nodiscard]] QString time(Timestamp at, Timestamp now, bool seconds = false);
+
+} // namespace lintel::format

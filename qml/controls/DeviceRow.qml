@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// One device in the list: who and where, its first values, its state in words.
+import QtQuick
+import Lintel.Console
+import Lintel.ViewModels
+
+Item {
+    id: row
+
+    required property int index
+    required property int device
+    required property string name
+    required property string place
+    required property string stateText
+    required property int priority
+    required property var values
+    required property string ageText
+    required property bool muted
+    required property string accessibleText
+    property bool current: false
+    property bool ring: false
+    readonly property int shownValues: width > 860 ? 3 : width > 640 ? 2 : 1
+    signal pressed()
+
+    implicitHeight: 60
+    Accessible.role: Accessible.ListItem
+    Accessible.name: accessibleText
+    Accessible.focusable: true
+    Accessible.selected: current
+    Accessible.onPressAction: pressed()
+
+    Rectangle {
+        anchors.fill: parent
+        radius: Theme.radius - 1
+        color: row.current ? Theme.selected : pointer.containsMouse ? Theme.hover : "transparent"
+    }
+    Rectangle {
+        anchors { left: parent.left; leftMargin: 16; right: parent.right; rightMargin: 16; bottom: parent.bottom }
+        height: 1
+        color: Theme.grid
+    }
+    Column {
+        anchors { left: parent.left; leftMargin: 16; right: figures.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
+        spacing: 3
+
+        AppText {
+            width: parent.width
+            text: row.name
+            font { pixelSize: 14; weight: Font.DemiBold }
+        }
+        AppText {
+            width: parent.width
+            text: row.place
+            color: Theme.muted
+            font.pixelSize: Theme.noteSize
+        }
+    }
+    Row {
+        id: figures
+        anchors { right: state.left; rightMargin: 16; verticalCenter: parent.verticalCenter }
+
+        Repeater {
+            model: row.shownValues
+
+            Item {
+                id: figure
+
+                required property int index
+                readonly property var entry: index < row.values.length ? row.values[index] : null
+
+                width: 128
+                height: 40
+
+                ValueText {
+                    anchors { right: parent.right; top: parent.top }
+                    visible: figure.entry !== null
+                    text: figure.entry ? figure.entry.value : ""
+                    unit: figure.entry ? figure.entry.unit : ""
+                    muted: figure.entry ? figure.entry.muted : false
+                    size: 15
+                }
+                AppText {
+                    anchors { right: parent.right; bottom: parent.bottom }
+                    width: Math.min(implicitWidth, 116)
+                    text: figure.entry ? figure.entry.name : ""
+                    color: Theme.muted
+                    font.pixelSize: 11
+                }
+            }
+        }
+    }
+    Item {
+        id: state
+        anchors { right: parent.right; rightMargin: 16; verticalCenter: parent.verticalCenter }
+        width: 148
+        height: 40
+
+        Row {
+            anchors { right: parent.right; top: parent.top; topMargin: 3 }
+            spacing: 6
+
+            PriorityMark {
+                anchors.verticalCenter: parent.verticalCenter
+                width: 11
+                height: 11
+                priority: row.priority
+            }
+            TabularText {
+                text: row.stateText
+                color: row.priority > 0 ? Theme.alarm(row.priority) : Theme.muted
+                font { family: Theme.family; pixelSize: Theme.bodySize; weight: row.priority > 0 ? Font.DemiBold : Font.Normal }
+            }
+        }
+        TabularText {
+            anchors { right: parent.right; bottom: parent.bottom }
+            text: row.ageText
+            color: Theme.muted
+            font { family: Theme.family; pixelSize: Theme.noteSize }
+        }
+    }
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        onClicked: row.pressed()
+    }
+    Rectangle {
+        anchors { fill: parent; margins: 2 }
+        visible: row.ring
+        color: "transparent"
+        radius: Theme.radius
+        border { width: 2; color: Theme.accent }
+    }
+}

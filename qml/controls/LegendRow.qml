@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// One line of a chart: how it is drawn, whose it is, and its value now.
+import QtQuick
+import Lintel.Console
+
+Item {
+    id: row
+
+    required property int point
+    required property string name
+    required property string device
+    required property string valueText
+    required property string noteText
+    required property bool muted
+    required property bool focused
+    required property int dash
+    required property string accessibleText
+    property string unitText
+    property bool ring: false
+    signal pressed()
+
+    implicitHeight: 48
+    Accessible.role: Accessible.ListItem
+    Accessible.name: accessibleText
+    Accessible.focusable: true
+    Accessible.selected: focused
+    Accessible.onPressAction: pressed()
+
+    Rectangle {
+        anchors { fill: parent; margins: 1 }
+        radius: Theme.radius
+        color: pointer.containsMouse ? Theme.hover : "transparent"
+        border { width: row.ring ? 2 : 0; color: Theme.accent }
+    }
+    Row {
+        id: swatch
+        anchors { left: parent.left; leftMargin: 8; top: parent.top; topMargin: 16 }
+        width: 18
+        spacing: row.dash === 0 || row.focused ? 0 : row.dash % 2 === 1 ? 3 : 2
+        clip: true
+
+        Repeater {
+            model: row.dash === 0 || row.focused ? 1 : row.dash % 2 === 1 ? 2 : 4
+
+            Rectangle {
+                width: row.dash === 0 || row.focused ? 18 : row.dash % 2 === 1 ? 7 : 3
+                height: 2
+                color: row.focused ? Theme.accent : Theme.comparison
+            }
+        }
+    }
+    Column {
+        anchors { left: parent.left; leftMargin: 36; right: value.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
+        spacing: 2
+
+        AppText {
+            width: parent.width
+            text: row.name
+            font.weight: row.focused ? Font.DemiBold : Font.Normal
+        }
+        AppText {
+            width: parent.width
+            text: row.noteText ? row.noteText : row.device
+            color: Theme.muted
+            font.pixelSize: Theme.noteSize
+        }
+    }
+    ValueText {
+        id: value
+        anchors { right: parent.right; rightMargin: 8; verticalCenter: parent.verticalCenter }
+        text: row.valueText
+        unit: row.unitText === qsTr("on / off") ? "" : row.unitText
+        muted: row.muted
+        size: 18
+        weight: row.focused ? Font.DemiBold : Font.Medium
+    }
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        onClicked: row.pressed()
+    }
+}
