@@ -72,7 +72,9 @@ Result<void> Historian::connect(const HistorianOptions &options)
     m_path = options.database;
     const QString folder = QFileInfo(m_path).absolutePath();
     if (!QDir().mkpath(folder))
-        return Error{Errc::Io, QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
+        return Error{
+            Errc::Io,
+            QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
     m_database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), m_connection);
     m_database.setDatabaseName(m_path);
     m_database.setConnectOptions(QStringLiteral("QSQLITE_BUSY_TIMEOUT=5000"));
@@ -113,14 +115,16 @@ Result<void> Historian::load()
         return streams.error();
     while (streams->next()) {
         const sparkplug::NodeId node{streams->value(1).toString(), streams->value(2).toString()};
-        m_streams.insert(QUuid(streams->value(0).toString()), Stream{node, ReceivedNumbers(streams->value(3).toULongLong())});
+        m_streams.insert(QUuid(streams->value(0).toString()),
+                         Stream{node, ReceivedNumbers(streams->value(3).toULongLong())});
         m_nodesWithSpool.insert(node);
     }
     auto ranges = select(sql::kStreamRanges, {});
     if (!ranges)
         return ranges.error();
     while (ranges->next())
-        m_streams[QUuid(ranges->value(0).toString())].received.take({ranges->value(1).toULongLong(), ranges->value(2).toULongLong()});
+        m_streams[QUuid(ranges->value(0).toString())].received.take(
+            {ranges->value(1).toULongLong(), ranges->value(2).toULongLong()});
     return {};
 }
 
@@ -129,11 +133,15 @@ Error Historian::failure(const QSqlError &error) const
     const QString native = error.nativeErrorCode();
     const QString detail = error.databaseText().isEmpty() ? error.driverText() : error.databaseText();
     if (sql::isDiskFull(native))
-        return {Errc::Full, QStringLiteral("disk full: %1 cannot grow; free some space on its file system.").arg(m_path)};
+        return {Errc::Full,
+                QStringLiteral("disk full: %1 cannot grow; free some space on its file system.").arg(m_path)};
     if (sql::isBusy(native))
-        return {Errc::Conflict, QStringLiteral("%1 is being written by another process; stop that one or name another database.").arg(m_path)};
+        return {Errc::Conflict,
+                QStringLiteral("%1 is being written by another process; stop that one or name another database.")
+                    .arg(m_path)};
     if (sql::isDamaged(native))
-        return {Errc::Io, QStringLiteral("%1 is damaged (%2); restore it from a copy or move it away and start again.").arg(m_path, detail)};
+        return {Errc::Io, QStringLiteral("%1 is damaged (%2); restore it from a copy or move it away and start again.")
+                              .arg(m_path, detail)};
     return {Errc::Io, QStringLiteral("The historian's database %1 refused a request: %2.").arg(m_path, detail)};
 }
 
@@ -224,8 +232,11 @@ Result<bool> Historian::takeReceipt(Change &change, const sparkplug::HostBatch &
         return true;
     const Receipt &receipt = *batch.receipt;
     if (receipt.msn == 0 || receipt.msn > kHighestMsn) {
-        return Error{Errc::OutOfRange, QStringLiteral("%1 sent a batch with the number %2; numbers begin at 1 and end at %3.")
-                                           .arg(batch.node.node).arg(receipt.msn).arg(kHighestMsn)};
+        return Error{Errc::OutOfRange,
+                     QStringLiteral("%1 sent a batch with the number %2; numbers begin at 1 and end at %3.")
+                         .arg(batch.node.node)
+                         .arg(receipt.msn)
+                         .arg(kHighestMsn)};
     }
     auto stream = change.streams.find(receipt.stream);
     if (stream == change.streams.end()) {
@@ -292,9 +303,12 @@ Result<void> Historian::storeReading(qint64 point, const Reading &reading, Times
     insert.bindValue(0, point);
     insert.bindValue(1, toEpochMillis(reading.deviceTime));
     insert.bindValue(2, int(kind));
-    insert.bindValue(3, kind == Kind::Text ? QVariant(QMetaType(QMetaType::Double)) : QVariant(toDouble(reading.value)));
-    insert.bindValue(4, kind == Kind::Integer ? QVariant(std::get<qint64>(reading.value)) : QVariant(QMetaType(QMetaType::LongLong)));
-    insert.bindValue(5, kind == Kind::Text ? QVariant(std::get<QString>(reading.value)) : QVariant(QMetaType(QMetaType::QString)));
+    insert.bindValue(3,
+                     kind == Kind::Text ? QVariant(QMetaType(QMetaType::Double)) : QVariant(toDouble(reading.value)));
+    insert.bindValue(4, kind == Kind::Integer ? QVariant(std::get<qint64>(reading.value))
+                                              : QVariant(QMetaType(QMetaType::LongLong)));
+    insert.bindValue(5, kind == Kind::Text ? QVariant(std::get<QString>(reading.value))
+                                           : QVariant(QMetaType(QMetaType::QString)));
     insert.bindValue(6, QString(unitInfo(reading.unit).code));
     insert.bindValue(7, int(reading.quality));
     insert.bindValue(8, reading.isHistorical ? 1 : 0);
@@ -308,7 +322,10 @@ Result<QList<Loss>> Historian::tailMoved(const sparkplug::NodeId &node, const St
 {
     m_nodesWithSpool.insert(node);
     if (tail > kHighestMsn)
-        return Error{Errc::OutOfRange, QStringLiteral("%1 says that its batches begin at %2; numbers end at %3.").arg(node.node).arg(tail).arg(kHighestMsn)};
+        return Error{Errc::OutOfRange, QStringLiteral("%1 says that its batches begin at %2; numbers end at %3.")
+                                           .arg(node.node)
+                                           .arg(tail)
+                                           .arg(kHighestMsn)};
     Change change{m_clock.now(), {}, {}};
     Stream moved = m_streams.value(stream);
     moved.node = node;
@@ -367,9 +384,11 @@ Result<void> Historian::storeGap(Change &change, const Loss &loss)
     const auto insert = [&](const Loss &gap) -> Result<void> {
         const bool timeless = gap.from == Timestamp{} && gap.to == Timestamp{};
         const QVariant none{QMetaType(QMetaType::LongLong)};
-        const auto inserted = select(sql::kInsertGap, {m_nextGap, gap.device.isNull() ? QStringLiteral("") : gap.device, stream, gap.first, gap.last, gap.readings,
-                                                       timeless ? none : QVariant(toEpochMillis(gap.from)), timeless ? none : QVariant(toEpochMillis(gap.to)),
-                                                       int(gap.reason), toEpochMillis(change.now)});
+        const auto inserted =
+            select(sql::kInsertGap,
+                   {m_nextGap, gap.device.isNull() ? QStringLiteral("") : gap.device, stream, gap.first, gap.last,
+                    gap.readings, timeless ? none : QVariant(toEpochMillis(gap.from)),
+                    timeless ? none : QVariant(toEpochMillis(gap.to)), int(gap.reason), toEpochMillis(change.now)});
         if (!inserted)
             return inserted.error();
         ++m_nextGap;
@@ -377,7 +396,9 @@ Result<void> Historian::storeGap(Change &change, const Loss &loss)
         return {};
     };
     for (const MsnRange &rest : std::as_const(remainders)) {
-        if (const auto inserted = insert(Loss{loss.device, loss.stream, rest.first, rest.last, 0, {}, {}, LossReason::NeverSent}); !inserted)
+        if (const auto inserted =
+                insert(Loss{loss.device, loss.stream, rest.first, rest.last, 0, {}, {}, LossReason::NeverSent});
+            !inserted)
             return inserted.error();
     }
     return insert(loss);
@@ -476,7 +497,9 @@ Result<qint64> Historian::pointId(qint64 device, const Reading &reading)
         if (!found)
             return found.error();
         if (!found->next())
-            return Error{Errc::Io, QStringLiteral("The historian lost point %1 while storing it; run it on a sound database.").arg(reading.point)};
+            return Error{Errc::Io,
+                         QStringLiteral("The historian lost point %1 while storing it; run it on a sound database.")
+                             .arg(reading.point)};
     }
     const qint64 id = found->value(0).toLongLong();
     m_pointIds.insert(key, id);
@@ -486,9 +509,11 @@ Result<qint64> Historian::pointId(qint64 device, const Reading &reading)
 Result<void> Historian::savePoint(qint64 device, const Point &point)
 {
     const auto text = [](const QString &value) { return value.isNull() ? QStringLiteral("") : value; };
-    const auto saved = select(sql::kSavePoint, {m_nextPoint, device, point.id, text(point.name), int(point.kind), QString(unitInfo(point.unit).code),
-                                                text(point.tags.join(QLatin1Char(' '))), text(point.brickClass), text(point.siteRef),
-                                                text(point.spaceRef), text(point.equipRef), qint64(point.staleAfter.count())});
+    const auto saved =
+        select(sql::kSavePoint,
+               {m_nextPoint, device, point.id, text(point.name), int(point.kind), QString(unitInfo(point.unit).code),
+                text(point.tags.join(QLatin1Char(' '))), text(point.brickClass), text(point.siteRef),
+                text(point.spaceRef), text(point.equipRef), qint64(point.staleAfter.count())});
     if (!saved)
         return saved.error();
     ++m_nextPoint; // an id that an update left unused does no harm
@@ -503,7 +528,9 @@ Result<void> Historian::noteBorn(const sparkplug::Participant &who)
         const auto device = deviceId(keyOf(who), who.node.node);
         if (!device)
             return device.error();
-        if (const auto set = select(sql::kSetOnline, {who.online ? 1 : 0, toEpochMillis(who.since), who.node.node, *device}); !set)
+        if (const auto set =
+                select(sql::kSetOnline, {who.online ? 1 : 0, toEpochMillis(who.since), who.node.node, *device});
+            !set)
             return set.error();
         for (const Point &point : who.points) {
             if (const auto saved = savePoint(*device, point); !saved)

@@ -23,7 +23,7 @@
 namespace lintel::historian {
 
 struct HistorianOptions {
-    QString database;       // the file
+    QString database; // the file
     qint64 cacheBytes = 8 * 1024 * 1024;
 };
 
@@ -59,10 +59,11 @@ public:
     /// Highest n such that 1 … n are stored or were declared lost; 0 for an unknown stream.
     [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const;
     /// Raw readings, oldest first, at most maxRows. NotFound: no such device or point.
-    [[nodiscard]] Result<QList<HistoryRow>> history(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to, int maxRows) const;
+    [[nodiscard]] Result<QList<HistoryRow>> history(const DeviceKey &device, const QString &point, Timestamp from,
+                                                    Timestamp to, int maxRows) const;
     /// Buckets that begin at whole multiples of their length since 1970; empty ones are absent.
-    [[nodiscard]] Result<QList<HistoryBucket>> buckets(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to,
-                                                       std::chrono::seconds length) const;
+    [[nodiscard]] Result<QList<HistoryBucket>> buckets(const DeviceKey &device, const QString &point, Timestamp from,
+                                                       Timestamp to, std::chrono::seconds length) const;
     /// Latest by device time of each point; of one site (group) or of all.
     [[nodiscard]] Result<QList<LastValue>> lastValues(const QString &site = {}) const;
     /// Gaps that touch the time, and those whose time nobody knows.
@@ -85,7 +86,8 @@ private:
     [[nodiscard]] Error failure(const QSqlError &error) const;
     [[nodiscard]] Result<void> run(QSqlQuery &query) const;
     [[nodiscard]] Result<QSqlQuery> select(const char *sql, const QVariantList &values) const;
-    template <class Work> [[nodiscard]] Result<void> inTransaction(Work work);
+    template <class Work>
+    [[nodiscard]] Result<void> inTransaction(Work work);
 
     [[nodiscard]] Result<bool> takeReceipt(Change &change, const sparkplug::HostBatch &batch);
     [[nodiscard]] Result<void> storeBatch(Change &change, const sparkplug::HostBatch &batch);

@@ -23,15 +23,9 @@ namespace {
     case Kind::Number:
         reading.value = query.isNull(2) ? std::numeric_limits<double>::quiet_NaN() : query.value(2).toDouble();
         break;
-    case Kind::Integer:
-        reading.value = query.value(3).toLongLong();
-        break;
-    case Kind::Bool:
-        reading.value = query.value(2).toDouble() != 0.0;
-        break;
-    case Kind::Text:
-        reading.value = query.value(4).toString();
-        break;
+    case Kind::Integer: reading.value = query.value(3).toLongLong(); break;
+    case Kind::Bool: reading.value = query.value(2).toDouble() != 0.0; break;
+    case Kind::Text: reading.value = query.value(4).toString(); break;
     }
     if (const auto unit = unitFromCode(query.value(5).toString()))
         reading.unit = *unit;
@@ -52,7 +46,10 @@ namespace {
 
 Result<qint64> Historian::findDevice(const DeviceKey &key) const
 {
-    const Error unknown{Errc::NotFound, QStringLiteral("The historian has never heard of a device %1; list_devices names those it knows.").arg(key.name)};
+    const Error unknown{
+        Errc::NotFound,
+        QStringLiteral("The historian has never heard of a device %1; list_devices names those it knows.")
+            .arg(key.name)};
     if (!key.group.isEmpty()) {
         auto found = select(sql::kFindDevice, {key.group, key.name});
         if (!found)
@@ -69,7 +66,8 @@ Result<qint64> Historian::findDevice(const DeviceKey &key) const
     const qint64 id = found->value(0).toLongLong();
     const QString site = found->value(1).toString();
     if (found->next()) {
-        return Error{Errc::Conflict, QStringLiteral("There is a device %1 in %2 and in %3; say which site is meant.").arg(key.name, site, found->value(1).toString())};
+        return Error{Errc::Conflict, QStringLiteral("There is a device %1 in %2 and in %3; say which site is meant.")
+                                         .arg(key.name, site, found->value(1).toString())};
     }
     return id;
 }
@@ -83,11 +81,13 @@ Result<qint64> Historian::findPoint(const DeviceKey &key, const QString &point) 
     if (!found)
         return found.error();
     if (!found->next())
-        return Error{Errc::NotFound, QStringLiteral("Device %1 has no point %2; list_devices names its points.").arg(key.name, point)};
+        return Error{Errc::NotFound,
+                     QStringLiteral("Device %1 has no point %2; list_devices names its points.").arg(key.name, point)};
     return found->value(0).toLongLong();
 }
 
-Result<QList<HistoryRow>> Historian::history(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to, int maxRows) const
+Result<QList<HistoryRow>> Historian::history(const DeviceKey &device, const QString &point, Timestamp from,
+                                             Timestamp to, int maxRows) const
 {
     const auto id = findPoint(device, point);
     if (!id)
@@ -101,11 +101,13 @@ Result<QList<HistoryRow>> Historian::history(const DeviceKey &device, const QStr
     return rows;
 }
 
-Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const QString &point, Timestamp from, Timestamp to,
-                                                std::chrono::seconds length) const
+Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const QString &point, Timestamp from,
+                                                Timestamp to, std::chrono::seconds length) const
 {
     if (length <= std::chrono::seconds::zero())
-        return Error{Errc::OutOfRange, QStringLiteral("A bucket of %1 seconds holds nothing; ask for at least one second.").arg(length.count())};
+        return Error{
+            Errc::OutOfRange,
+            QStringLiteral("A bucket of %1 seconds holds nothing; ask for at least one second.").arg(length.count())};
     const auto id = findPoint(device, point);
     if (!id)
         return id.error();
@@ -115,8 +117,8 @@ Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const Q
         return query.error();
     QList<HistoryBucket> found;
     while (query->next()) {
-        found.append({fromEpochMillis(query->value(0).toLongLong()), query->value(1).toULongLong(), query->value(2).toDouble(),
-                      query->value(3).toDouble(), query->value(4).toDouble()});
+        found.append({fromEpochMillis(query->value(0).toLongLong()), query->value(1).toULongLong(),
+                      query->value(2).toDouble(), query->value(3).toDouble(), query->value(4).toDouble()});
     }
     return found;
 }

@@ -94,14 +94,19 @@ Result<void> migrate(QSqlDatabase &database, std::span<const Migration> steps)
     if (!current)
         return current.error();
     if (*current > int(steps.size())) {
-        return Error{Errc::Unsupported,
-                     QStringLiteral("%1 was written by a newer version (schema %2, this one knows %3); install that version or name another database.")
-                         .arg(database.databaseName()).arg(*current).arg(steps.size())};
+        return Error{
+            Errc::Unsupported,
+            QStringLiteral(
+                "%1 was written by a newer version (schema %2, this one knows %3); install that version or name another database.")
+                .arg(database.databaseName())
+                .arg(*current)
+                .arg(steps.size())};
     }
     if (*current == 0) {
         QSqlQuery query(database);
         if (!query.exec(QStringLiteral("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"))
-            || !query.exec(QStringLiteral("INSERT INTO schema_version (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schema_version)")))
+            || !query.exec(QStringLiteral(
+                "INSERT INTO schema_version (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schema_version)")))
             return failure(query.lastError());
     }
     for (int version = *current + 1; version <= int(steps.size()); ++version) {

@@ -13,16 +13,19 @@ inline constexpr const char *kInsertReading =
     "INSERT INTO readings (point_id, device_time, kind, number, exact, text, unit, quality, historical, received_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 inline constexpr const char *kReadingExists = "SELECT 1 FROM readings WHERE point_id = ? AND device_time = ? LIMIT 1";
-inline constexpr const char *kInsertLedger = "INSERT INTO ledger (stream, msn) VALUES (?, ?) ON CONFLICT (stream, msn) DO NOTHING";
+inline constexpr const char *kInsertLedger =
+    "INSERT INTO ledger (stream, msn) VALUES (?, ?) ON CONFLICT (stream, msn) DO NOTHING";
 inline constexpr const char *kTrimLedger = "DELETE FROM ledger WHERE stream = ? AND msn <= ?";
 inline constexpr const char *kSaveStream =
     "INSERT INTO streams (stream, site, node, contiguous) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (stream) DO UPDATE SET site = excluded.site, node = excluded.node, contiguous = excluded.contiguous";
 inline constexpr const char *kClearRanges = "DELETE FROM stream_ranges WHERE stream = ?";
 inline constexpr const char *kSaveRange = "INSERT INTO stream_ranges (stream, first_msn, last_msn) VALUES (?, ?, ?)";
-inline constexpr const char *kCountBatches = "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ? WHERE id = 1";
+inline constexpr const char *kCountBatches =
+    "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ? WHERE id = 1";
 
-inline constexpr const char *kInsertDevice = "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
+inline constexpr const char *kInsertDevice =
+    "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
 inline constexpr const char *kSetOnline = "UPDATE devices SET online = ?, since = ?, node = ? WHERE id = ?";
 inline constexpr const char *kAllOffline = "UPDATE devices SET online = 0, since = ? WHERE online = 1";
 inline constexpr const char *kSavePoint =
@@ -83,7 +86,8 @@ inline constexpr const char *kCounts =
     " (SELECT duplicates FROM totals WHERE id = 1)";
 inline constexpr const char *kDuplicateRows =
     "SELECT COALESCE(SUM(same - 1), 0) FROM (SELECT COUNT(*) AS same FROM readings GROUP BY point_id, device_time) AS twins WHERE same > 1";
-inline constexpr const char *kLatencySamples = "SELECT COUNT(*) FROM readings WHERE received_at >= ? AND historical = 0";
+inline constexpr const char *kLatencySamples =
+    "SELECT COUNT(*) FROM readings WHERE received_at >= ? AND historical = 0";
 inline constexpr const char *kLatencyAt =
     "SELECT received_at - device_time AS latency FROM readings WHERE received_at >= ? AND historical = 0 ORDER BY latency LIMIT 1 OFFSET ?";
 
@@ -97,9 +101,21 @@ inline constexpr const char *kLatencyAt =
 }
 
 /// Primary result codes of SQLite, in extended ones the low byte.
-[[nodiscard]] inline int primaryCode(const QString &nativeCode) { return nativeCode.toInt() & 0xff; }
-[[nodiscard]] inline bool isBusy(const QString &nativeCode) { return primaryCode(nativeCode) == 5 || primaryCode(nativeCode) == 6; }
-[[nodiscard]] inline bool isDiskFull(const QString &nativeCode) { return primaryCode(nativeCode) == 13; }
-[[nodiscard]] inline bool isDamaged(const QString &nativeCode) { return primaryCode(nativeCode) == 11 || primaryCode(nativeCode) == 26; }
+[[nodiscard]] inline int primaryCode(const QString &nativeCode)
+{
+    return nativeCode.toInt() & 0xff;
+}
+[[nodiscard]] inline bool isBusy(const QString &nativeCode)
+{
+    return primaryCode(nativeCode) == 5 || primaryCode(nativeCode) == 6;
+}
+[[nodiscard]] inline bool isDiskFull(const QString &nativeCode)
+{
+    return primaryCode(nativeCode) == 13;
+}
+[[nodiscard]] inline bool isDamaged(const QString &nativeCode)
+{
+    return primaryCode(nativeCode) == 11 || primaryCode(nativeCode) == 26;
+}
 
 } // namespace lintel::historian::sql

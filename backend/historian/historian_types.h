@@ -63,7 +63,7 @@ struct Gap {
 
 struct DeviceInfo {
     DeviceKey key;
-    QString node;                  // the edge node it is behind; its own name when it is one
+    QString node; // the edge node it is behind; its own name when it is one
     bool online = false;
     std::optional<Timestamp> since; // online or offline since; nothing when no birth was ever seen
     std::optional<Timestamp> lastReceived;
@@ -76,10 +76,10 @@ struct Counters {
     quint64 duplicatesRefused = 0; // batches that came again over the wire
     quint64 duplicateRows = 0;     // rows that share device, point and device time with another
     quint64 gaps = 0;
-    quint64 lostReadings = 0;      // in those gaps, as far as known
+    quint64 lostReadings = 0; // in those gaps, as far as known
     quint64 historicalRows = 0;
     quint64 devices = 0;
-    quint64 latencySamples = 0;    // rows not historical, received since the time asked for
+    quint64 latencySamples = 0;       // rows not historical, received since the time asked for
     std::optional<Millis> latencyP50; // received − device time
     std::optional<Millis> latencyP99;
 };

@@ -18,7 +18,8 @@ protected:
     /// An empty spool.
     [[nodiscard]] virtual std::unique_ptr<ReadingSpool> make(SpoolLimits limits) = 0;
     /// The same spool after a restart; null where nothing survives one.
-    [[nodiscard]] virtual std::unique_ptr<ReadingSpool> reopen(std::unique_ptr<ReadingSpool> spool, SpoolLimits limits) = 0;
+    [[nodiscard]] virtual std::unique_ptr<ReadingSpool> reopen(std::unique_ptr<ReadingSpool> spool,
+                                                               SpoolLimits limits) = 0;
     /// Makes one stored batch impossible to read back; returns the spool to go on with.
     [[nodiscard]] virtual std::unique_ptr<ReadingSpool> spoil(std::unique_ptr<ReadingSpool> spool, Msn msn) = 0;
 
@@ -200,8 +201,9 @@ private Q_SLOTS:
     {
         const auto spool = make({.maxBytes = 1'000'000, .maxBatches = 1});
         IncomingBatch carrier{batchOf(0), std::nullopt};
-        const Loss carried{QStringLiteral("meter-7"), QUuid::createUuid(), 5, 9, 12, fromEpochMillis(1'760'000'000'000),
-                           fromEpochMillis(1'760'000'009'000), LossReason::SpoolFull};
+        const Loss carried{
+            QStringLiteral("meter-7"),          QUuid::createUuid(),  5, 9, 12, fromEpochMillis(1'760'000'000'000),
+            fromEpochMillis(1'760'000'009'000), LossReason::SpoolFull};
         carrier.batch.losses.append(carried);
         QVERIFY(spool->append({&carrier, 1}));
         QVERIFY(spool->append(group(1, 1)));

@@ -182,8 +182,9 @@ int characteristics(sqlite3_file *)
 }
 
 constexpr sqlite3_io_methods kMethods{
-    1, closeFile, readFile, writeFile, truncateFile, syncFile, fileSize, lockFile, unlockFile, checkReserved, control, sectorSize,
-    characteristics, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+    1,        closeFile,  readFile,      writeFile, truncateFile, syncFile,        fileSize,
+    lockFile, unlockFile, checkReserved, control,   sectorSize,   characteristics, nullptr,
+    nullptr,  nullptr,    nullptr,       nullptr,   nullptr,
 };
 
 int openFile(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *outFlags)

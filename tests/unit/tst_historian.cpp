@@ -163,9 +163,10 @@ private Q_SLOTS:
     {
         const StreamId stream = QUuid::createUuid();
         const qint64 big = (qint64(1) << 62) + 1;
-        QList<Reading> readings{reading(QStringLiteral("number"), -0.1, kStart), reading(QStringLiteral("nan"), std::nan(""), kStart),
-                                reading(QStringLiteral("integer"), big, kStart), reading(QStringLiteral("switch"), true, kStart),
-                                reading(QStringLiteral("text"), QStringLiteral("auto; 'x' \u00e9"), kStart)};
+        QList<Reading> readings{
+            reading(QStringLiteral("number"), -0.1, kStart), reading(QStringLiteral("nan"), std::nan(""), kStart),
+            reading(QStringLiteral("integer"), big, kStart), reading(QStringLiteral("switch"), true, kStart),
+            reading(QStringLiteral("text"), QStringLiteral("auto; 'x' \u00e9"), kStart)};
         readings[0].quality = Quality::Stale;
         readings[0].isHistorical = true;
         readings[2].unit = Unit::DeltaCelsius;
@@ -194,7 +195,8 @@ private Q_SLOTS:
         QCOMPARE(m_historian->history(kHvacKey, kAir, {}, kStart + 1h, 2)->size(), 2);
         QCOMPARE(m_historian->history({{}, kHvac}, kAir, {}, kStart + 1h, 9)->size(), 4);
         QCOMPARE(m_historian->history(kHvacKey, QStringLiteral("nothing"), {}, kStart, 9).error().code, Errc::NotFound);
-        QCOMPARE(m_historian->history({{}, QStringLiteral("nobody")}, kAir, {}, kStart, 9).error().code, Errc::NotFound);
+        QCOMPARE(m_historian->history({{}, QStringLiteral("nobody")}, kAir, {}, kStart, 9).error().code,
+                 Errc::NotFound);
     }
 
     void history_asksWhichSiteIsMeant()
@@ -367,7 +369,8 @@ private Q_SLOTS:
                     ++torn;
                 while (!stop) {
                     QSqlQuery query(database);
-                    if (!query.exec(QStringLiteral("SELECT COUNT(*) FROM readings")) || !query.next() || query.value(0).toInt() % kGroup != 1)
+                    if (!query.exec(QStringLiteral("SELECT COUNT(*) FROM readings")) || !query.next()
+                        || query.value(0).toInt() % kGroup != 1)
                         ++torn;
                     ++reads;
                 }

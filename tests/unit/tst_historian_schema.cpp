@@ -25,7 +25,8 @@ class tst_HistorianSchema : public QObject
     void with(const QString &path, Work work)
     {
         {
-            QSqlDatabase database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), QLatin1StringView(kConnection));
+            QSqlDatabase database =
+                QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), QLatin1StringView(kConnection));
             database.setDatabaseName(path);
             QVERIFY(database.open());
             work(database);
@@ -38,7 +39,8 @@ class tst_HistorianSchema : public QObject
         QSqlQuery query(database);
         query.exec(QStringLiteral("SELECT type, name, sql FROM sqlite_master ORDER BY type, name"));
         while (query.next())
-            lines.append(query.value(0).toString() + u' ' + query.value(1).toString() + u' ' + query.value(2).toString());
+            lines.append(query.value(0).toString() + u' ' + query.value(1).toString() + u' '
+                         + query.value(2).toString());
         return lines;
     }
     QString freshPath() { return m_folder.filePath(QStringLiteral("%1.db").arg(++m_made)); }
@@ -79,7 +81,8 @@ private Q_SLOTS:
         with(freshPath(), [&](QSqlDatabase &database) {
             QVERIFY(migrate(database));
             QSqlQuery query(database);
-            QVERIFY(query.exec(QStringLiteral("INSERT INTO devices (id, site, name, node, online) VALUES (1, 's', 'd', 'n', 0)")));
+            QVERIFY(query.exec(
+                QStringLiteral("INSERT INTO devices (id, site, name, node, online) VALUES (1, 's', 'd', 'n', 0)")));
             QVERIFY(migrate(database, newer));
             QCOMPARE(*schemaVersion(database), int(newer.size()));
             QVERIFY(query.exec(QStringLiteral("SELECT name, colour FROM devices")) && query.next());

@@ -24,7 +24,8 @@ void removeOldCopies(const QString &path)
 {
     const QFileInfo file(path);
     QDir folder(file.absolutePath());
-    QStringList copies = folder.entryList({file.fileName() + QStringLiteral(".damaged-*")}, QDir::Files, QDir::Name | QDir::Reversed);
+    QStringList copies =
+        folder.entryList({file.fileName() + QStringLiteral(".damaged-*")}, QDir::Files, QDir::Name | QDir::Reversed);
     copies.removeIf([](const QString &name) { return name.endsWith(kWalSuffix); });
     for (qsizetype i = kKeptCopies; i < copies.size(); ++i) {
         folder.remove(copies[i]);
@@ -53,12 +54,16 @@ Result<QString> setAside(const QString &path, Timestamp now)
     when.remove(QLatin1Char('-')).remove(QLatin1Char(':'));
     const QString aside = freeName(QStringLiteral("%1.damaged-%2Z").arg(path, when));
     if (!QFile::rename(path, aside)) {
-        return Error{Errc::Io, QStringLiteral("%1 is damaged and cannot be renamed to %2; move it away and start again.").arg(path, aside)};
+        return Error{Errc::Io,
+                     QStringLiteral("%1 is damaged and cannot be renamed to %2; move it away and start again.")
+                         .arg(path, aside)};
     }
     // An old log beside a new file would be taken for its own.
     const QString wal = path + kWalSuffix;
     if (QFile::exists(wal) && !QFile::rename(wal, aside + kWalSuffix))
-        return Error{Errc::Io, QStringLiteral("%1 belongs to a damaged file and cannot be renamed; move it away and start again.").arg(wal)};
+        return Error{Errc::Io,
+                     QStringLiteral("%1 belongs to a damaged file and cannot be renamed; move it away and start again.")
+                         .arg(wal)};
     removeOldCopies(path);
     return aside;
 }

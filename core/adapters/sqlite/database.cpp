@@ -25,35 +25,43 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
 {
     const int primary = code & 0xff;
     return primary == SQLITE_FULL
-        || (primary == SQLITE_IOERR && (systemError == ENOSPC || systemError == EDQUOT || systemError == EFBIG));
+           || (primary == SQLITE_IOERR && (systemError == ENOSPC || systemError == EDQUOT || systemError == EFBIG));
 }
 
 [[nodiscard]] Error describe(int code, int systemError, const QString &path, const QString &detail)
 {
     if (isOutOfRoom(code, systemError)) {
-        return {Errc::Full, QStringLiteral("disk full: %1 cannot grow; free some space on its file system or raise its limit.").arg(path)};
+        return {Errc::Full,
+                QStringLiteral("disk full: %1 cannot grow; free some space on its file system or raise its limit.")
+                    .arg(path)};
     }
     const QString reason = systemError != 0 ? QString::fromLocal8Bit(std::strerror(systemError)) : detail;
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return {Errc::Conflict, QStringLiteral("%1 is in use by another process; stop that one or name another file.").arg(path)};
+        return {Errc::Conflict,
+                QStringLiteral("%1 is in use by another process; stop that one or name another file.").arg(path)};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return {Errc::Io, QStringLiteral("%1 is damaged (%2); restart the program, which sets the file aside and begins a new one.").arg(path, detail)};
+        return {
+            Errc::Io,
+            QStringLiteral("%1 is damaged (%2); restart the program, which sets the file aside and begins a new one.")
+                .arg(path, detail)};
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_AUTH:
-        return {Errc::Io, QStringLiteral("%1 cannot be opened for writing (%2); check that it and its folder belong to this user.").arg(path, reason)};
+        return {Errc::Io, QStringLiteral(
+                              "%1 cannot be opened for writing (%2); check that it and its folder belong to this user.")
+                              .arg(path, reason)};
     case SQLITE_IOERR:
         return {Errc::Io, QStringLiteral("The disk refused an access to %1 (%2); check the disk.").arg(path, reason)};
     case SQLITE_NOMEM:
-        return {Errc::Unavailable, QStringLiteral("There was not enough memory to work on %1; try again later.").arg(path)};
+        return {Errc::Unavailable,
+                QStringLiteral("There was not enough memory to work on %1; try again later.").arg(path)};
     case SQLITE_TOOBIG:
         return {Errc::OutOfRange, QStringLiteral("A value is too large for %1; store it in smaller parts.").arg(path)};
-    default:
-        return {Errc::Io, QStringLiteral("SQLite refused a request on %1: %2.").arg(path, detail)};
+    default: return {Errc::Io, QStringLiteral("SQLite refused a request on %1: %2.").arg(path, detail)};
     }
 }
 
@@ -62,7 +70,9 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
 {
     const QString folder = QFileInfo(path).absolutePath();
     if (!QDir().mkpath(folder))
-        return Error{Errc::Io, QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
+        return Error{
+            Errc::Io,
+            QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
     const int file = ::open(QFile::encodeName(path).constData(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0)
         return describe(SQLITE_CANTOPEN, errno, path, {});
@@ -82,8 +92,7 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
 Statement::Statement(Statement &&other) noexcept
     : m_database(other.m_database), m_handle(std::exchange(other.m_handle, nullptr)),
       m_nextParameter(other.m_nextParameter), m_bindError(other.m_bindError)
-{
-}
+{}
 
 Statement &Statement::operator=(Statement &&other) noexcept
 {
@@ -121,13 +130,15 @@ Statement &Statement::bind(double value)
 Statement &Statement::bind(const QString &text)
 {
     const QByteArray utf8 = text.toUtf8();
-    note(sqlite3_bind_text64(m_handle, m_nextParameter, utf8.constData(), sqlite3_uint64(utf8.size()), SQLITE_TRANSIENT, SQLITE_UTF8));
+    note(sqlite3_bind_text64(m_handle, m_nextParameter, utf8.constData(), sqlite3_uint64(utf8.size()), SQLITE_TRANSIENT,
+                             SQLITE_UTF8));
     return *this;
 }
 
 Statement &Statement::bind(const QByteArray &blob)
 {
-    note(sqlite3_bind_blob64(m_handle, m_nextParameter, blob.constData(), sqlite3_uint64(blob.size()), SQLITE_TRANSIENT));
+    note(sqlite3_bind_blob64(m_handle, m_nextParameter, blob.constData(), sqlite3_uint64(blob.size()),
+                             SQLITE_TRANSIENT));
     return *this;
 }
 
@@ -144,6 +155,7 @@ Result<bool> Statement::step()
         reset();
         return error;
     }
+    errno = 0;
     const int code = sqlite3_step(m_handle);
     if (code == SQLITE_ROW)
         return true;
@@ -207,6 +219,7 @@ Result<std::unique_ptr<Database>> Database::open(const QString &path, const Data
     if (const auto made = makeFile(path); !made)
         return made.error();
     sqlite3 *handle = nullptr;
+    errno = 0;
     const int code = sqlite3_open_v2(QFile::encodeName(path).constData(), &handle,
                                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                      options.vfs.isEmpty() ? nullptr : options.vfs.constData());
@@ -235,20 +248,23 @@ Result<void> Database::configure(const DatabaseOptions &options)
     sqlite3_db_config(m_handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
 
     // The exclusive lock comes first: then the log's index lives in our memory and needs no file.
-    const QByteArray sql = QStringLiteral("PRAGMA locking_mode=%1; PRAGMA page_size=%2; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                          "PRAGMA cache_size=-%3; PRAGMA wal_autocheckpoint=%4; PRAGMA journal_size_limit=%5;"
-                                          "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA cell_size_check=ON;")
-                               .arg(options.exclusive ? QStringLiteral("EXCLUSIVE") : QStringLiteral("NORMAL"))
-                               .arg(kPageBytes)
-                               .arg(options.cacheBytes / 1024)
-                               .arg(options.walBytes / kPageBytes)
-                               .arg(options.walBytes)
-                               .toLatin1();
+    const QByteArray sql =
+        QStringLiteral(
+            "PRAGMA locking_mode=%1; PRAGMA page_size=%2; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+            "PRAGMA cache_size=-%3; PRAGMA wal_autocheckpoint=%4; PRAGMA journal_size_limit=%5;"
+            "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA cell_size_check=ON;")
+            .arg(options.exclusive ? QStringLiteral("EXCLUSIVE") : QStringLiteral("NORMAL"))
+            .arg(kPageBytes)
+            .arg(options.cacheBytes / 1024)
+            .arg(options.walBytes / kPageBytes)
+            .arg(options.walBytes)
+            .toLatin1();
     if (const auto set = execute(sql.constData()); !set)
         return set.error();
     if (options.maxFileBytes <= 0)
         return {};
-    return execute(QStringLiteral("PRAGMA max_page_count=%1").arg(options.maxFileBytes / kPageBytes).toLatin1().constData());
+    return execute(
+        QStringLiteral("PRAGMA max_page_count=%1").arg(options.maxFileBytes / kPageBytes).toLatin1().constData());
 }
 
 Result<int> Database::schemaVersion()
@@ -264,22 +280,29 @@ Result<int> Database::schemaVersion()
 
 Result<void> Database::migrate(std::span<const Migration> migrations)
 {
-    auto identity = prepare("SELECT (SELECT application_id FROM pragma_application_id), (SELECT COUNT(*) FROM sqlite_schema)");
+    auto identity =
+        prepare("SELECT (SELECT application_id FROM pragma_application_id), (SELECT COUNT(*) FROM sqlite_schema)");
     if (!identity)
         return identity.error();
     if (const auto row = identity->step(); !row)
         return row.error();
     const bool fresh = identity->integer(0) == 0 && identity->integer(1) == 0;
     if (!fresh && identity->integer(0) != kApplicationId)
-        return Error{Errc::Unsupported, QStringLiteral("%1 is a database of another program; name another file.").arg(m_path)};
+        return Error{Errc::Unsupported,
+                     QStringLiteral("%1 is a database of another program; name another file.").arg(m_path)};
     identity->reset();
 
     const auto current = schemaVersion();
     if (!current)
         return current.error();
     if (*current > int(migrations.size())) {
-        return Error{Errc::Unsupported, QStringLiteral("%1 was written by a newer version (schema %2, this one knows %3); install that version or name another file.")
-                                            .arg(m_path).arg(*current).arg(migrations.size())};
+        return Error{
+            Errc::Unsupported,
+            QStringLiteral(
+                "%1 was written by a newer version (schema %2, this one knows %3); install that version or name another file.")
+                .arg(m_path)
+                .arg(*current)
+                .arg(migrations.size())};
     }
     for (int version = *current + 1; version <= int(migrations.size()); ++version) {
         auto transaction = Transaction::begin(*this);
@@ -287,7 +310,10 @@ Result<void> Database::migrate(std::span<const Migration> migrations)
             return transaction.error();
         if (const auto done = execute(migrations[size_t(version - 1)].sql); !done)
             return done.error();
-        const QByteArray mark = QStringLiteral("PRAGMA application_id=%1; PRAGMA user_version=%2").arg(kApplicationId).arg(version).toLatin1();
+        const QByteArray mark = QStringLiteral("PRAGMA application_id=%1; PRAGMA user_version=%2")
+                                    .arg(kApplicationId)
+                                    .arg(version)
+                                    .toLatin1();
         if (const auto marked = execute(mark.constData()); !marked)
             return marked.error();
         if (const auto committed = transaction->commit(); !committed)
@@ -299,6 +325,7 @@ Result<void> Database::migrate(std::span<const Migration> migrations)
 Result<Statement> Database::prepare(const char *sql)
 {
     sqlite3_stmt *handle = nullptr;
+    errno = 0;
     const int code = sqlite3_prepare_v3(m_handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
     if (code != SQLITE_OK)
         return failure(code);
@@ -307,6 +334,7 @@ Result<Statement> Database::prepare(const char *sql)
 
 Result<void> Database::execute(const char *sql)
 {
+    errno = 0;
     const int code = sqlite3_exec(m_handle, sql, nullptr, nullptr, nullptr);
     if (code != SQLITE_OK)
         return failure(code);
@@ -330,6 +358,7 @@ Result<void> Database::check(const char *table)
 
 Result<void> Database::foldLog()
 {
+    errno = 0;
     const int code = sqlite3_wal_checkpoint_v2(m_handle, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     if (code != SQLITE_OK)
         return failure(code);
@@ -341,14 +370,18 @@ qint64 Database::changes() const
     return sqlite3_changes64(m_handle);
 }
 
+/// SQLite does not keep the reason of a failed commit, so the callers clear errno before they ask.
 Error Database::failure(int code)
 {
+    const int lastError = errno;
     const int primary = code & 0xff;
     if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
         m_damaged = true;
     const bool system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL;
-    const int systemError = system && m_handle ? sqlite3_system_errno(m_handle) : 0;
-    const QString detail = m_handle ? QString::fromUtf8(sqlite3_errmsg(m_handle)) : QString::fromUtf8(sqlite3_errstr(code));
+    const int keptError = m_handle ? sqlite3_system_errno(m_handle) : 0;
+    const int systemError = !system ? 0 : lastError != 0 ? lastError : keptError;
+    const QString detail =
+        m_handle ? QString::fromUtf8(sqlite3_errmsg(m_handle)) : QString::fromUtf8(sqlite3_errstr(code));
     return describe(code, systemError, m_path, detail);
 }
 
@@ -369,8 +402,7 @@ Result<Transaction> Transaction::begin(Database &database, Durability durability
 
 Transaction::Transaction(Transaction &&other) noexcept
     : m_database(std::exchange(other.m_database, nullptr)), m_durability(other.m_durability)
-{
-}
+{}
 
 Transaction::~Transaction()
 {

@@ -40,7 +40,7 @@ public:
     Statement &bind(int value) { return bind(qint64(value)); }
     Statement &bind(double value); // NaN is stored as NULL, as SQLite has no NaN
     Statement &bind(const QString &text);
-    Statement &bind(const QByteArray &blob); // a null array is an empty blob
+    Statement &bind(const QByteArray &blob);                              // a null array is an empty blob
     Statement &bind(const QUuid &uuid) { return bind(uuid.toRfc4122()); } // as 16 bytes
     Statement &bindNull();
 
@@ -76,11 +76,11 @@ struct Migration {
 
 struct DatabaseOptions {
     qint64 cacheBytes = 512 * 1024;
-    qint64 walBytes = 1024 * 1024;     // the log is folded back and cut when it is longer than this
-    qint64 maxFileBytes = 0;           // 0 = no limit of our own; beyond it writes fail as Full
+    qint64 walBytes = 1024 * 1024; // the log is folded back and cut when it is longer than this
+    qint64 maxFileBytes = 0;       // 0 = no limit of our own; beyond it writes fail as Full
     Millis busyTimeout{5'000};
-    bool exclusive = true;             // nobody else may open the file meanwhile
-    QByteArray vfs;                    // another file layer, for tests; empty = the system's
+    bool exclusive = true; // nobody else may open the file meanwhile
+    QByteArray vfs;        // another file layer, for tests; empty = the system's
 };
 
 class Database
@@ -88,7 +88,8 @@ class Database
 public:
     /// Makes the file (mode 0600) and its folder when they are not there. When it fails, `damaged`
     /// says whether the file itself is the reason.
-    [[nodiscard]] static Result<std::unique_ptr<Database>> open(const QString &path, const DatabaseOptions &options = {},
+    [[nodiscard]] static Result<std::unique_ptr<Database>> open(const QString &path,
+                                                                const DatabaseOptions &options = {},
                                                                 bool *damaged = nullptr);
     ~Database();
     Database(const Database &) = delete;

@@ -36,7 +36,8 @@ constexpr qsizetype kHeaderBytes = 1 + qsizetype(sizeof(quint32));
 {
     std::array<char, sizeof(Msn)> number{};
     qToBigEndian(record.msn, number.data());
-    return crc32(crc32(crc32(0, record.stream.toRfc4122()), QByteArrayView(number.data(), qsizetype(number.size()))), plain);
+    return crc32(crc32(crc32(0, record.stream.toRfc4122()), QByteArrayView(number.data(), qsizetype(number.size()))),
+                 plain);
 }
 
 } // namespace
@@ -57,7 +58,8 @@ Result<QByteArray> PlainCipher::open(const SpoolRecordId &record, QByteArrayView
         return Error{Errc::Malformed, QStringLiteral("Batch %1 was not stored in the plain form.").arg(record.msn)};
     const QByteArrayView plain = sealed.sliced(kHeaderBytes);
     if (qFromBigEndian<quint32>(sealed.data() + 1) != checksum(record, plain))
-        return Error{Errc::Malformed, QStringLiteral("The checksum of batch %1 does not match what is stored.").arg(record.msn)};
+        return Error{Errc::Malformed,
+                     QStringLiteral("The checksum of batch %1 does not match what is stored.").arg(record.msn)};
     return plain.toByteArray();
 }
 

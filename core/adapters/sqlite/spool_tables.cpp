@@ -54,13 +54,18 @@ Result<SpoolTables> SpoolTables::prepare(Database &database)
         Statement &statement;
         const char *sql;
     } all[] = {
-        {tables.m_totals, "SELECT stream, head, acknowledged, pending_readings, pending_batches, used_bytes, total_readings,"
-                          " dropped_readings, duplicate_batches FROM spool WHERE id = 1"},
-        {tables.m_saveTotals, "INSERT OR REPLACE INTO spool (id, stream, head, acknowledged, pending_readings, pending_batches, used_bytes,"
-                              " total_readings, dropped_readings, duplicate_batches) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
-        {tables.m_insert, "INSERT INTO batch (msn, device, readings, losses, from_ms, to_ms, bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
-        {tables.m_select, "SELECT msn, device, readings, losses, from_ms, to_ms, bytes, payload FROM batch WHERE msn > ? ORDER BY msn"},
-        {tables.m_sum, "SELECT COUNT(*), COALESCE(SUM(readings), 0), COALESCE(SUM(bytes), 0) FROM batch WHERE msn <= ?"},
+        {tables.m_totals,
+         "SELECT stream, head, acknowledged, pending_readings, pending_batches, used_bytes, total_readings,"
+         " dropped_readings, duplicate_batches FROM spool WHERE id = 1"},
+        {tables.m_saveTotals,
+         "INSERT OR REPLACE INTO spool (id, stream, head, acknowledged, pending_readings, pending_batches, used_bytes,"
+         " total_readings, dropped_readings, duplicate_batches) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+        {tables.m_insert,
+         "INSERT INTO batch (msn, device, readings, losses, from_ms, to_ms, bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+        {tables.m_select,
+         "SELECT msn, device, readings, losses, from_ms, to_ms, bytes, payload FROM batch WHERE msn > ? ORDER BY msn"},
+        {tables.m_sum,
+         "SELECT COUNT(*), COALESCE(SUM(readings), 0), COALESCE(SUM(bytes), 0) FROM batch WHERE msn <= ?"},
         {tables.m_removeUpTo, "DELETE FROM batch WHERE msn <= ?"},
         {tables.m_remove, "DELETE FROM batch WHERE msn = ?"},
         {tables.m_lowest, "SELECT MIN(msn) FROM batch"},
@@ -72,9 +77,12 @@ Result<SpoolTables> SpoolTables::prepare(Database &database)
         {tables.m_saveRange, "INSERT INTO receipt_range (stream, first, last) VALUES (?, ?, ?)"},
         {tables.m_findLoss, "SELECT id, device, stream, first, last, readings, from_ms, to_ms, reason FROM loss"
                             " WHERE stream = ? AND reason = ? AND last = ? AND first > 0 LIMIT 1"},
-        {tables.m_extendLoss, "UPDATE loss SET device = ?, last = ?, readings = ?, from_ms = ?, to_ms = ? WHERE id = ?"},
-        {tables.m_insertLoss, "INSERT INTO loss (device, stream, first, last, readings, from_ms, to_ms, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
-        {tables.m_losses, "SELECT id, device, stream, first, last, readings, from_ms, to_ms, reason FROM loss ORDER BY id LIMIT ?"},
+        {tables.m_extendLoss,
+         "UPDATE loss SET device = ?, last = ?, readings = ?, from_ms = ?, to_ms = ? WHERE id = ?"},
+        {tables.m_insertLoss,
+         "INSERT INTO loss (device, stream, first, last, readings, from_ms, to_ms, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+        {tables.m_losses,
+         "SELECT id, device, stream, first, last, readings, from_ms, to_ms, reason FROM loss ORDER BY id LIMIT ?"},
     };
     for (const auto &[statement, sql] : all) {
         auto prepared = database.prepare(sql);
@@ -137,8 +145,9 @@ Result<void> SpoolTables::forEach(Msn after, const std::function<bool(const Batc
             return next.error();
         if (!*next)
             return {};
-        const BatchRow row{m_select.unsignedInteger(0), m_select.text(1), m_select.unsignedInteger(2), m_select.unsignedInteger(3),
-                           timeOf(m_select, 4), timeOf(m_select, 5), m_select.integer(6)};
+        const BatchRow row{m_select.unsignedInteger(0), m_select.text(1),    m_select.unsignedInteger(2),
+                           m_select.unsignedInteger(3), timeOf(m_select, 4), timeOf(m_select, 5),
+                           m_select.integer(6)};
         if (!visit(row, m_select)) {
             m_select.reset();
             return {};
@@ -243,7 +252,9 @@ Result<void> SpoolTables::recordLoss(const Loss &loss)
                 from = from ? std::min(*from, *time) : *time;
             if (const auto time = knownTime(loss, loss.to))
                 to = to ? std::max(*to, *time) : *time;
-            m_extendLoss.bind(before.device == loss.device ? loss.device : QString()).bind(loss.last).bind(before.readings + loss.readings);
+            m_extendLoss.bind(before.device == loss.device ? loss.device : QString())
+                .bind(loss.last)
+                .bind(before.readings + loss.readings);
             bindTime(m_extendLoss, from);
             bindTime(m_extendLoss, to);
             return m_extendLoss.bind(id).run();

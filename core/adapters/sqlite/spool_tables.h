@@ -56,7 +56,8 @@ public:
 
     [[nodiscard]] Result<void> insert(const BatchRow &row, const QByteArray &payload);
     /// Batches after `after` in order, until `visit` says false or there are no more.
-    [[nodiscard]] Result<void> forEach(Msn after, const std::function<bool(const BatchRow &, const Statement &)> &visit);
+    [[nodiscard]] Result<void> forEach(Msn after,
+                                       const std::function<bool(const BatchRow &, const Statement &)> &visit);
     /// The payload column of the statement that forEach() hands out.
     [[nodiscard]] static QByteArray payload(const Statement &row);
     [[nodiscard]] Result<BatchSum> sumUpTo(Msn last);

@@ -9,18 +9,10 @@ namespace {
 void bindValue(sqlite::Statement &statement, const Value &value)
 {
     switch (kindOf(value)) {
-    case Kind::Number:
-        statement.bind(std::get<double>(value));
-        return;
-    case Kind::Integer:
-        statement.bind(std::get<qint64>(value));
-        return;
-    case Kind::Bool:
-        statement.bind(qint64(std::get<bool>(value) ? 1 : 0));
-        return;
-    case Kind::Text:
-        statement.bind(std::get<QString>(value));
-        return;
+    case Kind::Number: statement.bind(std::get<double>(value)); return;
+    case Kind::Integer: statement.bind(std::get<qint64>(value)); return;
+    case Kind::Bool: statement.bind(qint64(std::get<bool>(value) ? 1 : 0)); return;
+    case Kind::Text: statement.bind(std::get<QString>(value)); return;
     }
 }
 
@@ -31,18 +23,10 @@ void bindValue(sqlite::Statement &statement, const Value &value)
     reading.point = point;
     reading.deviceTime = fromEpochMillis(row.integer(0));
     switch (Kind(row.integer(1))) {
-    case Kind::Number:
-        reading.value = row.number(2);
-        break;
-    case Kind::Integer:
-        reading.value = row.integer(2);
-        break;
-    case Kind::Bool:
-        reading.value = row.integer(2) != 0;
-        break;
-    case Kind::Text:
-        reading.value = row.text(2);
-        break;
+    case Kind::Number: reading.value = row.number(2); break;
+    case Kind::Integer: reading.value = row.integer(2); break;
+    case Kind::Bool: reading.value = row.integer(2) != 0; break;
+    case Kind::Text: reading.value = row.text(2); break;
     }
     if (const auto unit = unitFromCode(row.text(3)))
         reading.unit = *unit;
@@ -69,9 +53,11 @@ Result<void> SqliteHistory::opened(sqlite::Database &database)
         const char *sql;
     } all[] = {
         {statements.insertSeries, "INSERT INTO series (id, device, point) VALUES (?, ?, ?)"},
-        {statements.insert, "INSERT INTO history (series, at_ms, kind, value, unit, quality, historical) VALUES (?, ?, ?, ?, ?, ?, ?)"},
+        {statements.insert,
+         "INSERT INTO history (series, at_ms, kind, value, unit, quality, historical) VALUES (?, ?, ?, ?, ?, ?, ?)"},
         {statements.removeOldest, "DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY id LIMIT ?)"},
-        {statements.removeAged, "DELETE FROM history WHERE series = ?1 AND at_ms < MIN(?2, (SELECT MAX(at_ms) FROM history WHERE series = ?1))"},
+        {statements.removeAged,
+         "DELETE FROM history WHERE series = ?1 AND at_ms < MIN(?2, (SELECT MAX(at_ms) FROM history WHERE series = ?1))"},
         {statements.select, "SELECT at_ms, kind, value, unit, quality, historical FROM history"
                             " WHERE series = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, id LIMIT ?"},
         {statements.latest, "SELECT at_ms, kind, value, unit, quality, historical FROM history"
@@ -199,7 +185,8 @@ Result<quint64> SqliteHistory::prune()
     return removed;
 }
 
-Result<QList<Reading>> SqliteHistory::query(const QString &device, const QString &point, Timestamp from, Timestamp to, int limit) const
+Result<QList<Reading>> SqliteHistory::query(const QString &device, const QString &point, Timestamp from, Timestamp to,
+                                            int limit) const
 {
     if (!m_statements)
         return notOpen();

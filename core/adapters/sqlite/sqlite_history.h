@@ -42,7 +42,8 @@ public:
     SqliteHistory(HistoryLimits limits, const Clock &clock);
 
     /// [from, to) of the device's clock, oldest first, at most `limit`; nothing for unknown names.
-    [[nodiscard]] Result<QList<Reading>> query(const QString &device, const QString &point, Timestamp from, Timestamp to, int limit) const;
+    [[nodiscard]] Result<QList<Reading>> query(const QString &device, const QString &point, Timestamp from,
+                                               Timestamp to, int limit) const;
     /// The latest by device time of each point; of one device, or of all.
     [[nodiscard]] Result<QList<DeviceReading>> lastValues(const QString &device = {}) const;
     [[nodiscard]] Status status() const { return {m_rows, quint64(m_series.size())}; }

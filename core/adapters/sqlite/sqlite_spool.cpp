@@ -88,8 +88,7 @@ struct SqliteSpool::Group {
 
 SqliteSpool::SqliteSpool(SqliteSpoolOptions options, AppendObserver *observer, const SpoolCipher &cipher)
     : m_options(std::move(options)), m_observer(observer), m_cipher(cipher)
-{
-}
+{}
 
 SqliteSpool::~SqliteSpool()
 {
@@ -97,8 +96,8 @@ SqliteSpool::~SqliteSpool()
         m_observer->closed();
 }
 
-Result<std::unique_ptr<SqliteSpool>> SqliteSpool::open(const SqliteSpoolOptions &options, const Clock &clock, AppendObserver *observer,
-                                                       const SpoolCipher *cipher)
+Result<std::unique_ptr<SqliteSpool>> SqliteSpool::open(const SqliteSpoolOptions &options, const Clock &clock,
+                                                       AppendObserver *observer, const SpoolCipher *cipher)
 {
     std::unique_ptr<SqliteSpool> spool(new SqliteSpool(options, observer, cipher ? *cipher : kPlainCipher));
     bool damaged = false;
@@ -185,8 +184,11 @@ Result<void> SqliteSpool::beginAnew(const Clock &clock, const Error &damage)
             loss.last = old->head;
         }
     }
-    qCWarning(spoolLog).noquote() << QStringLiteral("%1 It was kept as %2, a new stream begins, and %3 readings that were not acknowledged are lost.")
-                                         .arg(damage.message, *aside, salvage.totals ? QString::number(loss.readings) : QStringLiteral("an unknown number of"));
+    qCWarning(spoolLog).noquote()
+        << QStringLiteral(
+               "%1 It was kept as %2, a new stream begins, and %3 readings that were not acknowledged are lost.")
+               .arg(damage.message, *aside,
+                    salvage.totals ? QString::number(loss.readings) : QStringLiteral("an unknown number of"));
     const IncomingBatch notice{ReadingBatch{m_options.device, {}, {loss}}, std::nullopt};
     auto group = sortOut({&notice, 1});
     if (!group)
@@ -219,8 +221,10 @@ Result<SqliteSpool::Group> SqliteSpool::sortOut(std::span<const IncomingBatch> b
     for (const IncomingBatch &incoming : batches) {
         if (const auto &receipt = incoming.receipt) {
             if (receipt->msn == 0 || receipt->msn > kHighestMsn) {
-                return Error{Errc::OutOfRange, QStringLiteral("A received batch has the number %1; numbers begin at 1 and end at %2.")
-                                                   .arg(receipt->msn).arg(kHighestMsn)};
+                return Error{Errc::OutOfRange,
+                             QStringLiteral("A received batch has the number %1; numbers begin at 1 and end at %2.")
+                                 .arg(receipt->msn)
+                                 .arg(kHighestMsn)};
             }
             auto known = group.received.find(receipt->stream);
             if (known == group.received.end())
@@ -257,8 +261,14 @@ Result<void> SqliteSpool::weigh(Group &group) const
         group.sealed.push_back({&incoming->batch, std::move(row), *std::move(payload)});
     }
     if (bytes > m_options.limits.maxBytes || group.sealed.size() > m_options.limits.maxBatches) {
-        return Error{Errc::Full, QStringLiteral("%1 batches of %2 bytes do not fit into a spool of %3 bytes and %4 batches; hand over fewer at once.")
-                                     .arg(group.sealed.size()).arg(bytes).arg(m_options.limits.maxBytes).arg(m_options.limits.maxBatches)};
+        return Error{
+            Errc::Full,
+            QStringLiteral(
+                "%1 batches of %2 bytes do not fit into a spool of %3 bytes and %4 batches; hand over fewer at once.")
+                .arg(group.sealed.size())
+                .arg(bytes)
+                .arg(m_options.limits.maxBytes)
+                .arg(m_options.limits.maxBatches)};
     }
     return {};
 }
@@ -394,7 +404,9 @@ Result<QList<StoredBatch>> SqliteSpool::read(Msn after, int maxBatches)
     if (!visited)
         return visited.error();
     if (const auto dropped = dropUnreadable(unreadable); !dropped)
-        qCWarning(spoolLog).noquote() << QStringLiteral("Unreadable batches stay in the spool until they can be written off: %1").arg(dropped.error().message);
+        qCWarning(spoolLog).noquote() << QStringLiteral(
+                                             "Unreadable batches stay in the spool until they can be written off: %1")
+                                             .arg(dropped.error().message);
     return found;
 }
 
@@ -420,16 +432,20 @@ Result<void> SqliteSpool::dropUnreadable(const std::vector<BatchRow> &rows)
     const auto committed = commit(*group);
     if (!committed)
         return committed.error();
-    qCWarning(spoolLog).noquote() << QStringLiteral("%1 stored batches, from number %2 on, cannot be read back and are lost.")
-                                         .arg(rows.size()).arg(rows.front().msn);
+    qCWarning(spoolLog).noquote() << QStringLiteral(
+                                         "%1 stored batches, from number %2 on, cannot be read back and are lost.")
+                                         .arg(rows.size())
+                                         .arg(rows.front().msn);
     return {};
 }
 
 Result<void> SqliteSpool::acknowledge(Msn upTo)
 {
     if (upTo > m_totals.head) {
-        return Error{Errc::OutOfRange, QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
-                                           .arg(upTo).arg(m_totals.head)};
+        return Error{Errc::OutOfRange,
+                     QStringLiteral("Batch %1 cannot be acknowledged: the spool has given numbers up to %2 only.")
+                         .arg(upTo)
+                         .arg(m_totals.head)};
     }
     // A disk that was full may have room for a small step, which then frees more.
     Msn most = m_diskWasFull ? kSmallStep : kAcknowledgeStep;
@@ -483,7 +499,10 @@ Msn SqliteSpool::contiguousReceipt(const StreamId &stream) const
 Result<QList<Loss>> SqliteSpool::senderDropped(const StreamId &stream, const QString &device, Msn tail)
 {
     if (tail > kHighestMsn) {
-        return Error{Errc::OutOfRange, QStringLiteral("%1 says that its batches begin at %2; numbers end at %3.").arg(device).arg(tail).arg(kHighestMsn)};
+        return Error{Errc::OutOfRange, QStringLiteral("%1 says that its batches begin at %2; numbers end at %3.")
+                                           .arg(device)
+                                           .arg(tail)
+                                           .arg(kHighestMsn)};
     }
     ReceivedNumbers numbers = m_received.value(stream);
     IncomingBatch notice{ReadingBatch{device, {}, {}}, std::nullopt};

@@ -27,7 +27,7 @@ namespace lintel {
 
 struct SqliteSpoolOptions {
     QString path;
-    QString device;       // who owns the spool; the name on batches that only carry a notice of loss
+    QString device; // who owns the spool; the name on batches that only carry a notice of loss
     SpoolLimits limits;
     sqlite::DatabaseOptions database;
 };
@@ -36,7 +36,8 @@ class SqliteSpool final : public ReadingSpool
 {
 public:
     /// `observer` and `cipher` may be null: nobody writes along, and PlainCipher.
-    [[nodiscard]] static Result<std::unique_ptr<SqliteSpool>> open(const SqliteSpoolOptions &options, const Clock &clock,
+    [[nodiscard]] static Result<std::unique_ptr<SqliteSpool>> open(const SqliteSpoolOptions &options,
+                                                                   const Clock &clock,
                                                                    AppendObserver *observer = nullptr,
                                                                    const SpoolCipher *cipher = nullptr);
     ~SqliteSpool() override;

@@ -13,7 +13,8 @@ Q_LOGGING_CATEGORY(stateLog, "lintel.state")
 
 } // namespace
 
-Result<std::unique_ptr<SqliteStateStore>> SqliteStateStore::open(const QString &path, const Clock &clock, const sqlite::DatabaseOptions &options)
+Result<std::unique_ptr<SqliteStateStore>> SqliteStateStore::open(const QString &path, const Clock &clock,
+                                                                 const sqlite::DatabaseOptions &options)
 {
     std::unique_ptr<SqliteStateStore> store(new SqliteStateStore);
     bool damaged = false;
@@ -27,7 +28,8 @@ Result<std::unique_ptr<SqliteStateStore>> SqliteStateStore::open(const QString &
     const auto aside = sqlite::setAside(path, clock.now());
     if (!aside)
         return aside.error();
-    qCWarning(stateLog).noquote() << QStringLiteral("%1 It was kept as %2, and the state begins anew.").arg(opened.error().message, *aside);
+    qCWarning(stateLog).noquote()
+        << QStringLiteral("%1 It was kept as %2, and the state begins anew.").arg(opened.error().message, *aside);
     if (const auto again = store->openDatabase(path, options, &damaged); !again)
         return again.error();
     return store;
