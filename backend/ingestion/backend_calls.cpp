@@ -16,32 +16,6 @@ constexpr int kDefaultRows = 10'000;
 constexpr int kMaxRows = 20'000; // an answer must fit into one MQTT message of 4 MiB
 constexpr qint64 kMaxBuckets = 20'000;
 
-struct Span {
-    Timestamp from;
-    Timestamp to;
-};
-
-Result<Span> spanOf(const QCborMap &args, Timestamp defaultFrom, Timestamp defaultTo)
-{
-    const auto to = answers::timeArgument(args, "to"_L1, defaultTo);
-    if (!to)
-        return to.error();
-    const auto from = answers::timeArgument(args, "from"_L1, std::min(defaultFrom, *to));
-    if (!from)
-        return from.error();
-    if (*from > *to)
-        return Error{Errc::OutOfRange, u"\"from\" lies after \"to\"; swap them."_s};
-    return Span{*from, *to};
-}
-
-Result<QString> required(const QCborMap &args, QLatin1StringView key)
-{
-    const auto text = answers::textArgument(args, key);
-    if (text && text->isEmpty())
-        return Error{Errc::Malformed, u"The argument \"%1\" is missing."_s.arg(key)};
-    return text;
-}
-
 QCborMap bucketAnswer(const historian::HistoryBucket &bucket)
 {
     return {
@@ -75,17 +49,17 @@ void BackendCalls::serve(CallServer &server)
 
 Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
 {
-    const auto device = required(args, "device"_L1);
+    const auto device = answers::requiredText(args, "device"_L1);
     if (!device)
         return device.error();
-    const auto point = required(args, "point"_L1);
+    const auto point = answers::requiredText(args, "point"_L1);
     if (!point)
         return point.error();
     const auto group = answers::textArgument(args, "group"_L1);
     if (!group)
         return group.error();
     const Timestamp now = m_clock.now();
-    const auto span = spanOf(args, now - 24h, now + 1ms);
+    const auto span = answers::spanArgument(args, now - 24h, now + 1ms);
     if (!span)
         return span.error();
     const auto bucket = answers::integerArgument(args, "bucket"_L1, 0);
@@ -169,7 +143,7 @@ Result<QCborMap> BackendCalls::listDevices() const
 
 Result<QCborMap> BackendCalls::listGaps(const QCborMap &args) const
 {
-    const auto span = spanOf(args, Timestamp{}, m_clock.now() + 24h);
+    const auto span = answers::spanArgument(args, Timestamp{}, m_clock.now() + 24h);
     if (!span)
         return span.error();
     const auto gaps = m_historian.gaps(span->from, span->to);

@@ -32,7 +32,7 @@ bool waitFor(const std::function<bool()> &condition, std::chrono::milliseconds p
     QEventLoop loop;
     QTimer poll;
     QObject::connect(&poll, &QTimer::timeout, &loop, [&] {
-        if (condition() || (isStopped && isStopped()) || elapsed.durationElapsed() >= patience)
+        if (condition() || (isStopped && isStopped()) || std::chrono::milliseconds(elapsed.elapsed()) >= patience)
             loop.quit();
     });
     if (condition())

@@ -1,9 +1,12 @@
 #include "demo/building_files.h"
 
+#include "mqtt/mosquitto_config.h"
 #include "ports/system_clock.h"
 #include "tls/pki.h"
 
 #include <QFile>
+
+#include <algorithm>
 
 namespace lintel::demo {
 
@@ -79,6 +82,31 @@ QString commonSections(const DemoPlan &plan, const QString &name, QLatin1StringV
 QString brokerKeys(const QString &indent, quint16 port, QLatin1StringView id)
 {
     return u"%1host: 127.0.0.1\n%1port: %2\n%1broker_id: %3 # who the broker must prove to be\n"_s.arg(indent).arg(port).arg(id);
+}
+
+QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
+{
+    if (!sensor.recording.isEmpty()) {
+        // One recorded row in each period: the recording's own pace, so much faster.
+        return u"driver:\n"
+               "  type: replay\n"
+               "  file: %1\n"
+               "  map: %2\n"
+               "  pace: accelerated\n"
+               "  speed: %3\n\n"_s
+            .arg(quoted(sensor.recording), quoted(plan.configFile(sensor.columnMap + u".yaml"_s)))
+            .arg(std::max(1.0, double(sensor.rowInterval.count()) / double(plan.sensorPeriod.count())), 0, 'f', 3);
+    }
+    const QLatin1StringView kind = sensor.kind == SensorKind::Hvac ? "hvac"_L1
+        : sensor.kind == SensorKind::Occupancy                     ? "occupancy"_L1
+                                                                   : "energy"_L1;
+    return u"driver:\n"
+           "  type: simulated\n"
+           "  kind: %1\n"
+           "  seed: %2 # the same seed tells the same days\n"
+           "  speed: 60 # so that something happens within a demo's minutes\n\n"_s
+        .arg(kind)
+        .arg(sensor.seed);
 }
 
 const QString kLogging = u"observability:\n  logging:\n    level: INFO\n    destination: stderr # the demo keeps it in a file\n"_s;
@@ -167,6 +195,73 @@ QString backendYaml(const DemoPlan &plan)
           "  database: %2\n\n"_s.arg(ids::kCloudHost, quoted(plan.stateDir(u"backend"_s) + u"/historian.db"_s))
         + kLogging;
     return text;
+}
+
+QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
+{
+    QString text = u"# A sensor of the demo's building.\n\n"_s
+        + commonSections(plan, sensor.name, ids::kBuildingDomain, u"%1 in %2"_s.arg(sensor.equip, sensor.space))
+        + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
+        + u"\nsparkplug:\n"
+          "  group: %1\n"
+          "  host: %2\n\n"
+          "location:\n"
+          "  space: %3\n"
+          "  equip: %4\n\n"
+          "sampling:\n"
+          "  period: %5ms\n"
+          "  drain_time: 30s # when it is asked to stop, it hands over what it has\n\n"
+          "spool:\n"
+          "  path: %6\n"
+          "  max_bytes: 64MiB\n\n"_s
+              .arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
+              .arg(plan.sensorPeriod.count())
+              .arg(quoted(plan.stateDir(sensor.name) + u"/spool.db"_s))
+        + driverSection(plan, sensor) + kLogging;
+    return text;
+}
+
+Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
+{
+    const QString identity = plan.identityDir(name);
+    const QString trustFile = plan.configFile(name + u"-trust.pem"_s);
+    QString roots; // of both domains: operators come from the cloud, the gateway from the building
+    for (const QLatin1StringView domain : {ids::kBuildingDomain, ids::kCloudDomain}) {
+        QFile file(identity + u'/' + domain + u".pem"_s);
+        if (!file.open(QIODevice::ReadOnly))
+            return Error{Errc::Io, u"\"%1\" cannot be read: %2."_s.arg(file.fileName(), file.errorString())};
+        roots += QString::fromLatin1(file.readAll());
+    }
+    if (auto written = writeFile(trustFile, roots); !written)
+        return written;
+    const QString aclFile = plan.configFile(name + u".acl"_s);
+    if (auto written = writeFile(aclFile, QString::fromUtf8(mqtt::mosquittoAclText())); !written)
+        return written;
+    QFile::setPermissions(aclFile, QFile::ReadOwner | QFile::WriteOwner);
+
+    mqtt::MosquittoConfig config;
+    config.bindAddress = u"127.0.0.1"_s;
+    config.port = name == u"cloud-broker" ? plan.ports.cloudBroker : plan.ports.gatewayBroker;
+    config.certificateFile = identity + u"/svid.pem"_s;
+    config.keyFile = identity + u"/svid.key"_s;
+    config.trustFile = trustFile;
+    config.aclFile = aclFile;
+    config.user = mqtt::mosquittoUserOfThisProcess();
+    const auto text = mqtt::mosquittoConfigText(config);
+    if (!text)
+        return text.error();
+    return writeFile(plan.configFile(name + u".conf"_s), QString::fromUtf8(*text));
+}
+
+QStringList consoleArguments(const DemoPlan &plan)
+{
+    return {
+        u"--broker"_s, u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
+        u"--broker-id"_s, ids::kCloudBroker,
+        u"--identity"_s, plan.identityDir(u"operator"_s),
+        u"--host-principal"_s, ids::kBackend,
+        u"--window"_s, u"5"_s,
+    };
 }
 
 } // namespace lintel::demo

@@ -21,7 +21,7 @@ QList<QCommandLineOption> definitions()
         {u"headless"_s, u"No window: the console runs offscreen and writes a screenshot at the end."_s},
         {u"duration"_s, u"End after so many seconds."_s, u"SECONDS"_s},
         {u"sensors"_s, u"How many sensors (8 unless said): HVAC, occupancy and energy in turn."_s, u"N"_s},
-        {u"sensor-period"_s, u"Seconds between two samples of a sensor (1 unless said; 0.05 or more)."_s, u"SECONDS"_s},
+        {u"sensor-period"_s, u"Seconds between two samples of a sensor (1 unless said; 0.1 or more)."_s, u"SECONDS"_s},
         {u"replay"_s, u"Replay the recorded data (CSV files) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s, u"DIR"_s},
         {u"wan-outage"_s, u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s, u"START,LENGTH"_s},
         {u"json"_s, u"Write one JSON object to standard output at the end, and nothing else."_s},
@@ -90,8 +90,8 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
         const QString value = parser.value(u"sensor-period"_s);
         bool ok = false;
         const double period = value.toDouble(&ok);
-        if (!ok || period < 0.05 || period > 3600)
-            return wrong(u"sensor-period"_s, value, u"seconds from 0.05 to 3600"_s);
+        if (!ok || period < 0.1 || period > 3600)
+            return wrong(u"sensor-period"_s, value, u"seconds from 0.1 to 3600"_s);
         options.sensorPeriod = milliseconds{qint64(period * 1000)};
     }
     const QStringList outages = parser.values(u"wan-outage"_s);

@@ -1,11 +1,13 @@
 #include "demo/demo_plan.h"
 
 #include <QFile>
+#include <QFileInfo>
 #include <QTcpServer>
 
 namespace lintel::demo {
 
 using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -34,7 +36,7 @@ SensorPlan simulatedSensor(int index)
     const QChar zone(u'a' + (index % kSensorsPerFloor) / 3);
     const KindNames names = namesOf(kind);
     return {
-        u"%1-%2"_s.arg(names.prefix).arg(number, 3, 10, u'0'),
+        u"%1-%2"_s.arg(names.prefix).arg(number, 3, 10, QChar(u'0')),
         kind,
         index + 1,
         u"floor-%1/zone-%2"_s.arg(floor).arg(zone),
@@ -53,12 +55,13 @@ Result<QList<SensorPlan>> recordings(const QString &folder)
         QFile file(dir.absoluteFilePath(name));
         if (!file.open(QIODevice::ReadOnly))
             return Error{Errc::Io, u"\"%1\" cannot be read: %2."_s.arg(file.fileName(), file.errorString())};
-        const QString map = columnMapFor(QString::fromUtf8(file.readLine(64 * 1024)).trimmed());
-        if (map.isEmpty())
+        const KnownRecording known = recordingOf(QString::fromUtf8(file.readLine(64 * 1024)).trimmed());
+        if (known.columnMap.isEmpty())
             continue;
         SensorPlan sensor;
-        sensor.recording = file.fileName();
-        sensor.columnMap = map;
+        sensor.recording = QFileInfo(file).absoluteFilePath();
+        sensor.columnMap = known.columnMap;
+        sensor.rowInterval = known.rowInterval;
         found.append(sensor);
     }
     if (found.isEmpty())
@@ -73,22 +76,23 @@ QString ids::sensor(const QString &name)
     return u"spiffe://%1/agent/%2"_s.arg(kBuildingDomain, name);
 }
 
-QString columnMapFor(const QString &headerLine)
+KnownRecording recordingOf(const QString &headerLine)
 {
     QString header = headerLine;
     header.remove(u'"');
     struct Known {
         QLatin1StringView start;
         QLatin1StringView map;
+        std::chrono::milliseconds rowInterval;
     };
     static constexpr Known kKnown[] = {
-        {"date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy"_L1, "uci-occupancy"_L1},
-        {"Datetime,AHU: Supply Air Temperature"_L1, "lbnl-szcav"_L1},
-        {"Day of Week,Date and Time,Total Cooling (kW)"_L1, "nrel-rsf"_L1},
+        {"date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy"_L1, "uci-occupancy"_L1, 1min},
+        {"Datetime,AHU: Supply Air Temperature"_L1, "lbnl-szcav"_L1, 1min},
+        {"Day of Week,Date and Time,Total Cooling (kW)"_L1, "nrel-rsf"_L1, 1h},
     };
     for (const Known &known : kKnown) {
         if (header.startsWith(known.start))
-            return known.map;
+            return {known.map, known.rowInterval};
     }
     return {};
 }
@@ -108,9 +112,10 @@ Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root)
     for (int index = 0; index < options.sensors; ++index) {
         SensorPlan sensor = simulatedSensor(index);
         if (index < recorded.size()) {
-            sensor.name = u"replay-%1"_s.arg(index + 1, 3, 10, u'0');
+            sensor.name = u"replay-%1"_s.arg(index + 1, 3, 10, QChar(u'0'));
             sensor.recording = recorded[index].recording;
             sensor.columnMap = recorded[index].columnMap;
+            sensor.rowInterval = recorded[index].rowInterval;
         }
         plan.sensors.append(sensor);
     }

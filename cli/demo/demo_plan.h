@@ -19,6 +19,7 @@ struct SensorPlan {
     QString equip;      // "ahu-2"
     QString recording;  // CSV to replay; empty = simulated
     QString columnMap;  // the shipped map that explains it
+    std::chrono::milliseconds rowInterval{60'000}; // between two recorded rows
 };
 
 struct Ports {
@@ -63,8 +64,12 @@ inline constexpr QLatin1StringView kShell{"spiffe://smart-building.cloud/operato
 /// HVAC, occupancy and energy in turn, over the floors; recordings take the place of the first ones.
 [[nodiscard]] Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root);
 
-/// The shipped column map that fits a CSV's header line; empty when none does.
-[[nodiscard]] QString columnMapFor(const QString &headerLine);
+struct KnownRecording {
+    QString columnMap;                             // the shipped map; empty: not known
+    std::chrono::milliseconds rowInterval{60'000};
+};
+/// What is shipped for a CSV with this header line.
+[[nodiscard]] KnownRecording recordingOf(const QString &headerLine);
 
 /// A free TCP port of 127.0.0.1. Somebody else may take it before it is used; then try another.
 [[nodiscard]] Result<quint16> freePort();

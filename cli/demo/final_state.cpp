@@ -23,6 +23,18 @@ Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor)
     return (*spool)->status();
 }
 
+QStringList problemsOfConsole(const QString &reportFile)
+{
+    QFile file(reportFile);
+    if (!file.open(QIODevice::ReadOnly))
+        return {u"The console wrote no report to %1."_s.arg(reportFile)};
+    const QJsonObject report = QJsonDocument::fromJson(file.readAll()).object();
+    QStringList problems;
+    if (report.value("readings"_L1).toInteger() == 0 || report.value("lines_drawn"_L1).toInt() == 0)
+        problems << u"The console saw no live values: %1"_s.arg(report.value("why"_L1).toString(u"it gives no reason."_s));
+    return problems;
+}
+
 cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId)
 {
     return {u"127.0.0.1"_s, port, *SpiffeId::parse(QString(brokerId)), plan.identityDir(u"watcher"_s)};

@@ -1,5 +1,7 @@
 #include "custody/answers.h"
 
+#include <algorithm>
+
 namespace lintel::answers {
 
 using namespace Qt::StringLiterals;
@@ -192,6 +194,27 @@ Result<Timestamp> timeArgument(const QCborMap &args, QLatin1StringView key, Time
     if (!millis)
         return wrongType(key, "a time such as \"2026-01-15T08:00:00Z\", or milliseconds since 1970"_L1);
     return fromEpochMillis(*millis);
+}
+
+Result<QString> requiredText(const QCborMap &args, QLatin1StringView key)
+{
+    const auto text = textArgument(args, key);
+    if (text && text->isEmpty())
+        return Error{Errc::Malformed, u"The argument \"%1\" is missing."_s.arg(key)};
+    return text;
+}
+
+Result<TimeSpan> spanArgument(const QCborMap &args, Timestamp defaultFrom, Timestamp defaultTo)
+{
+    const auto to = timeArgument(args, "to"_L1, defaultTo);
+    if (!to)
+        return to.error();
+    const auto from = timeArgument(args, "from"_L1, std::min(defaultFrom, *to));
+    if (!from)
+        return from.error();
+    if (*from > *to)
+        return Error{Errc::OutOfRange, u"\"from\" lies after \"to\"; swap them."_s};
+    return TimeSpan{*from, *to};
 }
 
 } // namespace lintel::answers

@@ -33,7 +33,17 @@ namespace lintel::answers {
 /// Arguments of a call. Absent gives `fallback`; a wrong type or form is Malformed and names the key.
 [[nodiscard]] Result<QString> textArgument(const QCborMap &args, QLatin1StringView key, const QString &fallback = {});
 [[nodiscard]] Result<qint64> integerArgument(const QCborMap &args, QLatin1StringView key, qint64 fallback);
+/// As textArgument(), but it must be there.
+[[nodiscard]] Result<QString> requiredText(const QCborMap &args, QLatin1StringView key);
 /// RFC 3339 text or milliseconds since 1970.
 [[nodiscard]] Result<Timestamp> timeArgument(const QCborMap &args, QLatin1StringView key, Timestamp fallback);
+
+
+/// The arguments "from" and "to": a stretch of time [from, to).
+struct TimeSpan {
+    Timestamp from;
+    Timestamp to;
+};
+[[nodiscard]] Result<TimeSpan> spanArgument(const QCborMap &args, Timestamp defaultFrom, Timestamp defaultTo);
 
 } // namespace lintel::answers

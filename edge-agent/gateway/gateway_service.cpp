@@ -15,6 +15,8 @@ using sparkplug::Participant;
 namespace {
 
 constexpr Millis kTick{100};
+constexpr int kDefaultRows = 10'000;
+constexpr int kMaxRows = 20'000; // an answer must fit into one MQTT message of 4 MiB
 constexpr Millis kStopGrace{5'000}; // transports take two seconds at most
 
 QString phaseName(EdgeNodeSession::Phase phase)
@@ -259,12 +261,41 @@ void GatewayService::serve(CallServer &server)
     server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
     server.provide(u"status"_s, [this](const Call &, const Reply &reply) { reply(status()); });
     server.provide(u"sync_to_cloud"_s, [this](const Call &call, const Reply &reply) { beginSync(reply, call.expires); });
-    server.provide(u"query_history"_s, [this](const Call &call, const Reply &reply) {
-        if (m_history)
-            reply(m_history(call.args));
-        else
-            reply(Error{Errc::Unsupported, u"This gateway keeps no history; ask the cloud."_s});
-    });
+    server.provide(u"query_history"_s, [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
+}
+
+Result<QCborMap> GatewayService::queryHistory(const QCborMap &args) const
+{
+    if (!m_history)
+        return Error{Errc::Unsupported, u"This gateway keeps no history; ask the cloud."_s};
+    const auto device = answers::requiredText(args, "device"_L1);
+    if (!device)
+        return device.error();
+    const auto point = answers::requiredText(args, "point"_L1);
+    if (!point)
+        return point.error();
+    const Timestamp now = m_clock.now();
+    const auto span = answers::spanArgument(args, now - std::chrono::hours{24}, now + Millis{1});
+    if (!span)
+        return span.error();
+    const auto max = answers::integerArgument(args, "max"_L1, kDefaultRows);
+    if (!max)
+        return max.error();
+    const int limit = int(std::clamp<qint64>(*max, 1, kMaxRows));
+    const auto readings = m_history(*device, *point, span->from, span->to, limit + 1);
+    if (!readings)
+        return readings.error();
+    QCborArray array;
+    for (const Reading &reading : readings->first(std::min<qsizetype>(limit, readings->size())))
+        array.append(answers::reading(reading));
+    return QCborMap{
+        {"device"_L1, *device},
+        {"point"_L1, *point},
+        {"from"_L1, toIso8601(span->from)},
+        {"to"_L1, toIso8601(span->to)},
+        {"readings"_L1, array},
+        {"truncated"_L1, readings->size() > limit},
+    };
 }
 
 } // namespace lintel

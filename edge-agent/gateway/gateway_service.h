@@ -29,13 +29,15 @@ class GatewayService : public QObject
 {
     Q_OBJECT
 public:
-    /// Answers `query_history`; the history lies beside the spool.
-    using HistoryQuery = std::function<Result<QCborMap>(const QCborMap &args)>;
+    /// Readings of one point in [from, to) of device time, oldest first; the history lies beside
+    /// the spool.
+    using History = std::function<Result<QList<Reading>>(const QString &device, const QString &point, Timestamp from,
+                                                         Timestamp to, int limit)>;
 
     GatewayService(sparkplug::HostSession &host, sparkplug::EdgeNodeSession &uplink, ReadingSpool &spool,
                    DeviceTable &devices, const Clock &clock, GatewayLimits limits = {}, QObject *parent = nullptr);
 
-    void setHistory(HistoryQuery query) { m_history = std::move(query); }
+    void setHistory(History history) { m_history = std::move(history); }
     /// Answers capability calls there. Both brokers get the same.
     void serve(CallServer &server);
 
@@ -69,6 +71,8 @@ private:
     [[nodiscard]] quint64 forwardedReadings() const;
     [[nodiscard]] bool isCloudAvailable() const;
     void finishStopping();
+    /// {device, point, from, to, max}: {readings, truncated}. Without times the last 24 hours.
+    [[nodiscard]] Result<QCborMap> queryHistory(const QCborMap &args) const;
 
     sparkplug::HostSession &m_host;
     sparkplug::EdgeNodeSession &m_uplink;
@@ -78,7 +82,7 @@ private:
     GatewayLimits m_limits;
     SpoolStore m_store;
     CustodyIntake m_intake;
-    HistoryQuery m_history;
+    History m_history;
     QTimer m_tick;
     QList<Sync> m_syncs;
     std::chrono::nanoseconds m_nextSync{};

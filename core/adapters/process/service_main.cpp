@@ -1,0 +1,91 @@
+#include "process/service_main.h"
+
+#include "adapters/log/log.h"
+
+#include <QCommandLineParser>
+
+#include <cstdio>
+
+namespace lintel::service {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+void write(std::FILE *stream, const QString &text)
+{
+    const QByteArray bytes = text.toUtf8();
+    std::fwrite(bytes.constData(), 1, size_t(bytes.size()), stream);
+    std::fflush(stream);
+}
+
+QString help(const Program &program)
+{
+    QString text = u"Usage: %1 --config FILE [--check]%2\n%3\n\n"
+                   "  --config FILE   its configuration (YAML)\n"
+                   "  --check         read the configuration, say what is wrong with it, and end\n"_s
+                       .arg(program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
+    if (program.hasServices)
+        text += u"  --services NAMES  which of its services to run, separated by commas: historian (default: all)\n"_s;
+    text += u"  --version       print the version\n"
+            "  --help          this text\n\n"
+            "Example: %1 --config /etc/lintel/%2.yaml --check\n\n"
+            "SIGTERM stops it in order. Exit codes: 0 stopped, 1 something that it needs is not usable,\n"
+            "2 wrong command line or configuration.\n"_s.arg(program.name, program.name.section(u'-', 1));
+    return text;
+}
+
+} // namespace
+
+void complain(const Program &program, const Error &error)
+{
+    write(stderr, u"%1: %2\n"_s.arg(program.name, error.message));
+}
+
+std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments, CommandLine &out)
+{
+    QCommandLineParser parser;
+    parser.addOptions({
+        {{u"h"_s, u"help"_s}, QString()},
+        {{u"v"_s, u"version"_s}, QString()},
+        {u"config"_s, QString(), u"FILE"_s},
+        {u"check"_s, QString()},
+    });
+    if (program.hasServices)
+        parser.addOption({u"services"_s, QString(), u"NAMES"_s});
+    if (!parser.parse(arguments) || !parser.positionalArguments().isEmpty()) {
+        const QString what = parser.errorText().isEmpty() ? u"\"%1\" is not an option."_s.arg(parser.positionalArguments().value(0))
+                                                          : parser.errorText();
+        complain(program, {Errc::Malformed, what + u" See %1 --help."_s.arg(program.name)});
+        return kBadConfig;
+    }
+    if (parser.isSet(u"help"_s)) {
+        write(stdout, help(program));
+        return 0;
+    }
+    if (parser.isSet(u"version"_s)) {
+        write(stdout, u"%1 %2\n"_s.arg(program.name, program.version));
+        return 0;
+    }
+    if (!parser.isSet(u"config"_s)) {
+        complain(program, {Errc::Malformed, u"--config FILE is missing. See %1 --help."_s.arg(program.name)});
+        return kBadConfig;
+    }
+    out.config = parser.value(u"config"_s);
+    out.check = parser.isSet(u"check"_s);
+    if (program.hasServices)
+        out.services = parser.value(u"services"_s);
+    return {};
+}
+
+void startLogging(const Program &program, const ObservabilityConfig &config)
+{
+    log::Settings settings;
+    settings.level = static_cast<log::Level>(config.level);
+    settings.destination = static_cast<log::Destination>(config.destination);
+    settings.program = program.name;
+    if (const auto installed = log::install(settings); !installed)
+        complain(program, installed.error());
+}
+
+} // namespace lintel::service
