@@ -79,8 +79,8 @@ private:
                 to->abort();
             }
         });
-        connect(from, &QTcpSocket::errorOccurred, this, [this, to] {
-            if (!m_silent && to->state() != QAbstractSocket::ConnectedState)
+        connect(from, &QTcpSocket::errorOccurred, this, [this, to](QAbstractSocket::SocketError error) {
+            if (!m_silent && error != QAbstractSocket::RemoteHostClosedError)
                 to->abort();
         });
     }

@@ -145,6 +145,7 @@ struct PahoCallbacks {
         if (const auto link = find(context); link && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
             link->emitEvent(PahoLink::Event::Kind::SubscriptionRefused,
                             {Errc::Denied, u"The broker refused a subscription: %1."_s.arg(reasonText(data->reasonCode))});
+        finishDelivery(context);
     }
 
     static void disconnected(void *context, MQTTAsync_successData5 *)
@@ -238,6 +239,10 @@ void PahoLink::open()
         return emitEvent(Event::Kind::Failed, {Errc::Malformed, u"The client id \"%1\" or the broker's address \"%2\" is not usable."_s
                                                                    .arg(m_packet.clientId, QString::fromLatin1(*uri))});
     m_handle = handle;
+    m_peer->onHandshakeFailed([weak = weak_from_this()] {
+        if (const auto link = weak.lock())
+            link->onFailed(MQTTASYNC_FAILURE, MQTTREASONCODE_SUCCESS);
+    });
     m_key = PahoCallbacks::enrol(shared_from_this());
     void *context = PahoCallbacks::contextOf(m_key);
     MQTTAsync_setCallbacks(handle, context, PahoCallbacks::connectionLost, PahoCallbacks::messageArrived, nullptr);
@@ -288,27 +293,27 @@ void PahoLink::open()
         emitEvent(Event::Kind::Failed, {Errc::Malformed, u"The MQTT library refuses to connect (code %1)."_s.arg(rc)});
 }
 
-void PahoLink::subscribe(const QString &filter, int qos)
+bool PahoLink::enqueue(const MqttMessage &message)
 {
-    if (!m_handle)
-        return;
-    MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
-    options.onFailure5 = PahoCallbacks::subscribeFailed;
-    options.context = PahoCallbacks::contextOf(m_key);
-    MQTTAsync_subscribe(m_handle, filter.toUtf8().constData(), qos, &options);
+    return enqueue(Outgoing{message, false});
 }
 
-bool PahoLink::enqueue(const MqttMessage &message)
+bool PahoLink::enqueueSubscription(const QString &filter, int qos)
+{
+    return enqueue(Outgoing{{filter, {}, qos, false}, true});
+}
+
+bool PahoLink::enqueue(Outgoing outgoing)
 {
     {
         const std::lock_guard lock(m_mutex);
-        const qint64 bytes = message.payload.size() + message.topic.size();
+        const qint64 bytes = outgoing.bytes();
         if (m_queuedMessages >= kMaxQueuedMessages || (m_queuedMessages > 0 && m_queuedBytes + bytes > kMaxQueuedBytes))
             return false;
         if (m_queuedMessages++ == 0)
             m_lastProgress = steadyNow();
         m_queuedBytes += bytes;
-        m_waiting.push_back(message);
+        m_waiting.push_back(std::move(outgoing));
         if (m_waiting.size() > 1)
             return true; // a pump is on its way, or waits for an acknowledgement that brings one
     }
@@ -319,47 +324,51 @@ bool PahoLink::enqueue(const MqttMessage &message)
 void PahoLink::pump()
 {
     for (;;) {
-        MqttMessage message;
+        Outgoing next;
         {
             const std::lock_guard lock(m_mutex);
-            if (m_waiting.empty() || (m_waiting.front().qos > 0 && m_inFlight >= m_window))
+            if (m_waiting.empty() || (m_waiting.front().needsWindow() && m_inFlight >= m_window))
                 return;
-            message = m_waiting.front();
+            next = m_waiting.front();
         }
-        const bool taken = handOver(message);
+        const bool taken = handOver(next);
         const std::lock_guard lock(m_mutex);
         m_waiting.pop_front();
-        if (!taken) {
+        if (!taken) { // the connection is gone, and that is about to be said
             --m_queuedMessages;
-            m_queuedBytes -= message.payload.size() + message.topic.size();
+            m_queuedBytes -= next.bytes();
             m_changed.notify_all();
         }
     }
 }
 
-bool PahoLink::handOver(const MqttMessage &message)
+bool PahoLink::handOver(const Outgoing &outgoing)
 {
     if (!m_handle)
         return false;
+    const MqttMessage &message = outgoing.message;
+    const QByteArray topic = message.topic.toUtf8();
     const quintptr key = PahoCallbacks::enrol(shared_from_this());
     {
         const std::lock_guard lock(m_mutex);
-        m_deliveries.emplace(key, Delivery{message.qos, message.payload.size() + message.topic.size()});
-        m_inFlight += message.qos > 0 ? 1 : 0;
+        m_deliveries.emplace(key, Delivery{outgoing.needsWindow(), outgoing.bytes()});
+        m_inFlight += outgoing.needsWindow() ? 1 : 0;
     }
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
-    options.onSuccess5 = PahoCallbacks::delivered;
-    options.onFailure5 = PahoCallbacks::notDelivered;
     options.context = PahoCallbacks::contextOf(key);
-    const int rc = MQTTAsync_send(m_handle, message.topic.toUtf8().constData(), static_cast<int>(message.payload.size()),
-                                  message.payload.constData(), message.qos, message.retain ? 1 : 0, &options);
+    options.onSuccess5 = PahoCallbacks::delivered;
+    options.onFailure5 = outgoing.subscription ? PahoCallbacks::subscribeFailed : PahoCallbacks::notDelivered;
+    const int rc = outgoing.subscription
+        ? MQTTAsync_subscribe(m_handle, topic.constData(), message.qos, &options)
+        : MQTTAsync_send(m_handle, topic.constData(), static_cast<int>(message.payload.size()), message.payload.constData(),
+                         message.qos, message.retain ? 1 : 0, &options);
     if (rc == MQTTASYNC_SUCCESS)
         return true;
     PahoCallbacks::strike(key);
     const std::lock_guard lock(m_mutex);
     m_deliveries.erase(key);
-    m_inFlight -= message.qos > 0 ? 1 : 0;
-    return false; // the connection is gone, and that is about to be said
+    m_inFlight -= outgoing.needsWindow() ? 1 : 0;
+    return false;
 }
 
 void PahoLink::onDelivered(quintptr key)
@@ -372,7 +381,7 @@ void PahoLink::onDelivered(quintptr key)
             return;
         --m_queuedMessages;
         m_queuedBytes -= it->second.bytes;
-        m_inFlight -= it->second.qos > 0 ? 1 : 0;
+        m_inFlight -= it->second.inFlight ? 1 : 0;
         m_deliveries.erase(it);
         m_lastProgress = steadyNow();
         more = !m_waiting.empty();

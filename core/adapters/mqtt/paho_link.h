@@ -46,7 +46,6 @@ public:
 
     // On the worker:
     void open();
-    void subscribe(const QString &filter, int qos);
     /// Waits up to 1.5 s until everything handed over is on its way, then sends DISCONNECT.
     void close(MqttTransport::Goodbye goodbye);
     /// Lets go of the library's client; what was queued is gone.
@@ -55,6 +54,8 @@ public:
     // On any thread:
     /// Takes the message into the queue; false when the queue is full.
     [[nodiscard]] bool enqueue(const MqttMessage &message);
+    /// In the same queue, so that nothing overtakes.
+    [[nodiscard]] bool enqueueSubscription(const QString &filter, int qos);
     /// How long messages have been waiting without anything happening; zero when none waits.
     [[nodiscard]] std::chrono::nanoseconds stalledFor() const;
     [[nodiscard]] const TlsPeer &peer() const { return *m_peer; }
@@ -62,14 +63,21 @@ public:
 
 private:
     friend struct PahoCallbacks;
+    struct Outgoing {
+        MqttMessage message; // of a subscription: the filter and the QoS
+        bool subscription = false;
+        [[nodiscard]] qint64 bytes() const { return message.payload.size() + message.topic.size(); }
+        [[nodiscard]] bool needsWindow() const { return !subscription && message.qos > 0; }
+    };
     struct Delivery {
-        int qos = 0;
+        bool inFlight = false;
         qint64 bytes = 0;
     };
 
     [[nodiscard]] Result<QByteArray> resolve();
     void pump();
-    [[nodiscard]] bool handOver(const MqttMessage &message);
+    [[nodiscard]] bool enqueue(Outgoing outgoing);
+    [[nodiscard]] bool handOver(const Outgoing &outgoing);
     void onDelivered(quintptr key);
     void onConnected(bool sessionPresent, int receiveMaximum);
     void onFailed(int code, int reasonCode);
@@ -90,7 +98,7 @@ private:
 
     mutable std::mutex m_mutex; // guards what follows
     std::condition_variable m_changed;
-    std::deque<MqttMessage> m_waiting;                     // not yet with the library
+    std::deque<Outgoing> m_waiting;                        // not yet with the library
     std::unordered_map<quintptr, Delivery> m_deliveries;   // with the library
     int m_queuedMessages = 0;
     qint64 m_queuedBytes = 0;

@@ -20,6 +20,11 @@ Error notConnected()
     return {Errc::Unavailable, u"There is no connection to the broker; try again when there is one."_s};
 }
 
+Error queueFull()
+{
+    return {Errc::Full, u"The queue to the broker is full; try again later."_s};
+}
+
 /// Where the library's threads leave events for the transport; empty once it is destroyed.
 struct Mailbox {
     QMutex mutex;
@@ -138,7 +143,8 @@ Result<void> PahoTransport::subscribe(const QString &filter, int qos)
         return notConnected();
     if (auto valid = mqtt::validateTopicFilter(filter); !valid)
         return valid;
-    d->worker.post([link = d->link, filter, qos] { link->subscribe(filter, qos); });
+    if (!d->link->enqueueSubscription(filter, qos))
+        return queueFull();
     return {};
 }
 
@@ -149,7 +155,7 @@ Result<void> PahoTransport::publish(const MqttMessage &message)
     if (auto valid = mqtt::validateTopicName(message.topic); !valid)
         return valid;
     if (!d->link->enqueue(message))
-        return Error{Errc::Full, u"The queue to the broker is full; try again later."_s};
+        return queueFull();
     return {};
 }
 

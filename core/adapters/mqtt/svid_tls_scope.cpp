@@ -163,10 +163,16 @@ private:
 
     static void onInfo(const SSL *ssl, int where, int value)
     {
-        if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT)
+        TlsPeer *peer = peerOf(ssl);
+        if (!peer)
             return;
-        if (TlsPeer *peer = peerOf(ssl))
+        if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT)
             peer->onAlert(value);
+        if (where == SSL_CB_CONNECT_EXIT && value <= 0) {
+            const int error = SSL_get_error(ssl, value);
+            if (error == SSL_ERROR_SYSCALL || error == SSL_ERROR_SSL || error == SSL_ERROR_ZERO_RETURN)
+                peer->handshakeFailed();
+        }
     }
 
     QList<QByteArray> m_ciphers;
@@ -212,6 +218,23 @@ std::optional<Error> TlsPeer::failure() const
 {
     const QMutexLocker lock(&m_mutex);
     return m_failure;
+}
+
+void TlsPeer::onHandshakeFailed(std::function<void()> handler)
+{
+    const QMutexLocker lock(&m_mutex);
+    m_handler = std::move(handler);
+}
+
+void TlsPeer::handshakeFailed()
+{
+    std::function<void()> handler;
+    {
+        const QMutexLocker lock(&m_mutex);
+        handler = m_handler;
+    }
+    if (handler)
+        handler();
 }
 
 void TlsPeer::detach()

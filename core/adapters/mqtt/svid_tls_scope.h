@@ -14,6 +14,7 @@
 #include <QMutex>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -42,6 +43,9 @@ public:
     [[nodiscard]] bool verified() const;
     /// Why the handshake failed, if it was we or an alert of the broker.
     [[nodiscard]] std::optional<Error> failure() const;
+    /// Called on the library's thread when a handshake has failed for good. Paho itself does not
+    /// notice a connection that is reset during the handshake until its time is up.
+    void onHandshakeFailed(std::function<void()> handler);
     /// From now on handshakes fail; the identity source may go.
     void detach();
 
@@ -51,6 +55,7 @@ private:
     bool present(SSL *ssl);
     bool verify(X509_STORE_CTX *context);
     void onAlert(int alert);
+    void handshakeFailed();
     bool fail(Error error);
 
     const SpiffeId m_expected;
@@ -59,6 +64,7 @@ private:
     QByteArray m_label;
     mutable QMutex m_mutex; // guards what follows: handshakes run on the library's threads
     const IdentitySource *m_identity;
+    std::function<void()> m_handler;
     bool m_verified = false;
     std::optional<Error> m_failure;
 };
