@@ -37,6 +37,7 @@ ConsoleSession::ConsoleSession(const ConsoleOptions &options, BuildingStore &sto
     : QObject(parent), m_options(options), m_store(store), m_feed(feed), m_app(store, options.sites.join(u", "_s))
 {
     connect(m_app.live(), &LivePageModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
+    connect(m_app.detail(), &DeviceDetailModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
     if (options.windowMinutes)
         m_app.live()->setWindowMinutes(*options.windowMinutes);
 }

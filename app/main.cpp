@@ -7,9 +7,7 @@
 #include "adapters/tls/file_identity_source.h"
 #include "ports/system_clock.h"
 #include "text/fonts.h"
-#ifdef LINTEL_HAS_TRANSPORT_FACTORY
-#include "adapters/mqtt/transport_factory.h"
-#endif
+#include "adapters/mqtt/paho_transport.h"
 
 #include <QApplication>
 #include <QTimer>
@@ -46,7 +44,7 @@ void onFatal(QtMsgType type, const QMessageLogContext &, const QString &message)
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kNoDisplaySentence));
         std::_Exit(kNoDisplay);
     }
-    if (type != QtDebugMsg && !message.contains("could not connect to display"_L1))
+    if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1) && !message.contains("could not connect to display"_L1))
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(message));
 }
 
@@ -92,7 +90,6 @@ int runOffline(const ConsoleOptions &options)
     return runSession(options, store, feed);
 }
 
-#ifdef LINTEL_HAS_TRANSPORT_FACTORY
 int runConnected(const ConsoleOptions &options)
 {
     const SystemClock clock;
@@ -107,20 +104,14 @@ int runConnected(const ConsoleOptions &options)
     MqttEndpoint endpoint;
     endpoint.host = options.brokerHost;
     endpoint.port = options.brokerPort;
-    endpoint.brokerId = options.brokerId;
-    const auto transport = makeMqttTransport(endpoint, identity);
+    endpoint.broker = options.brokerId;
+    PahoTransport transport(endpoint, identity);
     BuildingStore store(clock);
     const FeedConfig config{Principal(self), Principal(options.host), options.sites,
                             u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort), false, options.keepAlive};
-    BuildingFeed feed(config, clock, *transport, &identity, store);
+    BuildingFeed feed(config, clock, transport, &identity, store);
     return runSession(options, store, feed);
 }
-#else
-int runConnected(const ConsoleOptions &)
-{
-    return fail(1, u"This build has no MQTT library; only --offline works."_s);
-}
-#endif
 
 } // namespace
 

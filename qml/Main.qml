@@ -57,6 +57,7 @@ Window {
                 width: parent.width
                 text: qsTr("Devices")
                 current: root.page === "devices"
+                priority: root.app.devices.attentionPriority
                 attention: root.app.connection.cut ? 0 : root.app.devices.attention
                 onClicked: root.page = "devices"
             }

@@ -23,7 +23,7 @@ QtObject {
     readonly property color grid: dark ? "#2A2F34" : "#E3E7EA"
     readonly property color comparison: dark ? "#8A949D" : "#6B747C"
     readonly property color lateBand: dark ? "#22303B" : "#E1EAF1"
-    readonly property color hatch: dark ? "#3A4148" : "#D3D8DC"
+    readonly property color hatch: dark ? "#454D55" : "#C2C9CE"
     readonly property color hover: dark ? "#282D32" : "#F0F2F4"
     readonly property color selected: dark ? "#25323C" : "#E4ECF2"
 

@@ -153,7 +153,7 @@ QString ConnectionModel::bufferRunwayText() const
 QString ConnectionModel::lastMessageText() const
 {
     const auto last = m_store.lastMessage();
-    return last ? tr("last message %1 ago").arg(format::age(m_store.clock().now() - *last)) : tr("no message yet");
+    return last ? tr("last message %1").arg(format::ago(m_store.clock().now() - *last)) : tr("no message yet");
 }
 
 } // namespace lintel

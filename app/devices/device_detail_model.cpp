@@ -33,6 +33,9 @@ DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, QObject *parent
     connect(&store, &BuildingStore::valueChanged, this, [this](int point) {
         m_dirty = m_dirty || m_store.point(point).device == m_device;
     });
+    connect(&store, &BuildingStore::samplesChanged, this, [this](int point) {
+        m_dirty = m_dirty || m_store.point(point).device == m_device;
+    });
     connect(&store, &BuildingStore::linkChanged, this, &DeviceDetailModel::refresh);
 }
 
@@ -43,6 +46,15 @@ void DeviceDetailModel::setDevice(int device)
     m_device = device;
     Q_EMIT deviceChanged();
     list();
+    wantHistory();
+}
+
+/// What the trend lines need, for points that this console has not heard for that long.
+void DeviceDetailModel::wantHistory()
+{
+    const Timestamp now = m_store.clock().now();
+    for (const int point : std::as_const(m_points))
+        Q_EMIT historyWanted(point, now - kTrendWindow, now);
 }
 
 void DeviceDetailModel::list()
@@ -100,11 +112,11 @@ QVariantList DeviceDetailModel::facts() const
     QVariantList facts;
     facts.append(fact(tr("Site"), device.node.group));
     facts.append(fact(device.online ? tr("Online since") : tr("Offline since"), format::time(device.since, now)));
-    facts.append(fact(tr("Last reading"), device.lastReading ? tr("%1 ago").arg(format::age(now - *device.lastReading)) : tr("never")));
+    facts.append(fact(tr("Last reading"), device.lastReading ? format::ago(now - *device.lastReading) : tr("never")));
     if (!device.device.isEmpty())
         facts.append(fact(tr("Through"), device.node.node));
     facts.append(fact(tr("Readings lost"), device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
-    facts.append(fact(tr("Proof of identity"), tr("not checked by this version")));
+    facts.append(fact(tr("Genuine"), tr("no proof yet")));
     return facts;
 }
 

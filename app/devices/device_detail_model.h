@@ -51,9 +51,11 @@ Q_SIGNALS:
     void deviceChanged();
     void countChanged();
     void refreshed();
+    void historyWanted(int point, lintel::Timestamp from, lintel::Timestamp to);
 
 private:
     void list();
+    void wantHistory();
     [[nodiscard]] bool isSet() const { return m_device >= 0 && m_device < m_store.deviceCount(); }
     /// The last quarter of an hour in fractions, for Sparkline; a hole is a point without number.
     [[nodiscard]] QList<QPointF> trend(const PointState &state) const;

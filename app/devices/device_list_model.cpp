@@ -153,8 +153,14 @@ void DeviceListModel::countAttention()
 {
     const Timestamp now = m_store.clock().now();
     m_attention = 0;
-    for (int i = 0; i < m_store.deviceCount(); ++i)
-        m_attention += conditionOf(m_store, m_store.device(i), now).priority > 0 ? 1 : 0;
+    m_attentionPriority = 0;
+    for (int i = 0; i < m_store.deviceCount(); ++i) {
+        const int priority = conditionOf(m_store, m_store.device(i), now).priority;
+        if (priority == 0)
+            continue;
+        ++m_attention;
+        m_attentionPriority = m_attentionPriority == 0 ? priority : std::min(m_attentionPriority, priority);
+    }
 }
 
 bool DeviceListModel::matches(int device, const QStringList &words) const

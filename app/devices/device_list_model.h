@@ -27,6 +27,8 @@ class DeviceListModel : public QAbstractListModel
     Q_PROPERTY(bool attentionOnly READ attentionOnly WRITE setAttentionOnly NOTIFY filterChanged)
     Q_PROPERTY(int total READ total NOTIFY refreshed)
     Q_PROPERTY(int attention READ attention NOTIFY refreshed)
+    /// The highest priority among them; 1 is highest, 0 = none.
+    Q_PROPERTY(int attentionPriority READ attentionPriority NOTIFY refreshed)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
     /// "9 devices, all reporting" or "9 devices, 1 silent".
     Q_PROPERTY(QString summary READ summary NOTIFY refreshed)
@@ -55,6 +57,7 @@ public:
     void setAttentionOnly(bool only);
     [[nodiscard]] int total() const { return m_store.deviceCount(); }
     [[nodiscard]] int attention() const { return m_attention; }
+    [[nodiscard]] int attentionPriority() const { return m_attentionPriority; }
     [[nodiscard]] int count() const { return int(m_rows.size()); }
     [[nodiscard]] QString summary() const;
 
@@ -87,6 +90,7 @@ private:
     bool m_attentionOnly = false;
     bool m_outdated = true;
     int m_attention = 0;
+    int m_attentionPriority = 0;
     int m_firstDirty = -1;
     int m_lastDirty = -1;
 };

@@ -92,7 +92,6 @@ void BuildingFeed::onConnected()
     m_everConnected = true;
     m_store.setLink({m_config.example ? Phase::Example : Phase::Connected, m_config.broker, {}, m_clock.now(), {}});
     readBirths();
-    listDevices();
     askStatus();
 }
 
@@ -141,6 +140,8 @@ void BuildingFeed::readBirths()
     call(method::readBirths(), {}, [this](const QCborMap &answer) {
         for (const sparkplug::RecordedBirth &birth : birthsFrom(answer))
             m_session.learnBirth(birth);
+        // Only a list says which of these are still there.
+        listDevices();
     });
 }
 

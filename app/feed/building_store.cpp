@@ -89,6 +89,7 @@ void BuildingStore::applyBatch(const sparkplug::HostBatch &batch)
     const Timestamp now = m_clock.now();
     const int index = deviceIndex(batch.node, batch.device);
     m_lastMessage = now;
+    m_devices[std::size_t(index)].heard |= !batch.fromBirth;
     for (const Reading &reading : batch.batch.readings)
         applyReading(index, reading, batch.fromBirth, now);
     if (batch.batch.losses.isEmpty())
@@ -127,13 +128,16 @@ void BuildingStore::applyReading(int device, const Reading &reading, bool fromBi
 
 void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since)
 {
-    if (m_deviceByKey.contains({node, device}))
-        return;
+    const bool known = m_deviceByKey.contains({node, device});
     const int index = deviceIndex(node, device);
     DeviceState &state = m_devices[std::size_t(index)];
+    if (known && (state.heard || online == state.online))
+        return;
+    if (known && online)
+        return; // a death that was seen weighs more than a list made before it
     state.online = online;
     state.since = since;
-    state.listedOnly = true;
+    state.listedOnly = !known;
     Q_EMIT deviceChanged(index);
 }
 

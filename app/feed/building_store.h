@@ -41,6 +41,7 @@ struct DeviceState {
     QString name;       // for people
     bool online = false;
     bool listedOnly = false; // known from a device list; no birth yet
+    bool heard = false;      // it spoke itself while this console listened
     Timestamp since{};
     QList<int> points;  // indices into BuildingStore::point()
     quint64 lostReadings = 0;
@@ -81,7 +82,8 @@ public:
     void applyBirth(const sparkplug::Participant &who);
     void applyDeath(const sparkplug::Participant &who);
     void applyBatch(const sparkplug::HostBatch &batch);
-    /// A device that a list names; changes nothing where a birth is known.
+    /// What a list says of a device. A device that spoke itself is believed more; one that is known
+    /// only from a birth that somebody recorded may have died since.
     void applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since);
     void applyHistory(int point, const std::vector<Sample> &samples);
     void setLink(const LinkState &link);

@@ -17,7 +17,7 @@ void PriorityShape::setPriority(int priority)
         return;
     m_priority = priority;
     update();
-    Q_EMIT changed();
+    Q_EMIT priorityChanged();
 }
 
 void PriorityShape::setColor(const QColor &color)
@@ -26,7 +26,7 @@ void PriorityShape::setColor(const QColor &color)
         return;
     m_color = color;
     update();
-    Q_EMIT changed();
+    Q_EMIT colorChanged();
 }
 
 void PriorityShape::paint(QPainter *painter)

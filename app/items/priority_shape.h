@@ -13,8 +13,8 @@ class PriorityShape : public QQuickPaintedItem
 {
     Q_OBJECT
     QML_ELEMENT
-    Q_PROPERTY(int priority READ priority WRITE setPriority NOTIFY changed)
-    Q_PROPERTY(QColor color READ color WRITE setColor NOTIFY changed)
+    Q_PROPERTY(int priority READ priority WRITE setPriority NOTIFY priorityChanged)
+    Q_PROPERTY(QColor color READ color WRITE setColor NOTIFY colorChanged)
 
 public:
     explicit PriorityShape(QQuickItem *parent = nullptr);
@@ -27,7 +27,8 @@ public:
     void paint(QPainter *painter) override;
 
 Q_SIGNALS:
-    void changed();
+    void priorityChanged();
+    void colorChanged();
 
 private:
     int m_priority = 0;

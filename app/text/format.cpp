@@ -138,6 +138,11 @@ QString age(Millis age)
     return tr("%1 d").arg(duration_cast<hours>(age).count() / 24);
 }
 
+QString ago(Millis age)
+{
+    return age < 1s ? tr("just now") : tr("%1 ago").arg(format::age(age));
+}
+
 QString runway(Millis left)
 {
     if (left <= 0ms)

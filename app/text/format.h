@@ -21,6 +21,8 @@ namespace lintel::format {
 
 /// "4 s", "3 min", "2 h", "5 d"; below one second "now".
 [[nodiscard]] QString age(Millis age);
+/// "4 s ago", "just now".
+[[nodiscard]] QString ago(Millis age);
 /// A span ahead: "71 h", "3.9 d", "12 min".
 [[nodiscard]] QString runway(Millis left);
 /// "0:04", "12:40", "3:05:10": how long something has been waiting.

@@ -14,7 +14,7 @@ Card {
     required property LivePanel panel
     required property LivePageModel live
     readonly property int axisWidth: 56
-    readonly property int legendWidth: width > 760 ? 264 : 208
+    readonly property int legendWidth: width > 860 ? 264 : 224
     // Time labels keep their distance when the window is narrow.
     readonly property int labelEvery: Math.max(1, Math.ceil(live.timeTicks.length * 52 / Math.max(1, plot.width)))
 

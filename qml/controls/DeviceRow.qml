@@ -19,7 +19,7 @@ Item {
     required property string accessibleText
     property bool current: false
     property bool ring: false
-    readonly property int shownValues: width > 860 ? 3 : width > 640 ? 2 : 1
+    readonly property int shownValues: width > 820 ? 3 : width > 600 ? 2 : 1
     signal pressed()
 
     implicitHeight: 60
@@ -68,7 +68,7 @@ Item {
                 required property int index
                 readonly property var entry: index < row.values.length ? row.values[index] : null
 
-                width: 128
+                width: 140
                 height: 40
 
                 ValueText {
@@ -81,7 +81,7 @@ Item {
                 }
                 AppText {
                     anchors { right: parent.right; bottom: parent.bottom }
-                    width: Math.min(implicitWidth, 116)
+                    width: Math.min(implicitWidth, 132)
                     text: figure.entry ? figure.entry.name : ""
                     color: Theme.muted
                     font.pixelSize: 11

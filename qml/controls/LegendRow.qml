@@ -19,7 +19,7 @@ Item {
     property bool ring: false
     signal pressed()
 
-    implicitHeight: 48
+    implicitHeight: 54
     Accessible.role: Accessible.ListItem
     Accessible.name: accessibleText
     Accessible.focusable: true
@@ -34,7 +34,7 @@ Item {
     }
     Row {
         id: swatch
-        anchors { left: parent.left; leftMargin: 8; top: parent.top; topMargin: 16 }
+        anchors { left: parent.left; leftMargin: 8; top: parent.top; topMargin: 15 }
         width: 18
         spacing: row.dash === 0 || row.focused ? 0 : row.dash % 2 === 1 ? 3 : 2
         clip: true
@@ -49,25 +49,21 @@ Item {
             }
         }
     }
-    Column {
-        anchors { left: parent.left; leftMargin: 36; right: value.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
-        spacing: 2
-
-        AppText {
-            width: parent.width
-            text: row.name
-            font.weight: row.focused ? Font.DemiBold : Font.Normal
-        }
-        AppText {
-            width: parent.width
-            text: row.noteText ? row.noteText : row.device
-            color: Theme.muted
-            font.pixelSize: Theme.noteSize
-        }
+    AppText {
+        id: label
+        anchors { left: parent.left; leftMargin: 36; right: parent.right; rightMargin: 8; top: parent.top; topMargin: 7 }
+        text: row.name
+        font.weight: row.focused ? Font.DemiBold : Font.Normal
+    }
+    AppText {
+        anchors { left: label.left; right: value.left; rightMargin: 12; baseline: value.baseline }
+        text: row.noteText ? row.noteText : row.device
+        color: Theme.muted
+        font.pixelSize: Theme.noteSize
     }
     ValueText {
         id: value
-        anchors { right: parent.right; rightMargin: 8; verticalCenter: parent.verticalCenter }
+        anchors { right: parent.right; rightMargin: 8; top: label.bottom; topMargin: 1 }
         text: row.valueText
         unit: row.unitText === qsTr("on / off") ? "" : row.unitText
         muted: row.muted

@@ -6,4 +6,5 @@ import Lintel.ViewModels
 
 Hatch {
     color: Theme.hatch
+    pitch: 7
 }

@@ -32,7 +32,7 @@ Item {
         y: figure.stacked ? 2 : (parent.height - height) / 2
         text: figure.known ? figure.value : qsTr("unknown")
         color: figure.priority > 0 ? Theme.alarm(figure.priority) : figure.known ? Theme.text : Theme.muted
-        font { family: Theme.family; pixelSize: figure.known ? 14 : Theme.bodySize; weight: figure.known ? Font.DemiBold : Font.Normal }
+        font { family: Theme.family; pixelSize: 14; weight: figure.known ? Font.DemiBold : Font.Normal }
     }
     AppText {
         id: caption

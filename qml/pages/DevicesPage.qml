@@ -136,7 +136,7 @@ Item {
             top: banner.bottom; topMargin: Theme.gap
             bottom: parent.bottom; bottomMargin: Theme.margin
         }
-        width: page.narrow ? parent.width - 2 * Theme.margin : Math.min(480, Math.max(400, Math.round(page.width * 0.36)))
+        width: page.narrow ? parent.width - 2 * Theme.margin : Math.min(480, Math.max(384, Math.round(page.width * 0.34)))
         visible: page.hasContent && (!page.narrow || page.detailOpen)
         model: page.app.detail
         live: page.app.live

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The console's window on fixture data: its states, the keyboard, names for assistive technology,
+// and golden pictures. LINTEL_UPDATE_GOLDEN=1 writes the pictures anew; a difference is written to
+// golden-diff/ beside the test program.
+#include "fakes/fake_clock.h"
+
+#include "feed/building_feed.h"
+#include "fixtures/example_building.h"
+#include "shell/app_model.h"
+#include "text/fonts.h"
+
+#include <QAccessible>
+#include <QApplication>
+#include <QDir>
+#include <QQmlApplicationEngine>
+#include <QQuickItem>
+#include <QQuickWindow>
+#include <QSignalSpy>
+#include <QTest>
+#include <QtQml/qqmlextensionplugin.h>
+
+Q_IMPORT_QML_PLUGIN(Lintel_ViewModelsPlugin)
+Q_IMPORT_QML_PLUGIN(Lintel_ConsolePlugin)
+
+using namespace lintel;
+using namespace std::chrono_literals;
+using namespace Qt::StringLiterals;
+
+namespace {
+
+constexpr auto kNow = std::chrono::sys_days{std::chrono::year{2026} / 11 / 21} + 12h + 4min + 13s;
+
+QQuickItem *findItem(QQuickItem *item, const QString &name)
+{
+    if (item->objectName() == name)
+        return item;
+    for (QQuickItem *child : item->childItems()) {
+        if (QQuickItem *found = findItem(child, name))
+            return found;
+    }
+    return nullptr;
+}
+
+/// The window over a store that the test fills.
+struct Stage {
+    FakeClock clock;
+    BuildingStore store{clock};
+    AppModel app{store, u"building-1"_s};
+    QQmlApplicationEngine engine;
+    QQuickWindow *window = nullptr;
+
+    Stage() { clock.setNow(kNow); }
+
+    bool open(const QString &page = u"live"_s, const QString &theme = u"light"_s, QSize size = {1280, 800})
+    {
+        engine.addImportPath(u"qrc:/qt/qml"_s);
+        engine.setInitialProperties({{u"app"_s, QVariant::fromValue(&app)}, {u"themeMode"_s, theme}, {u"page"_s, page},
+                                     {u"width"_s, size.width()}, {u"height"_s, size.height()}});
+        engine.load(QUrl(u"qrc:/qt/qml/Lintel/Console/Main.qml"_s));
+        window = qobject_cast<QQuickWindow *>(engine.rootObjects().value(0));
+        app.refresh();
+        return window && QTest::qWaitForWindowExposed(window);
+    }
+    [[nodiscard]] QQuickItem *item(const char *name) const { return findItem(window->contentItem(), QString::fromLatin1(name)); }
+    void link(LinkState::Phase phase, const QString &sentence = {}, Millis ago = 0ms)
+    {
+        store.setLink({phase, u"gateway.building-1:8883"_s, sentence, clock.now() - ago, {}});
+        app.refresh();
+    }
+    void save(const QString &name) const
+    {
+        if (const QString dir = qEnvironmentVariable("LINTEL_PICTURES"); !dir.isEmpty())
+            window->grabWindow().save(QDir(dir).filePath(name + u".png"_s));
+    }
+};
+
+/// The same over the example building, at a moment that stands still.
+struct ExampleStage : Stage {
+    LoopbackBroker broker{clock};
+    ExampleBuilding building{broker, clock};
+    LoopbackTransport transport{broker};
+    BuildingFeed feed{{ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway.building-1:8883"_s, false, 30s}, clock, transport, nullptr, store};
+
+    bool fill()
+    {
+        QObject::connect(app.live(), &LivePageModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
+        QObject::connect(app.detail(), &DeviceDetailModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
+        building.start();
+        feed.start();
+        store.setIdentityExpiry(clock.now() + 23h);
+        const auto settled = [this] {
+            if (store.deviceCount() < 9 || !store.custody().asOf)
+                return false;
+            app.refresh();
+            int waiting = 0;
+            for (const LivePanel *panel : app.live()->panels()) {
+                for (const LiveSeries &series : panel->series())
+                    waiting += store.point(series.point).samples.isEmpty() && store.device(store.point(series.point).device).online ? 1 : 0;
+            }
+            for (const int point : store.device(std::max(0, app.detail()->device())).points)
+                waiting += store.point(point).samples.isEmpty() ? 1 : 0;
+            int offline = 0;
+            for (int i = 0; i < store.deviceCount(); ++i)
+                offline += store.device(i).online ? 0 : 1;
+            return waiting == 0 && offline == 1 && app.live()->panelCount() == 3;
+        };
+        const bool done = QTest::qWaitFor(settled, 20'000);
+        app.devices()->flush();
+        app.refresh();
+        return done;
+    }
+};
+
+void compareGolden(const QImage &picture, const QString &name)
+{
+    const QString golden = QStringLiteral(LINTEL_SOURCE_DIR "/tests/qml/golden/") + name + u".png"_s;
+    if (qEnvironmentVariableIsSet("LINTEL_UPDATE_GOLDEN")) {
+        QVERIFY(picture.convertToFormat(QImage::Format_RGB32).save(golden));
+        return;
+    }
+    const QImage expected(golden);
+    QVERIFY2(!expected.isNull(), qPrintable(u"No golden picture %1; run with LINTEL_UPDATE_GOLDEN=1."_s.arg(golden)));
+    QCOMPARE(picture.size(), expected.size());
+    QImage diff(picture.size(), QImage::Format_RGB32);
+    int different = 0;
+    for (int y = 0; y < picture.height(); ++y) {
+        for (int x = 0; x < picture.width(); ++x) {
+            const QRgb a = picture.pixel(x, y);
+            const QRgb b = expected.pixel(x, y);
+            const bool same = std::abs(qRed(a) - qRed(b)) < 9 && std::abs(qGreen(a) - qGreen(b)) < 9 && std::abs(qBlue(a) - qBlue(b)) < 9;
+            diff.setPixel(x, y, same ? qRgb(qGray(b) / 4 + 190, qGray(b) / 4 + 190, qGray(b) / 4 + 190) : qRgb(200, 0, 0));
+            different += same ? 0 : 1;
+        }
+    }
+    if (different == 0)
+        return;
+    const QDir folder(QCoreApplication::applicationDirPath() + u"/golden-diff"_s);
+    folder.mkpath(u"."_s);
+    picture.save(folder.filePath(name + u"-now.png"_s));
+    diff.save(folder.filePath(name + u"-diff.png"_s));
+    // A handful of pixels: rounding of lines on another processor.
+    QVERIFY2(different < picture.width() * picture.height() / 10'000,
+             qPrintable(u"%1 pixels differ; see %2"_s.arg(different).arg(folder.filePath(name + u"-diff.png"_s))));
+}
+
+} // namespace
+
+class TestConsolePages : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void states_data()
+    {
+        QTest::addColumn<QString>("page");
+        QTest::addColumn<QString>("item");
+        QTest::newRow("live") << u"live"_s << u"liveEmpty"_s;
+        QTest::newRow("devices") << u"devices"_s << u"devicesEmpty"_s;
+    }
+
+    void states()
+    {
+        QFETCH(QString, page);
+        QFETCH(QString, item);
+        Stage stage;
+        stage.link(LinkState::Phase::Connecting);
+        QVERIFY(stage.open(page));
+        QQuickItem *empty = stage.item(qPrintable(item));
+        QVERIFY(empty);
+        const auto heading = [&] { return empty->property("heading").toString(); };
+        QVERIFY(empty->isVisible());
+        QCOMPARE(heading(), u"Connecting"_s);
+        stage.save(page + u"-loading"_s);
+
+        stage.link(LinkState::Phase::Connected, {}, 30s);
+        QCOMPARE(heading(), u"No device has reported yet"_s);
+        stage.save(page + u"-empty"_s);
+
+        stage.link(LinkState::Phase::Failed, u"The broker at gateway.building-1:8883 presents a certificate for another SPIFFE ID. Check --broker-id."_s);
+        QCOMPARE(heading(), u"Cannot connect"_s);
+        QVERIFY(empty->property("sentence").toString().contains(u"certificate"_s));
+        stage.save(page + u"-failed"_s);
+
+        stage.link(LinkState::Phase::Lost, u"The broker closed the connection."_s);
+        QCOMPARE(heading(), u"Not connected"_s);
+
+        // A device comes: the page shows it, and keeps it as last known when the connection goes.
+        stage.link(LinkState::Phase::Connected);
+        Point point;
+        point.id = u"t"_s;
+        point.name = u"Supply air temperature"_s;
+        point.unit = Unit::Celsius;
+        stage.store.applyBirth({{u"building-1"_s, u"hvac-001"_s}, {}, true, stage.clock.now(), {point}, {}});
+        stage.app.refresh();
+        QVERIFY(!empty->isVisible());
+        stage.link(LinkState::Phase::Lost, u"The broker closed the connection."_s);
+        QVERIFY(!empty->isVisible());
+    }
+
+    void connectionState_isSaidOnEveryPage()
+    {
+        Stage stage;
+        stage.link(LinkState::Phase::Lost, u"The broker closed the connection."_s);
+        QVERIFY(stage.open());
+        for (const char *page : {"live", "devices"}) {
+            stage.window->setProperty("page", QString::fromLatin1(page));
+            QVERIFY(stage.item("connectionState")->isVisible());
+            QVERIFY(stage.app.connection()->stateText().startsWith(u"not connected since"_s));
+        }
+    }
+
+    void keyboard_reachesPagesListsAndChoices()
+    {
+        ExampleStage stage;
+        QVERIFY(stage.open());
+        QVERIFY(stage.fill());
+        stage.window->requestActivate();
+        QVERIFY(QTest::qWaitForWindowActive(stage.window));
+
+        QTest::keyClick(stage.window, Qt::Key_2, Qt::ControlModifier);
+        QCOMPARE(stage.window->property("page").toString(), u"devices"_s);
+        stage.item("deviceList")->forceActiveFocus(Qt::TabFocusReason);
+        const int before = stage.app.detail()->device();
+        QTest::keyClick(stage.window, Qt::Key_Down);
+        QVERIFY(stage.app.detail()->device() != before);
+        QTest::keyClick(stage.window, Qt::Key_F, Qt::ControlModifier);
+        QTest::keyClicks(stage.window, u"hvac"_s);
+        QCOMPARE(stage.app.devices()->count(), 5);
+        QTest::keyClick(stage.window, Qt::Key_Escape);
+        QCOMPARE(stage.app.devices()->count(), 9);
+
+        QTest::keyClick(stage.window, Qt::Key_1, Qt::ControlModifier);
+        QCOMPARE(stage.window->property("page").toString(), u"live"_s);
+        stage.item("windowChoice")->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(stage.window, Qt::Key_Right);
+        QCOMPARE(stage.app.live()->windowMinutes(), 60);
+        QTest::keyClick(stage.window, Qt::Key_Tab);
+        QTest::keyClick(stage.window, Qt::Key_Space);
+        QVERIFY(stage.app.live()->isPaused());
+
+        QQuickItem *points = stage.item("pointList");
+        points->forceActiveFocus(Qt::TabFocusReason);
+        const int drawn = stage.app.live()->picker()->pickedCount();
+        points->setProperty("currentIndex", 1);
+        QTest::keyClick(stage.window, Qt::Key_Space);
+        QCOMPARE(std::abs(stage.app.live()->picker()->pickedCount() - drawn), 1);
+    }
+
+    void assistiveTechnology_hearsANameForEverythingThatTakesFocus()
+    {
+        QAccessible::setActive(true);
+        ExampleStage stage;
+        QVERIFY(stage.open(u"devices"_s));
+        QVERIFY(stage.fill());
+        QStringList nameless;
+        QStringList names;
+        const std::function<void(QAccessibleInterface *)> walk = [&](QAccessibleInterface *node) {
+            if (!node)
+                return;
+            const QString name = node->text(QAccessible::Name);
+            names.append(name);
+            if (node->state().focusable && node->role() != QAccessible::Window && name.isEmpty())
+                nameless.append(QString::number(node->role(), 16));
+            for (int i = 0; i < node->childCount(); ++i)
+                walk(node->child(i));
+        };
+        walk(QAccessible::queryAccessibleInterface(stage.window));
+        QAccessible::setActive(false);
+        QVERIFY2(nameless.isEmpty(), qPrintable(nameless.join(u' ')));
+        QVERIFY(names.contains(u"reporting: 8 of 9"_s));
+        QVERIFY(std::ranges::any_of(names, [](const QString &name) { return name.startsWith(u"occupancy-009, "_s) && name.contains(u"offline since"_s); }));
+    }
+
+    void golden_data()
+    {
+        QTest::addColumn<QString>("page");
+        QTest::addColumn<QString>("theme");
+        QTest::addColumn<QSize>("size");
+        QTest::newRow("live-light-1280") << u"live"_s << u"light"_s << QSize(1280, 800);
+        QTest::newRow("live-dark-900") << u"live"_s << u"dark"_s << QSize(900, 600);
+        QTest::newRow("devices-dark-1280") << u"devices"_s << u"dark"_s << QSize(1280, 800);
+        QTest::newRow("devices-light-900") << u"devices"_s << u"light"_s << QSize(900, 600);
+    }
+
+    void golden()
+    {
+        QFETCH(QString, page);
+        QFETCH(QString, theme);
+        QFETCH(QSize, size);
+        ExampleStage stage;
+        QVERIFY(stage.open(page, theme, size));
+        QVERIFY(stage.fill());
+        QTRY_COMPARE(stage.window->size(), size);
+        // Lines are drawn when the chart has had its size.
+        QTest::qWait(0);
+        stage.app.refresh();
+        compareGolden(stage.window->grabWindow(), QString::fromLatin1(QTest::currentDataTag()));
+    }
+
+    void pictures()
+    {
+        const QString dir = qEnvironmentVariable("LINTEL_PICTURES");
+        if (dir.isEmpty())
+            QSKIP("Set LINTEL_PICTURES to a folder to get pictures of pages, themes and sizes.");
+        for (const auto &[page, theme, size, name] : std::initializer_list<std::tuple<QString, QString, QSize, QString>>{
+                 {u"live"_s, u"light"_s, {1440, 900}, u"live-light-1440"_s},
+                 {u"live"_s, u"dark"_s, {2560, 1440}, u"live-dark-2560"_s},
+                 {u"devices"_s, u"light"_s, {1440, 900}, u"devices-light-1440"_s},
+             }) {
+            ExampleStage stage;
+            QVERIFY(stage.open(page, theme, size));
+            QVERIFY(stage.fill());
+            stage.save(name);
+            stage.broker.setReachable(false);
+            QTRY_VERIFY(stage.store.isCut());
+            stage.clock.advance(3min);
+            stage.app.refresh();
+            stage.save(name + u"-cut"_s);
+        }
+    }
+};
+
+int main(int argc, char **argv)
+{
+    QQuickWindow::setTextRenderType(QQuickWindow::NativeTextRendering);
+    QApplication app(argc, argv);
+    if (const auto fonts = installFonts(); !fonts)
+        qFatal("%s", qPrintable(fonts.error().message));
+    TestConsolePages test;
+    QTEST_SET_MAIN_SOURCE_PATH
+    return QTest::qExec(&test, argc, argv);
+}
+
+#include "tst_console_pages.moc"

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-3.0-only
+#include "fakes/fake_clock.h"
+
+#include "custody/answers.h"
+#include "feed/building_feed.h"
+#include "fixtures/example_building.h"
+
+#include <QCborArray>
+#include <QTest>
+
+using namespace lintel;
+using namespace std::chrono_literals;
+using namespace Qt::StringLiterals;
+
+class TestConsoleFeed : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void observer_learnsWhatItMissedAndFollowsWhatComes()
+    {
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        ExampleBuilding building(broker, clock);
+        building.start(); // births are gone before the console is there
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock, transport, nullptr, store);
+        feed.start();
+        QTRY_COMPARE_WITH_TIMEOUT(store.deviceCount(), 9, 10'000);
+        QCOMPARE(store.link().phase, LinkState::Phase::Connected);
+        const auto offline = [&] {
+            int count = 0;
+            for (int i = 0; i < store.deviceCount(); ++i)
+                count += store.device(i).online ? 0 : 1;
+            return count;
+        };
+        QTRY_COMPARE_WITH_TIMEOUT(offline(), 1, 10'000);
+        QVERIFY(store.pointCount() > 30);
+        QCOMPARE(store.readingCount(), quint64(0));
+        clock.advance(ExampleBuilding::kPeriod);
+        building.tick();
+        QTRY_VERIFY_WITH_TIMEOUT(store.readingCount() > 30, 10'000);
+
+        feed.fetchHistory(0, clock.now() - 10min, clock.now());
+        QTRY_VERIFY_WITH_TIMEOUT(store.point(0).samples.all().size() > 100, 10'000);
+
+        broker.setReachable(false);
+        QTRY_COMPARE_WITH_TIMEOUT(store.link().phase, LinkState::Phase::Lost, 10'000);
+        QVERIFY(!store.link().sentence.isEmpty());
+        broker.setReachable(true);
+        QTRY_COMPARE_WITH_TIMEOUT(store.link().phase, LinkState::Phase::Connected, 10'000);
+        feed.stop();
+    }
+
+    void neverConnected_isFailedWithAReason()
+    {
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        broker.setReachable(false);
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock, transport, nullptr, store);
+        feed.start();
+        QTRY_COMPARE_WITH_TIMEOUT(store.link().phase, LinkState::Phase::Failed, 10'000);
+        QVERIFY(!store.link().sentence.isEmpty());
+        feed.stop();
+    }
+
+    void answers_leaveOutWhatDoesNotFit()
+    {
+        const QCborMap answer{{"readings"_L1, QCborArray{
+            QCborMap{{"time"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"value"_L1, 21.5}, {"historical"_L1, true}},
+            QCborMap{{"time"_L1, u"yesterday"_s}, {"value"_L1, 1.0}},
+            QCborMap{{"time"_L1, u"2026-01-15T00:00:01.000Z"_s}, {"value"_L1, u"text"_s}},
+            QCborMap{{"time"_L1, u"2026-01-15T00:00:02.000Z"_s}, {"value"_L1, 3.0}, {"quality"_L1, u"bad"_s}},
+            QCborValue(7),
+        }}};
+        const HistoryQuestion question{u"g"_s, u"d"_s, u"p"_s, {}, Timestamp{} + 15min};
+        const auto samples = samplesFrom(answer, question);
+        QCOMPARE(samples.size(), std::size_t(1));
+        QVERIFY(samples[0].late);
+        QVERIFY(devicesFrom(QCborMap{{"devices"_L1, QCborArray{QCborValue(1), QCborMap{}}}}, {}).isEmpty());
+        QVERIFY(birthsFrom(QCborMap{{"births"_L1, 4}}).isEmpty());
+    }
+
+    void longWindows_askForBuckets()
+    {
+        const HistoryQuestion day{u"g"_s, u"d"_s, u"p"_s, Timestamp{}, Timestamp{} + 24h};
+        QCOMPARE(day.bucketSeconds(), 180);
+        QCOMPARE(day.arguments().value("bucket"_L1).toInteger(), 180);
+        const QCborMap answer{{"buckets"_L1, QCborArray{QCborMap{{"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}}}}};
+        const auto samples = samplesFrom(answer, day);
+        QCOMPARE(samples.size(), std::size_t(2));
+        QCOMPARE(samples[0].span, quint32(180'000));
+    }
+
+    void bufferRunway_isUnknownUntilRateAndSizeAreKnown()
+    {
+        BufferEstimate estimate;
+        SpoolStatus spool;
+        spool.totalReadings = 1'000;
+        spool.pendingReadings = 100;
+        spool.usedBytes = 10'000;
+        spool.maxBytes = 1'010'000;
+        const Timestamp start = Timestamp{} + 500'000h;
+        const auto first = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start);
+        QCOMPARE(*first.pendingReadings, quint64(100));
+        QVERIFY(!first.bufferRunway);
+        spool.totalReadings = 1'010; // ten readings, 1,000 bytes, in ten seconds
+        const auto second = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + 10s);
+        QVERIFY(second.bufferRunway.has_value());
+        QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*second.bufferRunway), 10'000s);
+        QVERIFY(!estimate.update(QCborMap{}, start + 20s).asOf);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestConsoleFeed)
+#include "tst_console_feed.moc"
