@@ -38,8 +38,9 @@ Result<void> checkServices(const QString &names)
 void logConnection(const MqttTransport &transport)
 {
     QObject::connect(&transport, &MqttTransport::connected, &transport, [] { qCInfo(lcBackend).noquote() << u"connected to the broker"_s; });
-    QObject::connect(&transport, &MqttTransport::disconnected, &transport, [](const Error &reason) {
-        qCWarning(lcBackend).noquote() << u"the broker is gone: %1"_s.arg(reason.message);
+    QObject::connect(&transport, &MqttTransport::disconnected, &transport, [&transport](const Error &reason) {
+        if (transport.state() != MqttTransport::State::Stopped)
+            qCWarning(lcBackend).noquote() << u"the broker is gone: %1"_s.arg(reason.message);
     });
     QObject::connect(&transport, &MqttTransport::connectFailed, &transport, [](const Error &reason) {
         qCWarning(lcBackend).noquote() << u"the broker cannot be reached: %1"_s.arg(reason.message);

@@ -204,7 +204,7 @@ QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
         + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
         + u"\nsparkplug:\n"
           "  group: %1\n"
-          "  host: %2\n\n"
+          "  host_id: %2 # sends only while this host is online\n\n"
           "location:\n"
           "  space: %3\n"
           "  equip: %4\n\n"

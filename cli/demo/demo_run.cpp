@@ -20,6 +20,7 @@ constexpr auto kDrainPatience = 60s;    // until nothing waits any more
 constexpr auto kConsolePatience = 30s;  // for the picture
 constexpr auto kEndGrace = 10s;
 constexpr auto kCallTimeout = 5s;
+constexpr auto kFinalCallTimeout = 30s;
 constexpr int kMemoryEveryTicks = 4;
 constexpr auto kTick = 500ms;
 
@@ -39,10 +40,11 @@ int DemoRun::run()
         cli::reportError(prepared.error(), m_options.json);
         return prepared.error().code == Errc::Malformed ? cli::kUsage : cli::kCannotConnect;
     }
-    if (const auto started = startBuilding(); started)
-        watch();
-    else if (!m_stopRequested)
+    const auto started = startBuilding();
+    if (!started && !isOver())
         problem(started.error().message);
+    else if (!isOver())
+        watch();
     settle();
     report();
     return m_report.problems.isEmpty() ? cli::kOk : cli::kFailed;
@@ -77,8 +79,9 @@ Result<void> DemoRun::prepare()
             m_windowClosed = true;
             return;
         }
+        if (!m_failed) // one that dies often takes others along; the first says why
+            problem(sentence);
         m_failed = true;
-        problem(sentence);
     });
     for (const QString &program : {u"lintel-backend"_s, u"lintel-gateway"_s, u"lintel-sensor"_s, u"lintel-console"_s}) {
         if (const auto found = findLintelProgram(program); !found)
@@ -320,19 +323,21 @@ void DemoRun::waitForGateway()
         problem(u"The gateway had not handed everything to the cloud after %1 s."_s.arg(kDrainPatience.count()));
 }
 
-Result<QCborMap> DemoRun::callNow(BrokerConnection &connection, QLatin1StringView target, const QString &method)
+Result<QCborMap> DemoRun::statusNow(BrokerConnection &connection, QLatin1StringView target)
 {
+    const QCborMap exact{{"exact"_L1, true}}; // counted, not remembered
+
     std::optional<Result<QCborMap>> answer;
-    connection.client().call(Principal(*SpiffeId::parse(QString(target))), method, {}, kCallTimeout,
+    connection.client().call(Principal(*SpiffeId::parse(QString(target))), u"status"_s, exact, kFinalCallTimeout,
                              [&answer](Result<QCborMap> result) { answer = std::move(result); });
-    (void)waitFor([&answer] { return answer.has_value(); }, kCallTimeout + 1s);
+    (void)waitFor([&answer] { return answer.has_value(); }, kFinalCallTimeout + 1s);
     return answer.value_or(Error{Errc::Timeout, u"No answer."_s});
 }
 
 void DemoRun::readFinalStatus()
 {
     Totals &totals = m_report.totals;
-    if (const auto gateway = callNow(*m_local, ids::kGateway, u"status"_s)) {
+    if (const auto gateway = statusNow(*m_local, ids::kGateway)) {
         const QCborMap spool = gateway->value("spool"_L1).toMap();
         totals.storedGateway = quint64(spool.value("readings_total"_L1).toInteger());
         totals.pendingAtGateway = quint64(spool.value("readings_pending"_L1).toInteger());
@@ -340,7 +345,7 @@ void DemoRun::readFinalStatus()
     } else {
         problem(u"The gateway does not answer: %1"_s.arg(gateway.error().message));
     }
-    if (const auto backend = callNow(*m_cloud, ids::kBackend, u"status"_s)) {
+    if (const auto backend = statusNow(*m_cloud, ids::kBackend)) {
         takeBackendStatus(*backend);
         totals.storedCloud = m_state.storedCloud;
         totals.historical = quint64(backend->value("readings_historical"_L1).toInteger());

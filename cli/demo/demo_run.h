@@ -45,7 +45,7 @@ private:
     void askForStatus();
     void takeGatewayStatus(const QCborMap &status);
     void takeBackendStatus(const QCborMap &status);
-    [[nodiscard]] Result<QCborMap> callNow(cli::BrokerConnection &connection, QLatin1StringView target, const QString &method);
+    [[nodiscard]] Result<QCborMap> statusNow(cli::BrokerConnection &connection, QLatin1StringView target);
     [[nodiscard]] double secondsRunning() const;
     void problem(const QString &sentence);
     [[nodiscard]] bool isOver() const;

@@ -92,8 +92,9 @@ void logConnection(const MqttTransport &transport, const QString &where)
     QObject::connect(&transport, &MqttTransport::connected, &transport, [where] {
         qCInfo(lcGateway).noquote() << u"connected to the %1 broker"_s.arg(where);
     });
-    QObject::connect(&transport, &MqttTransport::disconnected, &transport, [where](const Error &reason) {
-        qCWarning(lcGateway).noquote() << u"the %1 broker is gone: %2"_s.arg(where, reason.message);
+    QObject::connect(&transport, &MqttTransport::disconnected, &transport, [where, &transport](const Error &reason) {
+        if (transport.state() != MqttTransport::State::Stopped)
+            qCWarning(lcGateway).noquote() << u"the %1 broker is gone: %2"_s.arg(where, reason.message);
     });
     QObject::connect(&transport, &MqttTransport::connectFailed, &transport, [where](const Error &reason) {
         qCWarning(lcGateway).noquote() << u"the %1 broker cannot be reached: %2"_s.arg(where, reason.message);
