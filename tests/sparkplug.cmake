@@ -1,5 +1,19 @@
-lintel_add_test(tst_payload unit/tst_payload.cpp LIBRARIES Lintel::Sparkplug)
-lintel_add_test(tst_sparkplug_pair unit/tst_sparkplug_pair.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
+# core/sparkplug: codec, sessions, and the foreign codec of npm.
+foreach(name payload point_metrics)
+  lintel_add_test(tst_${name} unit/tst_${name}.cpp LIBRARIES Lintel::Sparkplug)
+endforeach()
+foreach(name edge_node_session host_session sparkplug_pair)
+  lintel_add_test(tst_${name} unit/tst_${name}.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
+endforeach()
 lintel_add_test(tst_foreign_payload integration/tst_foreign_payload.cpp LIBRARIES Lintel::Sparkplug)
-lintel_add_test(tst_edge_node_session unit/tst_edge_node_session.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
-lintel_add_test(tst_host_session unit/tst_host_session.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
+
+lintel_add_fuzzer(fuzz_payload fuzz/fuzz_payload.cpp LIBRARIES Lintel::Sparkplug)
+lintel_add_fuzzer(fuzz_host fuzz/fuzz_host.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
+if(TARGET fuzz_host)
+  set_target_properties(fuzz_host PROPERTIES AUTOMOC ON)
+  target_include_directories(fuzz_host PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+endif()
+
+if(LINTEL_BUILD_TESTS)
+  lintel_add_executable(bench_codec SOURCES bench/bench_codec.cpp LIBRARIES Lintel::Sparkplug lintel_sparkplug_wire)
+endif()
