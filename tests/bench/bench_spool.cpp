@@ -37,7 +37,7 @@ IncomingBatch batchOf(int number)
 
 int batchesFor(int group)
 {
-    return group == 1 ? 1'000 : group == 16 ? 8'000 : 51'200;
+    return group == 1 ? 200 : group == 16 ? 3'200 : 25'600;
 }
 
 double rate(int count, const QElapsedTimer &timer)
