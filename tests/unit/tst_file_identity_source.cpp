@@ -1,0 +1,139 @@
+#include "ports/system_clock.h"
+#include "tls/file_identity_source.h"
+#include "tls/identity_files.h"
+#include "tls/pki.h"
+#include "tls/x509.h"
+
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::tls;
+using namespace Qt::StringLiterals;
+
+class TestFileIdentitySource : public QObject
+{
+    Q_OBJECT
+
+    static constexpr std::chrono::milliseconds kPoll{20};
+    const Timestamp m_now = SystemClock().now();
+    const Pki m_pki = *Pki::create(*TrustDomain::parse(u"building-1.smart.local"), m_now);
+    const Pki m_cloud = *Pki::create(*TrustDomain::parse(u"smart-building.cloud"), m_now);
+    const TrustBundles m_bundles{{m_pki.domain(), {m_pki.rootDer()}}, {m_cloud.domain(), {m_cloud.rootDer()}}};
+    std::unique_ptr<QTemporaryDir> m_dir;
+
+    X509Svid svid() const
+    {
+        return *m_pki.issue(*SpiffeId::parse(u"spiffe://building-1.smart.local/agent/hvac-001"), std::chrono::hours{1}, m_now);
+    }
+    void write(const QString &name, const QByteArray &bytes) const { QVERIFY(writePublicFile(m_dir->filePath(name), bytes)); }
+
+private Q_SLOTS:
+    void initTestCase() { qRegisterMetaType<lintel::Error>(); }
+    void init() { m_dir = std::make_unique<QTemporaryDir>(); }
+
+    void identity_isThereAtOnce()
+    {
+        const X509Svid mine = svid();
+        QVERIFY(writeIdentity(m_dir->path(), mine, m_bundles));
+        const FileIdentitySource source(m_dir->path());
+        const auto current = source.current();
+        QVERIFY(current);
+        QCOMPARE((*current)->svid.chainDer, mine.chainDer);
+        QCOMPARE((*current)->svid.id, mine.id);
+        QVERIFY((*current)->bundles == m_bundles);
+        QVERIFY(!source.problem());
+    }
+
+    void emptyDirectory_saysWhatIsMissingAndTakesItLater()
+    {
+        FileIdentitySource source(m_dir->path(), kPoll);
+        QSignalSpy changed(&source, &IdentitySource::svidChanged);
+        QVERIFY(!source.current());
+        QVERIFY(source.current().error().message.contains(u"svid.pem"_s));
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        QTRY_COMPARE(changed.size(), 1);
+        QVERIFY(source.current());
+    }
+
+    void newSvid_isTakenOnceAndBundlesStay()
+    {
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        FileIdentitySource source(m_dir->path(), kPoll);
+        QSignalSpy svidChanged(&source, &IdentitySource::svidChanged);
+        QSignalSpy bundlesChanged(&source, &IdentitySource::bundlesChanged);
+        const X509Svid next = svid();
+        QVERIFY(writeIdentity(m_dir->path(), next, m_bundles));
+        QTRY_COMPARE((*source.current())->svid.chainDer, next.chainDer);
+        QCOMPARE(svidChanged.size(), 1);
+        QVERIFY(bundlesChanged.isEmpty());
+    }
+
+    void newBundle_isTakenAlone()
+    {
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        FileIdentitySource source(m_dir->path(), kPoll);
+        QSignalSpy svidChanged(&source, &IdentitySource::svidChanged);
+        QSignalSpy bundlesChanged(&source, &IdentitySource::bundlesChanged);
+        const Pki next = *Pki::create(m_pki.domain(), m_now);
+        write(bundleFileName(m_pki.domain()), certificatesToPem({m_pki.rootDer(), next.rootDer()}));
+        QTRY_COMPARE(bundlesChanged.size(), 1);
+        QVERIFY(svidChanged.isEmpty());
+        QCOMPARE((*source.current())->bundles.value(m_pki.domain()).size(), 2);
+    }
+
+    void halfWrittenFiles_keepTheLastGoodIdentityAndAreSaid_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QByteArray>("bytes");
+        QTest::newRow("certificate cut off") << u"svid.pem"_s << certificatesToPem(svid().chainDer).left(300);
+        QTest::newRow("empty certificate") << u"svid.pem"_s << QByteArray();
+        QTest::newRow("key of another") << u"svid.key"_s << *privateKeyToPem(*svid().key);
+        QTest::newRow("key cut off") << u"svid.key"_s << privateKeyToPem(*svid().key)->left(80);
+        QTest::newRow("bundle cut off") << u"smart-building.cloud.pem"_s << certificatesToPem({m_cloud.rootDer()}).left(200);
+        QTest::newRow("file that is named after no domain") << u"Wrong Name.pem"_s << certificatesToPem({m_cloud.rootDer()});
+    }
+    void halfWrittenFiles_keepTheLastGoodIdentityAndAreSaid()
+    {
+        QFETCH(QString, file);
+        QFETCH(QByteArray, bytes);
+        const X509Svid mine = svid();
+        QVERIFY(writeIdentity(m_dir->path(), mine, m_bundles));
+        FileIdentitySource source(m_dir->path(), kPoll);
+        QSignalSpy problems(&source, &FileIdentitySource::problemFound);
+        QSignalSpy changed(&source, &IdentitySource::svidChanged);
+        write(file, bytes);
+        QTRY_COMPARE(problems.size(), 1);
+        QVERIFY2(source.problem()->message.contains(m_dir->path()), qPrintable(source.problem()->message));
+        QCOMPARE((*source.current())->svid.chainDer, mine.chainDer);
+        QVERIFY(changed.isEmpty());
+        // Whole again, and the problem is gone.
+        QFile::remove(m_dir->filePath(u"Wrong Name.pem"_s));
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        QTRY_VERIFY(!source.problem());
+        QVERIFY(changed.size() == 1);
+    }
+
+    void keyThatOthersMayRead_isSaidAndUsed()
+    {
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        QVERIFY(QFile::setPermissions(m_dir->filePath(u"svid.key"_s), QFile::ReadOwner | QFile::WriteOwner | QFile::ReadOther));
+        const FileIdentitySource source(m_dir->path());
+        QVERIFY(source.current());
+        QVERIFY(source.problem());
+        QVERIFY(source.problem()->message.contains(u"0600"_s));
+    }
+
+    void writeIdentity_makesAPrivateDirectoryAndKey()
+    {
+        const QString dir = m_dir->filePath(u"a/b"_s);
+        QVERIFY(writeIdentity(dir, svid(), m_bundles));
+        const auto others = QFile::ReadGroup | QFile::WriteGroup | QFile::ReadOther | QFile::WriteOther;
+        QVERIFY(!(QFile::permissions(dir + u"/svid.key"_s) & others));
+        QVERIFY(!(QFile::permissions(dir) & others));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestFileIdentitySource)
+#include "tst_file_identity_source.moc"
