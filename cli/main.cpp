@@ -4,6 +4,7 @@
 #include "demo/demo_command.h"
 #include "exit_codes.h"
 #include "output.h"
+#include "pki/pki_command.h"
 
 #include <QCoreApplication>
 
@@ -22,6 +23,7 @@ constexpr Command kCommands[] = {
     {"buffer"_L1, "look into an agent's store of readings"_L1, &runBuffer},
     {"call"_L1, "call a capability of an agent"_L1, &runCall},
     {"demo"_L1, "run a whole building on this machine"_L1, &runDemo},
+    {"pki"_L1, "make roots and certificates for a demo or the first day of a site"_L1, &runPki},
 };
 
 QString help()
