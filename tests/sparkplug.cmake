@@ -14,6 +14,4 @@ if(TARGET fuzz_host)
   target_include_directories(fuzz_host PRIVATE "${PROJECT_SOURCE_DIR}/tests")
 endif()
 
-if(LINTEL_BUILD_TESTS)
-  lintel_add_executable(bench_codec SOURCES bench/bench_codec.cpp LIBRARIES Lintel::Sparkplug lintel_sparkplug_wire)
-endif()
+lintel_add_benchmark(bench_codec bench/bench_codec.cpp LIBRARIES Lintel::Sparkplug lintel_sparkplug_wire)
