@@ -106,7 +106,7 @@ QStringList Section::keys() const
 void Section::require(std::initializer_list<QStringView> keys)
 {
     for (const QStringView key : keys) {
-        if (!has(key) && m_problems)
+        if (isPresent() && !has(key) && m_problems)
             m_problems->add(m_file, m_line, u"%1: this must be given."_s.arg(pathOf(key)));
     }
 }

@@ -89,7 +89,8 @@ public:
     [[nodiscard]] const QString &file() const { return m_file; }
     [[nodiscard]] QStringList keys() const;
 
-    /// Complains about each of these keys that is absent.
+    /// Complains about each of these keys that is absent. Of a section that is absent itself nothing
+    /// is said: whoever needs it requires it from its parent.
     void require(std::initializer_list<QStringView> keys);
 
     /// Any scalar; not empty, no control characters.

@@ -1,0 +1,164 @@
+#include "adapters/log/log.h"
+#include "adapters/log/log_line.h"
+
+#include <QLoggingCategory>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cstring>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+using namespace lintel;
+using namespace lintel::log;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+Q_LOGGING_CATEGORY(lcTest, "lintel.test")
+
+Line lineOf(const QString &message) { return {fromEpochMillis(1'795'254'060'123), Level::Warning, u"lintel.test"_s, message}; }
+
+/// A datagram socket that stands in for journald.
+class Journal
+{
+public:
+    explicit Journal(const QString &path)
+    {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        const QByteArray local = path.toLocal8Bit();
+        std::memcpy(address.sun_path, local.constData(), size_t(local.size()));
+        m_socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        m_isBound = ::bind(m_socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
+    }
+    ~Journal() { ::close(m_socket); }
+    [[nodiscard]] bool isBound() const { return m_isBound; }
+    [[nodiscard]] QByteArray next()
+    {
+        QByteArray buffer(65536, 0);
+        const ssize_t size = ::recv(m_socket, buffer.data(), size_t(buffer.size()), 0);
+        return size > 0 ? buffer.left(size) : QByteArray();
+    }
+
+private:
+    int m_socket = -1;
+    bool m_isBound = false;
+};
+
+} // namespace
+
+class TestLog : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void cleanup() { uninstall(); }
+    void logfmt_putsFieldsBesideTheMessage();
+    void logfmt_escapesLineBreaks();
+    void journal_writesFieldsAndLongValues();
+    void redaction_hidesSecrets_data();
+    void redaction_hidesSecrets();
+    void redaction_leavesTheRestAlone();
+    void repeats_areCounted();
+    void journald_receivesWhatIsLogged();
+    void journald_absentFallsBackAndSaysSo();
+};
+
+void TestLog::logfmt_putsFieldsBesideTheMessage()
+{
+    QCOMPARE(toLogfmt(lineOf(u"spool opened "_s + field(u"path", u"/var/lib/a b"_s) + u' ' + field(u"rows", 3))),
+             toIso8601(fromEpochMillis(1'795'254'060'123)).toUtf8() + " level=WARNING category=lintel.test msg=\"spool opened\" path=\"/var/lib/a b\" rows=3\n");
+    QVERIFY(toLogfmt(lineOf(u"a=1 in the middle"_s)).endsWith("msg=\"a=1 in the middle\"\n"));
+}
+
+void TestLog::logfmt_escapesLineBreaks()
+{
+    const QByteArray text = toLogfmt(lineOf(u"one\ntwo \"x\"\x1b[31m"_s));
+    QCOMPARE(text.count('\n'), 1);
+    QVERIFY(text.contains("one\\ntwo \\\"x\\\""));
+    QVERIFY(!text.contains('\x1b'));
+}
+
+void TestLog::journal_writesFieldsAndLongValues()
+{
+    const QByteArray datagram = toJournal(lineOf(u"a\nb "_s + field(u"path", u"/x"_s)), u"lintel-sensor"_s);
+    const QByteArray message = "a\nb path=/x";
+    QVERIFY(datagram.startsWith("MESSAGE\n"_ba + char(message.size()) + QByteArray(7, 0) + message + "\nPRIORITY=4\n"));
+    QVERIFY(datagram.contains("SYSLOG_IDENTIFIER=lintel-sensor\n"));
+    QVERIFY(datagram.contains("LINTEL_PATH=/x\n"));
+}
+
+void TestLog::redaction_hidesSecrets_data()
+{
+    QTest::addColumn<QString>("text");
+    QTest::newRow("password") << u"password=hunter2"_s;
+    QTest::newRow("yaml") << u"db_password: hunter2"_s;
+    QTest::newRow("quoted") << u"token=\"hunter2 and more\""_s;
+    QTest::newRow("private key") << u"private_key=hunter2"_s;
+    QTest::newRow("api key") << u"API_KEY = hunter2"_s;
+    QTest::newRow("secret") << u"clientSecret=hunter2"_s;
+    QTest::newRow("join token") << u"join_token: hunter2"_s;
+    QTest::newRow("pin") << u"tpm_pin=hunter2"_s;
+    QTest::newRow("pem") << u"read -----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY----- from disk"_s;
+    QTest::newRow("cut pem") << u"-----BEGIN EC PRIVATE KEY-----\nhunter2"_s;
+    QTest::newRow("field") << field(u"passphrase", u"hunter2"_s);
+}
+
+void TestLog::redaction_hidesSecrets()
+{
+    QFETCH(QString, text);
+    QVERIFY2(!redacted(text).contains(u"hunter2"_s), qPrintable(redacted(text)));
+    QVERIFY(redacted(text).contains(u"[redacted]"_s));
+}
+
+void TestLog::redaction_leavesTheRestAlone()
+{
+    for (const QString &text : {u"broker=127.0.0.1:8883 id=spiffe://a.org/agent/x"_s, u"a.yaml:12: mqtt.port: expected 1"_s, u"mapping=5 spin=3"_s})
+        QCOMPARE(redacted(text), text);
+}
+
+void TestLog::repeats_areCounted()
+{
+    RepeatFilter filter(10s);
+    const Line line = lineOf(u"no connection"_s);
+    QCOMPARE(filter.offer(line, 0s).size(), 1);
+    for (int i = 1; i < 5; ++i)
+        QVERIFY(filter.offer(line, std::chrono::seconds{i}).isEmpty());
+    const QList<Line> later = filter.offer(line, 11s);
+    QCOMPARE(later.size(), 2);
+    QVERIFY(later[0].message.contains(u"repeated=4"_s));
+    QCOMPARE(filter.offer(line, 12s).size(), 0);
+    const QList<Line> other = filter.offer(lineOf(u"connected"_s), 13s);
+    QCOMPARE(other.size(), 2);
+    QVERIFY(other[0].message.contains(u"repeated=1"_s));
+    QVERIFY(filter.flush().isEmpty());
+}
+
+void TestLog::journald_receivesWhatIsLogged()
+{
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"socket"_s);
+    Journal journal(path);
+    QVERIFY(journal.isBound());
+    QVERIFY(install({Level::Info, Destination::Journald, u"lintel-test"_s, path}));
+    qCDebug(lcTest) << "not this";
+    qCWarning(lcTest).noquote() << u"disk is full"_s << field(u"free_bytes", 0);
+    const QByteArray datagram = journal.next();
+    QVERIFY(datagram.contains("MESSAGE=disk is full free_bytes=0\n"));
+    QVERIFY(datagram.contains("PRIORITY=4\n") && datagram.contains("LINTEL_CATEGORY=lintel.test\n"));
+    QVERIFY(journal.next().isEmpty());
+}
+
+void TestLog::journald_absentFallsBackAndSaysSo()
+{
+    const auto installed = install({Level::Critical, Destination::Journald, u"lintel-test"_s, u"/nonexistent/socket"_s});
+    QVERIFY(!installed);
+    QCOMPARE(installed.error().code, Errc::Unavailable);
+    QVERIFY(installed.error().message.contains(u"stderr"_s));
+}
+
+QTEST_GUILESS_MAIN(TestLog)
+#include "tst_log.moc"

@@ -1,0 +1,361 @@
+#include "adapters/mqtt/loopback_transport.h"
+#include "calls/call_client.h"
+#include "fakes/fake_clock.h"
+#include "fakes/memory_spool.h"
+#include "fakes/memory_state_store.h"
+#include "sensor/sensor_agent.h"
+#include "sparkplug/host_session.h"
+
+#include <QSignalSpy>
+#include <QTest>
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using sparkplug::EdgeNodeSession;
+using sparkplug::HostSession;
+
+namespace {
+
+Principal principal(const QString &name) { return Principal(*SpiffeId::parse(u"spiffe://b.org/agent/"_s + name)); }
+
+/// Hardware that a test holds in its hand.
+class ScriptedDriver final : public SensorDriver
+{
+public:
+    DriverInfo info() const override { return {u"scripted"_s, u"for tests"_s, false}; }
+    QList<Point> points() const override
+    {
+        Point point;
+        point.id = u"temp"_s;
+        point.name = u"Temperature"_s;
+        point.unit = Unit::Celsius;
+        return {point};
+    }
+    Result<void> open() override
+    {
+        if (openFailure)
+            return *openFailure;
+        return {};
+    }
+    void read() override
+    {
+        ++reads;
+        if (hangs)
+            return;
+        QMetaObject::invokeMethod(this, [this] { answer(); }, Qt::QueuedConnection);
+    }
+    void answer()
+    {
+        if (failure)
+            Q_EMIT readFailed(*failure);
+        else
+            Q_EMIT readFinished({Reading{u"temp"_s, value, Unit::Celsius, {}, Quality::Good, false}});
+    }
+
+    std::optional<Error> openFailure;
+    std::optional<Error> failure;
+    double value = 20;
+    int reads = 0;
+    bool hangs = false;
+};
+
+struct Bench {
+    FakeClock clock;
+    LoopbackBroker broker;
+    LoopbackTransport transport{broker};
+    MemorySpool spool;
+    MemoryStateStore state;
+    ScriptedDriver driver;
+    EdgeNodeSession session;
+    CallServer calls;
+    std::unique_ptr<SensorAgent> agent;
+
+    Bench() : session(sessionConfig(), clock, transport, spool, state), calls(principal(u"s1"_s), clock, transport)
+    {
+        remake(settings());
+    }
+    static SensorSettings settings()
+    {
+        SensorSettings settings;
+        settings.device = u"s1"_s;
+        settings.memoryBatches = 5;
+        settings.reports.byException = false;
+        settings.reports.period = 1s; // shorter than any timeout of the session
+        return settings;
+    }
+    static sparkplug::EdgeNodeConfig sessionConfig()
+    {
+        sparkplug::EdgeNodeConfig config;
+        config.group = u"b"_s;
+        config.node = u"s1"_s;
+        config.self = principal(u"s1"_s);
+        config.primaryHost = u"g"_s;
+        return config;
+    }
+    void remake(const SensorSettings &with) { agent = std::make_unique<SensorAgent>(with, driver, clock, spool, session, calls); }
+    /// One sampling period, with everything that it causes.
+    void period()
+    {
+        clock.advance(1s);
+        agent->tick();
+        QCoreApplication::processEvents();
+    }
+};
+
+/// A gateway that takes everything.
+struct Gateway {
+    LoopbackTransport transport;
+    HostSession host;
+    CallClient client;
+    QList<sparkplug::HostBatch> batches;
+    QList<sparkplug::Participant> births;
+    QTimer timer;
+    bool acknowledges = true;
+
+    Gateway(Bench &bench, bool withAcks = true)
+        : transport(bench.broker), host(config(), bench.clock, transport), client(principal(u"g"_s), bench.clock, transport), acknowledges(withAcks)
+    {
+        QObject::connect(&host, &HostSession::born, &host, [this](const sparkplug::Participant &who) { births.append(who); });
+        QObject::connect(&host, &HostSession::batchReceived, &host, [this](const sparkplug::HostBatch &batch) {
+            if (batch.fromBirth)
+                return;
+            batches.append(batch);
+            if (acknowledges && batch.receipt)
+                host.acknowledge(batch.node, batch.receipt->stream, batch.receipt->msn);
+        });
+        QObject::connect(&timer, &QTimer::timeout, &host, [this] { host.tick(); });
+        timer.start(10);
+        host.start();
+    }
+    static sparkplug::HostConfig config()
+    {
+        sparkplug::HostConfig config;
+        config.hostId = u"g"_s;
+        config.self = principal(u"g"_s);
+        config.groups = {u"b"_s};
+        return config;
+    }
+};
+
+} // namespace
+
+class TestSensorAgent : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void sampling_storesWithoutABroker();
+    void sampling_leavesOutWhatComesTooSoon();
+    void failedRead_isBadQuality();
+    void refusingSpool_keepsInMemoryThenSaysWhatWasLost();
+    void clockIn1970_holdsAndStampsLater();
+    void start_refusesWhatTheDriverRefuses();
+    void gateway_receivesEveryReadingAndCustodyMoves();
+    void calls_readSensorsIsFresh();
+    void calls_syncBufferedDeletesNothing();
+    void calls_areRefusedWithoutAPolicyDecider();
+    void stop_drainsThenSaysGoodbye();
+    void stop_withoutConnectionIsQuick();
+};
+
+void TestSensorAgent::sampling_storesWithoutABroker()
+{
+    Bench bench;
+    bench.broker.setReachable(false);
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.spool.status().head, 1u);
+    for (quint64 i = 2; i <= 6; ++i) {
+        bench.period();
+        QTRY_COMPARE(bench.spool.status().head, i);
+    }
+    const auto stored = bench.spool.read(0, 10);
+    QVERIFY(stored);
+    QCOMPARE(stored->first().batch.device, u"s1"_s);
+    QCOMPARE(stored->at(1).batch.readings[0].deviceTime - stored->at(0).batch.readings[0].deviceTime, Millis{1s});
+}
+
+void TestSensorAgent::sampling_leavesOutWhatComesTooSoon()
+{
+    Bench bench;
+    bench.driver.hangs = true;
+    QSignalSpy trouble(bench.agent.get(), &SensorAgent::trouble);
+    QVERIFY(bench.agent->start());
+    bench.period();
+    bench.period();
+    QCOMPARE(bench.driver.reads, 1);
+    QVERIFY(trouble.count() >= 1);
+    bench.driver.answer();
+    QCOMPARE(bench.spool.status().totalReadings, 1u);
+}
+
+void TestSensorAgent::failedRead_isBadQuality()
+{
+    Bench bench;
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.spool.status().head, 1u);
+    bench.driver.failure = Error{Errc::Timeout, u"bus hangs"_s};
+    bench.period();
+    QTRY_COMPARE(bench.spool.status().head, 2u);
+    const Reading reading = bench.spool.read(1, 1)->first().batch.readings.first();
+    QCOMPARE(reading.quality, Quality::Bad);
+    QCOMPARE(reading.value, Value{20.0});
+}
+
+void TestSensorAgent::refusingSpool_keepsInMemoryThenSaysWhatWasLost()
+{
+    Bench bench;
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    QVERIFY(bench.agent->start());
+    QCoreApplication::processEvents();
+    for (int i = 0; i < 7; ++i)
+        bench.period();
+    QTRY_COMPARE(bench.agent->counts().lost, 3u); // 8 samples, room for 5
+    QCOMPARE(bench.agent->counts().waiting, 5u);
+    bench.spool.failWith({});
+    bench.clock.advance(2s);
+    bench.agent->tick();
+    QTRY_COMPARE(bench.agent->counts().waiting, 0u);
+    const auto stored = bench.spool.read(0, 10);
+    QCOMPARE(stored->size(), 5);
+    const QList<Loss> losses = stored->first().batch.losses;
+    QCOMPARE(losses.size(), 1);
+    QCOMPARE(losses[0].readings, 3u);
+    QCOMPARE(losses[0].reason, LossReason::StorageFailed);
+    QCOMPARE(losses[0].to - losses[0].from, Millis{2s});
+    QVERIFY(losses[0].to < stored->first().batch.readings[0].deviceTime);
+}
+
+void TestSensorAgent::clockIn1970_holdsAndStampsLater()
+{
+    Bench bench;
+    bench.clock.setNow(fromEpochMillis(5'000));
+    QVERIFY(bench.agent->start());
+    QCoreApplication::processEvents();
+    bench.period();
+    bench.period();
+    QTRY_COMPARE(bench.agent->counts().waiting, 3u);
+    QCOMPARE(bench.spool.status().head, 0u);
+    const Timestamp now{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1}};
+    bench.clock.setNow(now);
+    bench.clock.advance(1s);
+    bench.agent->tick();
+    QTRY_COMPARE(bench.spool.status().head, 3u);
+    const auto stored = bench.spool.read(0, 10);
+    QCOMPARE(stored->at(2).batch.readings[0].deviceTime, now);
+    QCOMPARE(stored->at(0).batch.readings[0].deviceTime, now - 2s);
+}
+
+void TestSensorAgent::start_refusesWhatTheDriverRefuses()
+{
+    Bench bench;
+    bench.driver.openFailure = Error{Errc::NotFound, u"no such chip"_s};
+    const auto started = bench.agent->start();
+    QVERIFY(!started);
+    QCOMPARE(started.error().message, u"no such chip"_s);
+}
+
+void TestSensorAgent::gateway_receivesEveryReadingAndCustodyMoves()
+{
+    Bench bench;
+    Gateway gateway(bench);
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Custody);
+    for (int i = 0; i < 5; ++i) {
+        bench.driver.value = 21 + i;
+        bench.period();
+        QTRY_COMPARE(bench.spool.status().head, quint64(i + 2));
+        QTRY_COMPARE(bench.spool.status().pendingBatches, 0u);
+    }
+    QCOMPARE(gateway.batches.size(), 6);
+    QCOMPARE(bench.spool.status().head, 6u);
+    QVERIFY(!gateway.births.isEmpty());
+    QCOMPARE(gateway.births[0].points[0].staleAfter, Millis{3s});
+    QCOMPARE(gateway.batches.last().batch.readings[0].value, Value{25.0});
+}
+
+void TestSensorAgent::calls_readSensorsIsFresh()
+{
+    Bench bench;
+    Gateway gateway(bench);
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Custody);
+    bench.driver.value = 33;
+    const quint64 storedBefore = bench.spool.status().head;
+    std::optional<Result<QCborMap>> answer;
+    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QVERIFY(*answer);
+    QCOMPARE((**answer)["readings"_L1].toMap()["temp"_L1].toMap()["value"_L1].toDouble(), 33.0);
+    QCOMPARE(bench.spool.status().head, storedBefore);
+}
+
+void TestSensorAgent::calls_syncBufferedDeletesNothing()
+{
+    Bench bench;
+    Gateway gateway(bench, false);
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Born);
+    bench.period();
+    QTRY_COMPARE(bench.spool.status().head, 2u);
+    std::optional<Result<QCborMap>> answer;
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, 10}}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QVERIFY(*answer);
+    QCOMPARE((**answer)["count"_L1].toInteger(), 2);
+    QCOMPARE((**answer)["readings"_L1].toArray().size(), 2);
+    QCOMPARE((**answer)["readings"_L1].toArray()[0].toMap()["point"_L1].toString(), u"temp"_s);
+    QCOMPARE(bench.spool.status().pendingBatches, 2u);
+    answer.reset();
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, -1}}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QCOMPARE(answer->error().code, Errc::OutOfRange);
+}
+
+void TestSensorAgent::calls_areRefusedWithoutAPolicyDecider()
+{
+    Bench bench;
+    SensorSettings settings = Bench::settings();
+    settings.callsNeedPolicy = true;
+    settings.capabilities = {u"read_sensors"_s};
+    bench.remake(settings);
+    Gateway gateway(bench);
+    QVERIFY(bench.agent->start());
+    QCOMPARE(bench.calls.methods(), QStringList{u"read_sensors"_s});
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Custody);
+    std::optional<Result<QCborMap>> answer;
+    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QCOMPARE(answer->error().code, Errc::Denied);
+}
+
+void TestSensorAgent::stop_drainsThenSaysGoodbye()
+{
+    Bench bench;
+    Gateway gateway(bench);
+    gateway.acknowledges = false;
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Born);
+    QTRY_COMPARE(gateway.batches.size(), 1);
+    QSignalSpy stopped(bench.agent.get(), &SensorAgent::stopped);
+    bench.agent->stop();
+    QTest::qWait(200);
+    QCOMPARE(stopped.count(), 0); // waits for the acknowledgement
+    gateway.host.acknowledge(gateway.batches[0].node, gateway.batches[0].receipt->stream, 1);
+    QTRY_COMPARE(stopped.count(), 1);
+    QCOMPARE(bench.spool.status().pendingBatches, 0u);
+}
+
+void TestSensorAgent::stop_withoutConnectionIsQuick()
+{
+    Bench bench;
+    bench.broker.setReachable(false);
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.spool.status().head, 1u);
+    QSignalSpy stopped(bench.agent.get(), &SensorAgent::stopped);
+    bench.agent->stop();
+    QTRY_COMPARE(stopped.count(), 1);
+    QCOMPARE(bench.spool.status().pendingBatches, 1u);
+}
+
+QTEST_GUILESS_MAIN(TestSensorAgent)
+#include "tst_sensor_agent.moc"
