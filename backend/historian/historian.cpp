@@ -327,9 +327,19 @@ Result<QList<Loss>> Historian::tailMoved(const sparkplug::NodeId &node, const St
                                            .arg(tail)
                                            .arg(kHighestMsn)};
     Change change{m_clock.now(), {}, {}};
+    const bool isNew = !m_streams.contains(stream);
     Stream moved = m_streams.value(stream);
     moved.node = node;
     QList<Loss> lost;
+    if (isNew && tail > 1) {
+        // Nothing is lost: it was acknowledged to a host before this one, or the node's own batches declare it.
+        moved.received.take({1, tail - 1});
+        change.streams.insert(stream, moved);
+        if (const auto stored = inTransaction([&] { return saveStreams(change); }); !stored)
+            return stored.error();
+        adopt(change);
+        return lost;
+    }
     for (const MsnRange &range : moved.received.missingBelow(tail)) {
         lost.append(Loss{node.node, stream, range.first, range.last, 0, {}, {}, LossReason::NeverSent});
         moved.received.take(range);

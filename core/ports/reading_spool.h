@@ -85,6 +85,8 @@ public:
     [[nodiscard]] virtual Msn contiguousReceipt(const StreamId &stream) const = 0;
     /// The sender says that numbers below `tail` no longer exist. What of them never arrived goes
     /// on the loss list (NeverSent) and travels on as a Loss of `device`; returns those losses.
+    /// Of a stream that was never heard of before nothing is lost: what lies below its tail was
+    /// acknowledged to a host before this one, or the sender's own batches declare it lost.
     [[nodiscard]] virtual Result<QList<Loss>> senderDropped(const StreamId &stream, const QString &device, Msn tail) = 0;
 
     [[nodiscard]] virtual SpoolStatus status() const = 0;

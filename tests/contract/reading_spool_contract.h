@@ -288,6 +288,20 @@ private Q_SLOTS:
         QCOMPARE(spool->status().head, Msn(3));
     }
 
+    void senderDropped_losesNothingOfAStreamNeverHeardOf()
+    {
+        const auto spool = make({});
+        const StreamId stream = QUuid::createUuid();
+        QVERIFY(spool->senderDropped(stream, QStringLiteral("hvac-001"), 101)->isEmpty());
+        QCOMPARE(spool->contiguousReceipt(stream), Msn(100));
+        QVERIFY(spool->losses(10)->isEmpty());
+        QCOMPARE(spool->status().head, Msn(0));
+        // From here on it is known, and holes count.
+        QCOMPARE(spool->append(std::vector{received(stream, 101), received(stream, 103)})->duplicates, quint32(0));
+        QCOMPARE(spool->senderDropped(stream, QStringLiteral("hvac-001"), 103)->size(), 1);
+        QCOMPARE(spool->contiguousReceipt(stream), Msn(103));
+    }
+
     void unreadableBatch_isSkippedAndWrittenDown()
     {
         auto spool = make({});
@@ -316,7 +330,9 @@ private Q_SLOTS:
         const StreamId sender = QUuid::createUuid();
         QVERIFY(spool->append(group(0, 5)));
         QVERIFY(spool->append(std::vector{received(sender, 1), received(sender, 3), received(sender, 3)}));
-        QVERIFY(spool->senderDropped(QUuid::createUuid(), QStringLiteral("meter-7"), 4));
+        const StreamId other = QUuid::createUuid();
+        QVERIFY(spool->append(std::vector{received(other, 1)}));
+        QVERIFY(spool->senderDropped(other, QStringLiteral("meter-7"), 4));
         QVERIFY(spool->acknowledge(2));
         const SpoolStatus before = spool->status();
         const QList<Loss> losses = *spool->losses(10);

@@ -76,6 +76,11 @@ public:
     {
         if (m_failure)
             return *m_failure;
+        if (!m_received.contains(stream)) {
+            if (tail > 1)
+                m_received[stream].contiguous = tail - 1;
+            return QList<Loss>{};
+        }
         Received received = m_received.value(stream);
         QList<Loss> lost;
         while (received.contiguous + 1 < tail) {

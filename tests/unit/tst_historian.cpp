@@ -295,6 +295,18 @@ private Q_SLOTS:
         QCOMPARE(ranges, (QMap<Msn, Msn>{{2, 2}, {3, 3}, {5, 6}}));
     }
 
+    void tailMoved_losesNothingOfAStreamNeverHeardOf()
+    {
+        const StreamId stream = QUuid::createUuid();
+        QVERIFY(m_historian->noteSpoolOffer(kGateway, {1, stream, 120, 101, 0})->isEmpty());
+        QCOMPARE(m_historian->contiguousReceipt(stream), Msn(100));
+        reopen();
+        QCOMPARE(m_historian->contiguousReceipt(stream), Msn(100));
+        QVERIFY(m_historian->gaps({}, kStart + 1h)->isEmpty());
+        QCOMPARE(ingest({numbered(stream, 101)}).rows, quint64(1));
+        QCOMPARE(m_historian->contiguousReceipt(stream), Msn(101));
+    }
+
     void devices_followBirthsAndDeaths()
     {
         Point point;

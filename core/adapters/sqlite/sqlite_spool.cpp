@@ -504,6 +504,16 @@ Result<QList<Loss>> SqliteSpool::senderDropped(const StreamId &stream, const QSt
                                            .arg(tail)
                                            .arg(kHighestMsn)};
     }
+    if (!m_received.contains(stream)) {
+        if (tail > 1) {
+            Group group;
+            group.totals = m_totals;
+            group.received.insert(stream, ReceivedNumbers(tail - 1));
+            if (const auto committed = commit(group); !committed)
+                return committed.error();
+        }
+        return QList<Loss>{};
+    }
     ReceivedNumbers numbers = m_received.value(stream);
     IncomingBatch notice{ReadingBatch{device, {}, {}}, std::nullopt};
     for (const MsnRange &range : numbers.missingBelow(tail)) {
