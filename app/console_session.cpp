@@ -2,6 +2,7 @@
 #include "console_session.h"
 
 #include <QCoreApplication>
+#include <QElapsedTimer>
 #include <QFile>
 #include <QImage>
 #include <QJsonDocument>
@@ -86,6 +87,11 @@ Result<void> ConsoleSession::writeScreenshot()
     if (m_options.screenshot.isEmpty())
         return {};
     m_app.refresh();
+    // The charts draw in the next turns of the event loop.
+    QElapsedTimer drawing;
+    drawing.start();
+    while (drawing.elapsed() < 200)
+        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents | QEventLoop::ExcludeUserInputEvents, 50);
     const QImage picture = m_window->grabWindow();
     QSaveFile file(m_options.screenshot);
     if (picture.isNull() || !file.open(QIODevice::WriteOnly) || !picture.save(&file, "PNG") || !file.commit())

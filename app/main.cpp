@@ -7,7 +7,7 @@
 #include "adapters/tls/file_identity_source.h"
 #include "ports/system_clock.h"
 #include "text/fonts.h"
-#include "adapters/mqtt/paho_transport.h"
+#include "adapters/mqtt/transport_factory.h"
 
 #include <QApplication>
 #include <QTimer>
@@ -105,11 +105,11 @@ int runConnected(const ConsoleOptions &options)
     endpoint.host = options.brokerHost;
     endpoint.port = options.brokerPort;
     endpoint.broker = options.brokerId;
-    PahoTransport transport(endpoint, identity);
+    const auto transport = makeTransport(endpoint, identity);
     BuildingStore store(clock);
     const FeedConfig config{Principal(self), Principal(options.host), options.sites,
                             u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort), false, options.keepAlive};
-    BuildingFeed feed(config, clock, transport, &identity, store);
+    BuildingFeed feed(config, clock, *transport, &identity, store);
     return runSession(options, store, feed);
 }
 

@@ -30,7 +30,7 @@ Window {
     Rectangle {
         id: rail
         anchors { left: parent.left; top: parent.top; bottom: parent.bottom }
-        width: root.width < 1100 ? 152 : 200
+        width: root.width < 1100 ? 168 : 200
         color: Theme.rail
         Accessible.role: Accessible.PageTabList
         Accessible.name: qsTr("Pages")

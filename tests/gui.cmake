@@ -9,4 +9,11 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
     LIBRARIES Lintel::ViewModels lintel_viewmodelsplugin lintel_console_qml lintel_console_qmlplugin
               Lintel::ExampleBuilding Qt6::Quick Qt6::Widgets Qt6::Charts
     LABELS gui ENVIRONMENT "TZ=UTC")
+
+  find_program(LINTEL_QMLLINT qmllint HINTS /usr/lib/qt6/bin)
+  if(LINTEL_QMLLINT)
+    file(GLOB_RECURSE console_qml "${PROJECT_SOURCE_DIR}/qml/*.qml")
+    add_test(NAME qml_lint COMMAND "${LINTEL_QMLLINT}" -I "${QT_QML_OUTPUT_DIRECTORY}" ${console_qml})
+    set_tests_properties(qml_lint PROPERTIES LABELS gui FAIL_REGULAR_EXPRESSION "Warning:;Error:")
+  endif()
 endif()

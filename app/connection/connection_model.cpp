@@ -57,8 +57,8 @@ QString ConnectionModel::sentence() const
     QString text = link.sentence;
     if (link.nextTry) {
         const Millis left = *link.nextTry - m_store.clock().now();
-        text += QLatin1Char(' ');
-        text += left > 1s ? tr("Next attempt in %1.").arg(format::age(left)) : tr("Trying now.");
+        if (left > 1s)
+            text += QLatin1Char(' ') + tr("Next attempt in %1.").arg(format::age(left));
     }
     return text.trimmed();
 }
@@ -125,7 +125,7 @@ QString ConnectionModel::oldestUnsentText() const
     if (!knowsCustody())
         return {};
     if (custody.oldestUnsent)
-        return format::stopwatch(m_store.clock().now() - *custody.oldestUnsent);
+        return format::stopwatch(*custody.asOf - *custody.oldestUnsent);
     return custody.pendingReadings && *custody.pendingReadings == 0 ? tr("none") : QString();
 }
 

@@ -171,7 +171,10 @@ void LivePanel::drawLines(qint64 from, qint64 to)
     QList<QList<LinePiece>> lines;
     m_hasSamples = false;
     for (const LiveSeries &series : m_series) {
-        const auto samples = m_store.point(series.point).samples.around(from, to);
+        auto samples = m_store.point(series.point).samples.around(from, to);
+        // A window that stands still does not look ahead.
+        if (!samples.empty() && samples.back().at > to)
+            samples = samples.first(samples.size() - 1);
         lines.append(decimate(samples, gapAfter(series), kMaxSamples));
         for (const LinePiece &piece : lines.last()) {
             for (const Sample &sample : piece) {
@@ -221,8 +224,8 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
     const auto samples = state.samples.around(from, to);
     const double length = double(to - from);
     const auto words = [&](const TimeSpan &span) {
-        return tr("%1 – %2").arg(format::time(fromEpochMillis(span.from), now, length < 3'600'000),
-                                 format::time(fromEpochMillis(span.to), now, length < 3'600'000));
+        return tr("%1 – %2").arg(format::time(fromEpochMillis(span.from), now, length < 600'000),
+                                 format::time(fromEpochMillis(span.to), now, length < 600'000));
     };
     const auto band = [&](const TimeSpan &span, const QString &label) {
         return QVariantMap{{QStringLiteral("from"), std::clamp(double(span.from - from) / length, 0.0, 1.0)},
@@ -244,7 +247,7 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
     for (const TimeSpan &span : holes)
         m_gapBands.append(band(span, tr("no readings")));
     if (holes.size() == 1 && holes.last().to == to)
-        sentences.append(tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 3'600'000)));
+        sentences.append(tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 600'000)));
     else if (holes.size() == 1)
         sentences.append(tr("no readings %1").arg(words(holes.last())));
     else if (holes.size() > 1)

@@ -3,6 +3,7 @@
 //
 // Qt Charts draws the lines; grid, labels and bands are plain items, so that they are crisp, use
 // the house's type and line up from one panel to the next.
+pragma ComponentBehavior: Bound
 import QtQuick
 import QtCharts
 import Lintel.Console
@@ -140,9 +141,12 @@ Card {
             legend.visible: false
             margins { left: 0; right: 0; top: 0; bottom: 0 }
 
+            // The type description of Qt Charts 6.4 does not name ValueAxis.
+            // qmllint disable
             ValueAxis { id: timeAxis; min: 0; max: 1; visible: false }
             ValueAxis { id: valueAxis; min: 0; max: 1; visible: false }
             LineSeries { id: anchorSeries; axisX: timeAxis; axisY: valueAxis }
+            // qmllint enable
         }
         ChartLines {
             anchor: anchorSeries

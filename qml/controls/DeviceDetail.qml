@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // One device: what is known of it, and all its points with their last quarter of an hour.
+pragma ComponentBehavior: Bound
 import QtQuick
 import QtQuick.Templates as T
 import Lintel.Console

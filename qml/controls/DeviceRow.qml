@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // One device in the list: who and where, its first values, its state in words.
+pragma ComponentBehavior: Bound
 import QtQuick
 import Lintel.Console
 import Lintel.ViewModels

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // One line of a chart: how it is drawn, whose it is, and its value now.
+pragma ComponentBehavior: Bound
 import QtQuick
 import Lintel.Console
 

@@ -72,11 +72,14 @@ Card {
                 font { pixelSize: Theme.noteSize; weight: Font.Medium }
             }
         }
+        // Qt 6.4 cannot make section headers in files whose components are bound.
+        // qmllint disable unqualified
         delegate: PickerRow {
             width: ListView.view.width
             ring: list.activeFocus && ListView.isCurrentItem
             onPressed: picker.toggled(point)
         }
+        // qmllint enable unqualified
         T.ScrollBar.vertical: SlimScrollBar {}
     }
     AppText {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // One choice of a few, side by side. Arrow keys move the choice.
+pragma ComponentBehavior: Bound
 import QtQuick
 import Lintel.Console
 

@@ -9,7 +9,7 @@ T.Button {
 
     property bool framed: true
 
-    implicitWidth: Math.max(framed ? 72 : 44, label.implicitWidth + leftPadding + rightPadding)
+    implicitWidth: Math.max(framed ? 72 : 44, implicitContentWidth + leftPadding + rightPadding)
     implicitHeight: 36
     leftPadding: framed ? 16 : 8
     rightPadding: leftPadding
@@ -18,7 +18,6 @@ T.Button {
     Accessible.name: text
 
     contentItem: AppText {
-        id: label
         text: button.text
         color: button.enabled ? Theme.accent : Theme.muted
         font.weight: Font.DemiBold

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Every device with its state and first values; the selected one with all its points.
+pragma ComponentBehavior: Bound
 import QtQuick
 import QtQuick.Templates as T
 import Lintel.Console
@@ -81,8 +82,7 @@ Item {
         visible: !page.hasContent
         pageState: page.model.state
         heading: page.model.heading
-        sentence: page.model.sentence
-        note: page.app.connection.cut ? page.app.connection.lastMessageText : ""
+        sentence: page.app.connection.priority > 0 ? page.app.connection.sentence : page.model.sentence
     }
     Card {
         id: listCard

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // Picked points over one time window, a small multiple for each unit.
+pragma ComponentBehavior: Bound
 import QtQuick
 import QtQuick.Templates as T
 import Lintel.Console
@@ -126,8 +127,7 @@ Item {
         visible: !page.hasContent
         pageState: page.model.state
         heading: page.model.heading
-        sentence: page.model.sentence
-        note: page.connection.cut ? page.connection.lastMessageText : ""
+        sentence: page.connection.priority > 0 ? page.connection.sentence : page.model.sentence
     }
     Flickable {
         id: charts
@@ -160,7 +160,10 @@ Item {
                 }
             }
         }
-        T.ScrollBar.vertical: SlimScrollBar {}
+        T.ScrollBar.vertical: SlimScrollBar {
+            parent: page
+            anchors { left: charts.right; leftMargin: 3; top: charts.top; bottom: charts.bottom }
+        }
     }
     EmptyState {
         anchors.fill: charts
