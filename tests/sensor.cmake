@@ -11,3 +11,9 @@ lintel_add_test(tst_sensor_agent unit/tst_sensor_agent.cpp LIBRARIES Lintel::Sen
 
 lintel_add_fuzzer(fuzz_csv fuzz/fuzz_csv.cpp LIBRARIES Lintel::Drivers)
 lintel_add_fuzzer(fuzz_config fuzz/fuzz_config.cpp LIBRARIES Lintel::SensorAgent)
+
+# What an idle sensor costs. Lintel::TestBroker is declared in mqtt.cmake, and links by name.
+lintel_add_benchmark(bench_memory bench/bench_memory.cpp LIBRARIES Lintel::TestBroker Lintel::MqttPaho Lintel::Sparkplug)
+if(TARGET bench_memory)
+  add_dependencies(bench_memory lintel-sensor)
+endif()

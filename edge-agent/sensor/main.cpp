@@ -16,6 +16,7 @@
 #include <QDir>
 #include <QFileInfo>
 #include <QLoggingCategory>
+#include <QMetaEnum>
 
 #include <malloc.h>
 
@@ -142,7 +143,8 @@ int run(const SensorConfig &config)
     logConnection(transport, config.mqtt, &agent);
     QObject::connect(&identity, &IdentitySource::svidChanged, &session, &sparkplug::EdgeNodeSession::reconnect);
     QObject::connect(&session, &sparkplug::EdgeNodeSession::phaseChanged, &agent, [](sparkplug::EdgeNodeSession::Phase phase) {
-        qCInfo(lcSensor).noquote().nospace() << "session " << phase;
+        const char *name = QMetaEnum::fromType<sparkplug::EdgeNodeSession::Phase>().valueToKey(int(phase));
+        qCInfo(lcSensor).noquote() << u"session"_s << log::field(u"phase", QString::fromLatin1(name));
     });
     QObject::connect(&agent, &SensorAgent::trouble, &agent, [](const Error &what) { qCWarning(lcSensor).noquote() << what.message; });
     QObject::connect(&agent, &SensorAgent::playbackFinished, &agent, [](quint64 rows) {
