@@ -35,6 +35,7 @@ void keepMemorySmall()
     ::mallopt(M_ARENA_MAX, 1);
     ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
     ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+    qputenv("QT_NO_GLIB", "1"); // Qt's own event loop does without GLib's memory
 }
 
 /// The identity that this version can use, or what it needs in one sentence.
