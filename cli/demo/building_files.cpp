@@ -86,6 +86,8 @@ QString brokerKeys(const QString &indent, quint16 port, QLatin1StringView id)
 
 QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
 {
+    if (!sensor.driverSection.isEmpty())
+        return sensor.driverSection;
     if (!sensor.recording.isEmpty()) {
         // One recorded row in each period: the recording's own pace, so much faster.
         return u"driver:\n"
@@ -104,7 +106,7 @@ QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
            "  type: simulated\n"
            "  kind: %1\n"
            "  seed: %2 # the same seed tells the same days\n"
-           "  speed: 60 # so that something happens within a demo's minutes\n\n"_s
+           "  speed: 600 # ten minutes a second, so that a day passes within minutes; time stamps stay true\n\n"_s
         .arg(kind)
         .arg(sensor.seed);
 }
@@ -139,6 +141,18 @@ Result<void> makeIdentities(const DemoPlan &plan)
     return {};
 }
 
+/// Beside the configuration, so that a kept building can be started again by hand.
+static Result<void> copyColumnMap(const DemoPlan &plan, const SensorPlan &sensor)
+{
+    const QString target = plan.configFile(sensor.columnMap + u".yaml"_s);
+    if (sensor.columnMap.isEmpty() || QFile::exists(target))
+        return {};
+    QFile map(u":/column-maps/%1.yaml"_s.arg(sensor.columnMap));
+    if (!map.open(QIODevice::ReadOnly))
+        return Error{Errc::NotFound, u"The column map \"%1\" is not part of this program; build it again."_s.arg(sensor.columnMap)};
+    return writeFile(target, QString::fromUtf8(map.readAll()));
+}
+
 Result<void> writeAgentConfigs(const DemoPlan &plan)
 {
     if (auto written = writeFile(plan.configFile(u"gateway.yaml"_s), gatewayYaml(plan)); !written)
@@ -148,6 +162,8 @@ Result<void> writeAgentConfigs(const DemoPlan &plan)
     QStringList agents{u"gateway"_s, u"backend"_s};
     for (const SensorPlan &sensor : plan.sensors) {
         agents << sensor.name;
+        if (auto copied = copyColumnMap(plan, sensor); !copied)
+            return copied;
         if (auto written = writeFile(plan.configFile(sensor.name + u".yaml"_s), sensorYaml(plan, sensor)); !written)
             return written;
     }
@@ -210,6 +226,7 @@ QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
           "  equip: %4\n\n"
           "sampling:\n"
           "  period: %5ms\n"
+          "  heartbeat: %7ms # what does not change is told this often\n"
           "  drain_time: 30s # when it is asked to stop, it hands over what it has\n\n"
           "spool:\n"
           "  path: %6\n"
@@ -217,6 +234,7 @@ QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
               .arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
               .arg(plan.sensorPeriod.count())
               .arg(quoted(plan.stateDir(sensor.name) + u"/spool.db"_s))
+              .arg(std::max<qint64>(1'000, 5 * plan.sensorPeriod.count()))
         + driverSection(plan, sensor) + kLogging;
     return text;
 }

@@ -35,15 +35,13 @@ SensorPlan simulatedSensor(int index)
     const int floor = index / kSensorsPerFloor + 1;
     const QChar zone(u'a' + (index % kSensorsPerFloor) / 3);
     const KindNames names = namesOf(kind);
-    return {
-        u"%1-%2"_s.arg(names.prefix).arg(number, 3, 10, QChar(u'0')),
-        kind,
-        index + 1,
-        u"floor-%1/zone-%2"_s.arg(floor).arg(zone),
-        u"%1-%2"_s.arg(names.equip).arg(number),
-        {},
-        {},
-    };
+    SensorPlan sensor;
+    sensor.name = u"%1-%2"_s.arg(names.prefix).arg(number, 3, 10, QChar(u'0'));
+    sensor.kind = kind;
+    sensor.seed = index + 1;
+    sensor.space = u"floor-%1/zone-%2"_s.arg(floor).arg(zone);
+    sensor.equip = u"%1-%2"_s.arg(names.equip).arg(number);
+    return sensor;
 }
 
 Result<QList<SensorPlan>> recordings(const QString &folder)
@@ -65,7 +63,7 @@ Result<QList<SensorPlan>> recordings(const QString &folder)
         found.append(sensor);
     }
     if (found.isEmpty())
-        return Error{Errc::NotFound, u"In \"%1\" there is no recording that Lintel knows by its header line; see resources/column-maps."_s.arg(folder)};
+        return Error{Errc::NotFound, u"In \"%1\" there is no recording that Lintel knows by its header line; the maps in resources/config say which it knows."_s.arg(folder)};
     return found;
 }
 
@@ -86,9 +84,9 @@ KnownRecording recordingOf(const QString &headerLine)
         std::chrono::milliseconds rowInterval;
     };
     static constexpr Known kKnown[] = {
-        {"date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy"_L1, "uci-occupancy"_L1, 1min},
-        {"Datetime,AHU: Supply Air Temperature"_L1, "lbnl-szcav"_L1, 1min},
-        {"Day of Week,Date and Time,Total Cooling (kW)"_L1, "nrel-rsf"_L1, 1h},
+        {"date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy"_L1, "replay-uci"_L1, 1min},
+        {"Datetime,AHU: Supply Air Temperature"_L1, "replay-lbnl-szcav"_L1, 1min},
+        {"Day of Week,Date and Time,Total Cooling (kW)"_L1, "replay-nrel-rsf"_L1, 1h},
     };
     for (const Known &known : kKnown) {
         if (header.startsWith(known.start))

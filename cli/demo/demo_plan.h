@@ -20,6 +20,7 @@ struct SensorPlan {
     QString recording;  // CSV to replay; empty = simulated
     QString columnMap;  // the shipped map that explains it
     std::chrono::milliseconds rowInterval{60'000}; // between two recorded rows
+    QString driverSection; // YAML of its own in place of all that; tests
 };
 
 struct Ports {

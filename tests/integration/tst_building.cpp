@@ -1,0 +1,168 @@
+// The main promise, with real processes: a recording played as fast as it is acknowledged, the line
+// to the cloud cut twice and the gateway killed with -9 once, and the historian holds every row
+// exactly once, in the order of the device's clock, with the recorded times.
+#include "integration/running_building.h"
+
+#include <QCborArray>
+#include <QFile>
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+
+namespace {
+
+struct Recording {
+    QString file;
+    QString map;
+    QStringList points;
+    qint64 rows = 0;
+    Timestamp first{};
+    Timestamp last{};
+};
+
+constexpr qint64 kRows = 1'500;
+constexpr qint64 kFirstMillis = 1'736'899'200'000; // 2025-01-15T00:00:00Z
+
+QByteArray generatedCsv()
+{
+    QByteArray csv = "time,a,b,c,d,e\n";
+    for (qint64 row = 0; row < kRows; ++row) {
+        csv += toIso8601(fromEpochMillis(kFirstMillis + row * 1000)).left(19).replace(u'T', u' ').toUtf8();
+        for (int column = 0; column < 5; ++column)
+            csv += ',' + QByteArray::number(double(row) * 0.25 + column * 1000);
+        csv += '\n';
+    }
+    return csv;
+}
+
+const char *const kGeneratedMap = "description: generated\n"
+                                  "time: {column: time, format: \"yyyy-MM-dd HH:mm:ss\", zone: UTC}\n"
+                                  "points:\n"
+                                  "  - {column: a, id: a}\n"
+                                  "  - {column: b, id: b}\n"
+                                  "  - {column: c, id: c}\n"
+                                  "  - {column: d, id: d}\n"
+                                  "  - {column: e, id: e}\n";
+
+demo::DemoPlan planFor(const Recording &recording)
+{
+    demo::DemoPlan plan;
+    demo::SensorPlan sensor;
+    sensor.name = u"replay-001"_s;
+    sensor.space = u"floor-1/zone-a"_s;
+    sensor.equip = u"room-1"_s;
+    sensor.driverSection = u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n\n"_s.arg(recording.file, recording.map);
+    plan.sensors.append(sensor);
+    return plan;
+}
+
+} // namespace
+
+class TestBuilding : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void replay_everyRowArrivesOnceThroughCutsAndAKill()
+    {
+        QTemporaryDir dir;
+        Recording recording;
+        recording.file = dir.filePath(u"generated.csv"_s);
+        recording.map = dir.filePath(u"map.yaml"_s);
+        QVERIFY(write(recording.file, generatedCsv()));
+        QVERIFY(write(recording.map, kGeneratedMap));
+        recording.points = QStringList{u"a"_s, u"b"_s, u"c"_s, u"d"_s, u"e"_s};
+        recording.rows = kRows;
+        recording.first = fromEpochMillis(kFirstMillis);
+        recording.last = fromEpochMillis(kFirstMillis + (kRows - 1) * 1000);
+        play(recording);
+        if (QTest::currentTestFailed())
+            return;
+        for (qsizetype row = 0; row < m_history.size(); ++row) { // of the last point: e
+            const QCborMap reading = m_history.at(row).toMap();
+            QCOMPARE(reading.value("time"_L1).toString(), toIso8601(fromEpochMillis(kFirstMillis + row * 1000)));
+            QCOMPARE(reading.value("value"_L1).toDouble(), double(row) * 0.25 + 4000);
+        }
+    }
+
+    void replay_recordedOfficeRoom()
+    {
+        QString data = qEnvironmentVariable("LINTEL_SHARED_DATA");
+        if (data.isEmpty())
+            data = QStringLiteral(LINTEL_SOURCE_DIR "/../shared/data");
+        Recording recording;
+        recording.file = data + u"/uci-occupancy/datatest.txt"_s;
+        if (!QFile::exists(recording.file))
+            QSKIP("The recording uci-occupancy/datatest.txt is not here; name its folder in LINTEL_SHARED_DATA.");
+        recording.map = QStringLiteral(LINTEL_SOURCE_DIR "/resources/config/replay-uci.yaml");
+        recording.points = QStringList{u"air_temp"_s, u"air_humidity"_s, u"light"_s, u"co2"_s, u"occupied"_s};
+        recording.rows = 2'665;
+        recording.first = *timestampFromIso8601(u"2015-02-02T13:19:00Z"_s); // 14:19 in Mons
+        recording.last = *timestampFromIso8601(u"2015-02-04T09:43:00Z"_s);
+        play(recording);
+    }
+
+private:
+    static bool write(const QString &path, const QByteArray &text)
+    {
+        QFile file(path);
+        return file.open(QIODevice::WriteOnly) && file.write(text) == text.size();
+    }
+
+    void play(const Recording &recording)
+    {
+        RunningBuilding running(planFor(recording));
+        const QString problem = running.start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        const qint64 total = recording.rows * recording.points.size();
+        demo::WanLink &wan = running.building->wan();
+
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 10, 60'000);
+        wan.cut();
+        QTest::qWait(1'500); // readings pile up in the gateway
+        wan.mend();
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 3, 60'000);
+        running.killAndRestart(u"gateway"_s);
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 2, 60'000);
+        wan.cut();
+        QTest::qWait(1'500);
+        wan.mend();
+        QTRY_COMPARE_WITH_TIMEOUT(running.storedInCloud(), total, 120'000);
+
+        const QCborMap status = running.backend(u"status"_s, {{"exact"_L1, true}});
+        QCOMPARE(status.value("readings_stored"_L1).toInteger(), total);
+        QCOMPARE(status.value("duplicates"_L1).toInteger(), 0);
+        QCOMPARE(status.value("gaps"_L1).toInteger(), 0);
+        QVERIFY(status.value("readings_historical"_L1).toInteger() > 0);
+        QVERIFY2(running.deaths.isEmpty(), qPrintable(running.deaths.join(u'\n')));
+        for (const QString &point : recording.points)
+            checkHistory(running, recording, point);
+        QTRY_COMPARE_WITH_TIMEOUT(running.gateway(u"status"_s).value("spool"_L1).toMap().value("readings_pending"_L1).toInteger(), 0, 30'000);
+    }
+
+    void checkHistory(RunningBuilding &running, const Recording &recording, const QString &point)
+    {
+        const QCborMap answer = running.backend(u"query_history"_s, {
+                                                                        {"device"_L1, u"replay-001"_s},
+                                                                        {"point"_L1, point},
+                                                                        {"from"_L1, u"2010-01-01T00:00:00Z"_s},
+                                                                    });
+        m_history = answer.value("readings"_L1).toArray();
+        QCOMPARE(m_history.size(), recording.rows);
+        QCOMPARE(m_history.first().toMap().value("time"_L1).toString(), toIso8601(recording.first));
+        QCOMPARE(m_history.last().toMap().value("time"_L1).toString(), toIso8601(recording.last));
+        QString before;
+        for (const QCborValue &one : std::as_const(m_history)) {
+            const QString time = one.toMap().value("time"_L1).toString();
+            QVERIFY2(before < time, qPrintable(time));
+            before = time;
+        }
+    }
+
+    QCborArray m_history;
+};
+
+QTEST_GUILESS_MAIN(TestBuilding)
+#include "tst_building.moc"
