@@ -44,7 +44,8 @@ void onFatal(QtMsgType type, const QMessageLogContext &, const QString &message)
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kNoDisplaySentence));
         std::_Exit(kNoDisplay);
     }
-    if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1) && !message.contains("could not connect to display"_L1))
+    if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1) && !message.contains("could not connect to display"_L1)
+        && !message.contains("Could not load the Qt platform plugin"_L1))
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(message));
 }
 

@@ -10,6 +10,15 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
               Lintel::ExampleBuilding Qt6::Quick Qt6::Widgets Qt6::Charts
     LABELS gui ENVIRONMENT "TZ=UTC")
 
+  # The program itself: a picture and a report without a display, one sentence without anything.
+  add_test(NAME console_offline COMMAND lintel-console --offline --after 2 --report -
+    --screenshot "${CMAKE_BINARY_DIR}/tests/console-offline.png")
+  set_tests_properties(console_offline PROPERTIES LABELS gui TIMEOUT 60 PASS_REGULAR_EXPRESSION "\"devices\":9"
+    ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software;LC_ALL=C.UTF-8")
+  add_test(NAME console_noDisplay COMMAND "${CMAKE_COMMAND}" -E env --unset=DISPLAY --unset=WAYLAND_DISPLAY
+    --unset=QT_QPA_PLATFORM $<TARGET_FILE:lintel-console> --offline)
+  set_tests_properties(console_noDisplay PROPERTIES LABELS gui TIMEOUT 60 PASS_REGULAR_EXPRESSION "There is no display")
+
   find_program(LINTEL_QMLLINT qmllint HINTS /usr/lib/qt6/bin)
   if(LINTEL_QMLLINT)
     file(GLOB_RECURSE console_qml "${PROJECT_SOURCE_DIR}/qml/*.qml")

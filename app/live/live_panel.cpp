@@ -224,8 +224,9 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
     const auto samples = state.samples.around(from, to);
     const double length = double(to - from);
     const auto words = [&](const TimeSpan &span) {
-        return tr("%1 – %2").arg(format::time(fromEpochMillis(span.from), now, length < 600'000),
-                                 format::time(fromEpochMillis(span.to), now, length < 600'000));
+        const QString begin = format::time(fromEpochMillis(span.from), now, length < 600'000);
+        const QString end = format::time(fromEpochMillis(span.to), now, length < 600'000);
+        return begin == end ? begin : tr("%1 – %2").arg(begin, end);
     };
     const auto band = [&](const TimeSpan &span, const QString &label) {
         return QVariantMap{{QStringLiteral("from"), std::clamp(double(span.from - from) / length, 0.0, 1.0)},
