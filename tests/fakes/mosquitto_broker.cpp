@@ -16,6 +16,15 @@
 #include <stdexcept>
 #include <sys/prctl.h>
 
+#ifdef __SANITIZE_THREAD__
+// ThreadSanitizer takes QProcess's way of starting a child for a fork that goes on with threads.
+extern "C" const char *__tsan_default_options();
+extern "C" const char *__tsan_default_options()
+{
+    return "die_after_fork=0";
+}
+#endif
+
 namespace lintel::test {
 
 using namespace Qt::StringLiterals;

@@ -10,9 +10,13 @@
 
 namespace lintel {
 
-/// Agents get Paho. The console gets what LINTEL_MQTT_BACKEND chose when it was built. `identity`
-/// outlives the transport.
+/// For agents: Paho. Target Lintel::MqttPaho. `identity` outlives the transport.
 [[nodiscard]] std::unique_ptr<MqttTransport> makeTransport(const MqttEndpoint &endpoint, const IdentitySource &identity,
                                                            QObject *parent = nullptr);
+
+/// For the console: Qt MQTT or Paho, as LINTEL_MQTT_BACKEND chose when it was built. Target
+/// Lintel::MqttConsole. `identity` outlives the transport.
+[[nodiscard]] std::unique_ptr<MqttTransport> makeConsoleTransport(const MqttEndpoint &endpoint, const IdentitySource &identity,
+                                                                  QObject *parent = nullptr);
 
 } // namespace lintel
