@@ -1,0 +1,163 @@
+// What a person does wrong: one sentence that says what and what to do, and an exit code.
+#include <QDir>
+#include <QFile>
+#include <QProcess>
+#include <QTcpServer>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+struct Outcome {
+    int exitCode = -1;
+    QString output;
+    QString errors;
+};
+
+Outcome run(const QString &program, const QStringList &arguments, const QStringList &environment = {})
+{
+    QProcess process;
+    if (!environment.isEmpty())
+        process.setEnvironment(environment);
+    process.start(QStringLiteral(LINTEL_BIN_DIR "/") + program, arguments);
+    if (!process.waitForFinished(30'000)) {
+        process.kill();
+        process.waitForFinished();
+        return {};
+    }
+    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1,
+            QString::fromUtf8(process.readAllStandardOutput()), QString::fromUtf8(process.readAllStandardError())};
+}
+
+} // namespace
+
+class TestBadInput : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void service_saysWhatIsWrong_data()
+    {
+        QTest::addColumn<QString>("program");
+        QTest::addColumn<QByteArray>("yaml");
+        QTest::addColumn<QString>("sentence");
+        const QByteArray agent = "agent: {name: gateway, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n";
+        const QByteArray building = "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n";
+        const QByteArray cloud = "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n";
+        const QByteArray storage = "storage: {directory: /tmp/lintel-never-made}\n";
+        for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"}) {
+            const QString name = QString::fromLatin1(program);
+            QTest::addRow("%s, no YAML", program) << name << QByteArray("agent: [") << u":"_s;
+            QTest::addRow("%s, no agent", program) << name << QByteArray("identity: {directory: /nowhere}\n") << u"agent"_s;
+            QTest::addRow("%s, bad trust domain", program)
+                << name << QByteArray("agent: {name: x, trust_domain: \"Not A Domain\"}\n") << u"trust_domain"_s;
+            QTest::addRow("%s, unknown key", program)
+                << name << QByteArray(agent + "surprise: 1\n") << u"surprise"_s;
+        }
+        QTest::addRow("gateway, group with a slash")
+            << u"lintel-gateway"_s << QByteArray(agent + "building: {host_id: \"a/b\", groups: [building-1], broker: {}}\n" + cloud + storage) << u"host_id"_s;
+        QTest::addRow("gateway, cloud broker without id")
+            << u"lintel-gateway"_s << QByteArray(agent + building + "cloud: {broker: {host: 127.0.0.1}}\n" + storage) << u"broker_id"_s;
+        QTest::addRow("gateway, size that is none")
+            << u"lintel-gateway"_s << QByteArray(agent + building + cloud + "storage: {directory: /tmp/x, spool_size: lots}\n") << u"spool_size"_s;
+    }
+
+    void service_saysWhatIsWrong()
+    {
+        QFETCH(QString, program);
+        QFETCH(QByteArray, yaml);
+        QFETCH(QString, sentence);
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"config.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write(yaml);
+        file.close();
+        const Outcome outcome = run(program, {u"--config"_s, file.fileName()});
+        QCOMPARE(outcome.exitCode, 2);
+        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(file.fileName()), qPrintable(outcome.errors));
+    }
+
+    void service_missingFile_data()
+    {
+        QTest::addColumn<QString>("program");
+        for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"})
+            QTest::addRow("%s", program) << QString::fromLatin1(program);
+    }
+
+    void service_missingFile()
+    {
+        QFETCH(QString, program);
+        const Outcome outcome = run(program, {u"--config"_s, u"/nonexistent/file.yaml"_s});
+        QCOMPARE(outcome.exitCode, 2);
+        QVERIFY2(outcome.errors.contains(u"/nonexistent/file.yaml"_s), qPrintable(outcome.errors));
+        QCOMPARE(run(program, {u"--nonsense"_s}).exitCode, 2);
+        QCOMPARE(run(program, {}).exitCode, 2);
+        QCOMPARE(run(program, {u"--help"_s}).exitCode, 0);
+        QCOMPARE(run(program, {u"--version"_s}).exitCode, 0);
+    }
+
+    void gateway_storageThatCannotBeMade()
+    {
+        QTemporaryDir dir;
+        QFile blocker(dir.filePath(u"file"_s));
+        QVERIFY(blocker.open(QIODevice::WriteOnly));
+        QFile file(dir.filePath(u"config.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write("agent: {name: gateway, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n"
+                   "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n"
+                   "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
+                   "storage: {directory: \"" + blocker.fileName().toUtf8() + "/below\"}\n");
+        file.close();
+        const Outcome outcome = run(u"lintel-gateway"_s, {u"--config"_s, file.fileName()});
+        QCOMPARE(outcome.exitCode, 1);
+        QVERIFY2(outcome.errors.contains(u"storage.directory"_s), qPrintable(outcome.errors));
+    }
+
+    void lintelctl_saysWhatIsWrong_data()
+    {
+        QTest::addColumn<QStringList>("arguments");
+        QTest::addColumn<int>("exitCode");
+        QTest::addColumn<QString>("sentence");
+        QTest::addRow("no command") << QStringList{} << 2 << QString();
+        QTest::addRow("unknown command") << QStringList{u"dance"_s} << 2 << u"dance"_s;
+        QTest::addRow("call without target") << QStringList{u"call"_s} << 2 << u"--target"_s;
+        QTest::addRow("call to no SPIFFE ID")
+            << QStringList{u"call"_s, u"--target"_s, u"http://x"_s, u"--capability"_s, u"status"_s} << 2 << u"spiffe"_s;
+        QTest::addRow("call with no JSON")
+            << QStringList{u"call"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s, u"--data"_s, u"{"_s} << 2 << u"JSON"_s;
+        QTest::addRow("call without identity")
+            << QStringList{u"call"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s, u"--broker"_s, u"127.0.0.1:1"_s,
+                           u"--broker-id"_s, u"spiffe://a/broker"_s, u"--identity"_s, u"/nonexistent"_s}
+            << 4 << u"/nonexistent"_s;
+        QTest::addRow("buffer of nothing") << QStringList{u"buffer"_s, u"inspect"_s, u"/nonexistent"_s} << 1 << u"/nonexistent"_s;
+        QTest::addRow("buffer of something else")
+            << QStringList{u"buffer"_s, u"inspect"_s, QStringLiteral(LINTEL_SOURCE_DIR "/CMakeLists.txt")} << 1 << u"not a store"_s;
+        QTest::addRow("demo, bad outage") << QStringList{u"demo"_s, u"--wan-outage"_s, u"15"_s} << 2 << u"START,LENGTH"_s;
+        QTest::addRow("demo, no sensors") << QStringList{u"demo"_s, u"--sensors"_s, u"0"_s} << 2 << u"--sensors"_s;
+        QTest::addRow("demo, no recordings") << QStringList{u"demo"_s, u"--replay"_s, u"/nonexistent"_s} << 2 << u"--replay"_s;
+    }
+
+    void lintelctl_saysWhatIsWrong()
+    {
+        QFETCH(QStringList, arguments);
+        QFETCH(int, exitCode);
+        QFETCH(QString, sentence);
+        const Outcome outcome = run(u"lintelctl"_s, arguments);
+        QCOMPARE(outcome.exitCode, exitCode);
+        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+    }
+
+    void lintelctl_reportsErrorsAsJson()
+    {
+        const Outcome outcome = run(u"lintelctl"_s, {u"buffer"_s, u"inspect"_s, u"/nonexistent"_s, u"--json"_s});
+        QCOMPARE(outcome.exitCode, 1);
+        QVERIFY(outcome.output.contains(u"\"not_found\""_s));
+        QVERIFY(outcome.errors.isEmpty());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestBadInput)
+#include "tst_bad_input.moc"

@@ -1,0 +1,88 @@
+// A node that we did not write, npm sparkplug-client over mutual TLS, publishes to our gateway and
+// shows up there and in the cloud.
+#include "integration/running_building.h"
+
+#include <QCborArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+#include <QStandardPaths>
+#include <QTest>
+
+#include <csignal>
+#include <sys/prctl.h>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+
+class TestForeignNode : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void sparkplugClient_showsUpAtGatewayAndCloud()
+    {
+        const QString folder = QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign");
+        const QString node = QStandardPaths::findExecutable(u"node"_s);
+        if (node.isEmpty() || !QDir(folder + u"/node_modules/sparkplug-client"_s).exists())
+            QSKIP("npm sparkplug-client is not installed; run scripts/bootstrap --test.");
+
+        demo::DemoPlan plan;
+        demo::SensorPlan identityOnly; // its certificate; no process of ours runs under it
+        identityOnly.name = u"foreign-001"_s;
+        plan.sensors.append(identityOnly);
+        plan.sensors.first().driverSection = u"driver: {type: simulated, kind: hvac}\n"_s;
+        RunningBuilding running(plan);
+        const QString problem = running.start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        demo::ChildProcess *ours = running.building->child(u"foreign-001"_s);
+        ours->kill();
+        QVERIFY(demo::waitFor([ours] { return !ours->isRunning(); }, std::chrono::seconds{10}));
+
+        const QString identity = running.building->plan().identityDir(u"foreign-001"_s);
+        const QJsonObject options{
+            {u"url"_s, u"mqtts://127.0.0.1:%1"_s.arg(running.building->plan().ports.gatewayBroker)},
+            {u"ca"_s, identity + u"/building-1.smart.local.pem"_s},
+            {u"cert"_s, identity + u"/svid.pem"_s},
+            {u"key"_s, identity + u"/svid.key"_s},
+            {u"clientId"_s, u"building-1~smart~local:agent:foreign-001"_s},
+            {u"group"_s, u"building-1"_s},
+            {u"node"_s, u"press-7"_s},
+        };
+        QProcess foreign;
+        foreign.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
+        foreign.setProcessChannelMode(QProcess::MergedChannels);
+        foreign.start(node, {folder + u"/sparkplug_node.js"_s, QString::fromUtf8(QJsonDocument(options).toJson(QJsonDocument::Compact))});
+        QVERIFY(foreign.waitForStarted());
+
+        const auto sensor = [&running] {
+            return running.gateway(u"aggregate_sensors"_s).value("sensors"_L1).toMap().value(u"press-7"_s).toMap();
+        };
+        const auto isLive = [&sensor] {
+            const QCborMap press = sensor();
+            return press.value("status"_L1).toString() == u"online" && press.value("readings_received"_L1).toInteger() > 4;
+        };
+        const bool seen = QTest::qWaitFor(isLive, 40'000);
+        const QByteArray words = foreign.readAll();
+        QVERIFY2(seen, words.isEmpty() ? qPrintable(running.lastError.message) : words.constData());
+        QCOMPARE(sensor().value("readings"_L1).toMap().size(), 2);
+
+        // Plain Sparkplug: no receipts towards the node, full custody from the gateway on.
+        const auto inCloud = [&running] {
+            const QCborArray values = running.backend(u"last_values"_s).value("values"_L1).toArray();
+            return std::any_of(values.begin(), values.end(), [](const QCborValue &value) {
+                return value.toMap().value("device"_L1).toString() == u"press-7";
+            });
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(inCloud(), 30'000);
+
+        // It dies without a word, as its library does: the broker publishes its will.
+        foreign.kill();
+        QVERIFY(foreign.waitForFinished(10'000));
+        QTRY_COMPARE_WITH_TIMEOUT(sensor().value("status"_L1).toString(), u"offline"_s, 60'000);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestForeignNode)
+#include "tst_foreign_node.moc"
