@@ -111,7 +111,11 @@ QVariantList DeviceDetailModel::facts() const
     const Timestamp now = m_store.clock().now();
     QVariantList facts;
     facts.append(fact(tr("Site"), device.node.group));
-    facts.append(fact(device.online ? tr("Online since") : tr("Offline since"), format::time(device.since, now)));
+    // Without a connection nobody knows how it is now.
+    if (m_store.isCut())
+        facts.append(fact(tr("State"), tr("unknown, no connection")));
+    else
+        facts.append(fact(device.online ? tr("Online since") : tr("Offline since"), format::time(device.since, now)));
     facts.append(fact(tr("Last reading"), device.lastReading ? format::ago(now - *device.lastReading) : tr("never")));
     if (!device.device.isEmpty())
         facts.append(fact(tr("Through"), device.node.node));
