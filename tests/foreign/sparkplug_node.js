@@ -15,12 +15,14 @@ const client = newClient({
   edgeNode: options.node,
   clientId: options.clientId,
   version: 'spBv1.0',
-  ca: fs.readFileSync(options.ca),
-  cert: fs.readFileSync(options.cert),
-  key: fs.readFileSync(options.key),
-  minVersion: 'TLSv1.3',
-  // The broker is known by its SPIFFE ID, which this client does not understand; its chain is checked.
-  checkServerIdentity: () => undefined,
+  mqttOptions: {
+    ca: fs.readFileSync(options.ca),
+    cert: fs.readFileSync(options.cert),
+    key: fs.readFileSync(options.key),
+    minVersion: 'TLSv1.3',
+    // The broker is known by its SPIFFE ID, which this client does not understand; its chain is checked.
+    checkServerIdentity: () => undefined,
+  },
 });
 
 let count = 0;
