@@ -3,6 +3,7 @@
 #include "adapters/log/log.h"
 #include "adapters/mqtt/paho_transport.h"
 #include "adapters/process/service_main.h"
+#include "adapters/process/small_memory.h"
 #include "adapters/process/stop_signals.h"
 #include "adapters/sqlite/sqlite_spool.h"
 #include "adapters/sqlite/sqlite_state_store.h"
@@ -18,8 +19,6 @@
 #include <QLoggingCategory>
 #include <QMetaEnum>
 
-#include <malloc.h>
-
 namespace {
 
 using namespace lintel;
@@ -28,15 +27,6 @@ using namespace Qt::StringLiterals;
 Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
 
 const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION), u"Measures, stores, and forwards to its gateway."_s, false};
-
-/// One arena and early trimming: a device has 64 MB, and a sensor allocates little and rarely.
-void keepMemorySmall()
-{
-    ::mallopt(M_ARENA_MAX, 1);
-    ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
-    ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
-    qputenv("QT_NO_GLIB", "1"); // Qt's own event loop does without GLib's memory
-}
 
 /// The identity that this version can use, or what it needs in one sentence.
 Result<void> checkIdentity(const SensorConfig &config)
@@ -159,6 +149,7 @@ int run(const SensorConfig &config)
         return fail(started.error());
     qCInfo(lcSensor).noquote() << u"started: %1"_s.arg((*driver)->info().description) << log::field(u"version", program.version)
                                << log::field(u"id", config.common.agent.spiffeId.toString()) << log::field(u"spool", config.spool.path);
+    process::returnIdleMemory(&agent);
     const int code = QCoreApplication::exec();
     qCInfo(lcSensor).noquote() << u"stopped"_s << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));
     log::uninstall();
@@ -169,7 +160,7 @@ int run(const SensorConfig &config)
 
 int main(int argc, char *argv[])
 {
-    keepMemorySmall();
+    process::keepMemorySmall();
     QCoreApplication app(argc, argv);
     service::CommandLine line;
     if (const auto code = service::parseCommandLine(program, QCoreApplication::arguments(), line))
