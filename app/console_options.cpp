@@ -91,7 +91,8 @@ Result<void> readSpiffeId(const QCommandLineParser &parser, const QString &name,
     return {};
 }
 
-Result<void> readSeconds(const QCommandLineParser &parser, const QString &name, std::optional<std::chrono::seconds> &out)
+Result<void> readSeconds(const QCommandLineParser &parser, const QString &name,
+                         std::optional<std::chrono::seconds> &out)
 {
     if (!parser.isSet(name))
         return {};
@@ -122,8 +123,10 @@ Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &op
     if (parser.isSet(u"size"_s)) {
         const QStringList parts = parser.value(u"size"_s).split(QLatin1Char('x'));
         const QSize size(parts.value(0).toInt(), parts.value(1).toInt());
-        if (parts.size() != 2 || size.width() < 900 || size.height() < 600 || size.width() > 7'680 || size.height() > 4'320)
-            return malformed(u"--size %1: expected a size such as 1440x900, at least 900x600."_s.arg(parser.value(u"size"_s)));
+        if (parts.size() != 2 || size.width() < 900 || size.height() < 600 || size.width() > 7'680
+            || size.height() > 4'320)
+            return malformed(
+                u"--size %1: expected a size such as 1440x900, at least 900x600."_s.arg(parser.value(u"size"_s)));
         options.size = size;
     }
     return {};
@@ -134,9 +137,11 @@ Result<void> checkConnection(const ConsoleOptions &options)
     if (options.offline)
         return {};
     if (options.identityDir.isEmpty())
-        return malformed(u"Nobody has said who you are: give --identity DIR (as \"lintelctl pki issue\" writes it), a --config FILE, or --offline for an example."_s);
+        return malformed(
+            u"Nobody has said who you are: give --identity DIR (as \"lintelctl pki issue\" writes it), a --config FILE, or --offline for an example."_s);
     if (options.brokerId.isEmpty())
-        return malformed(u"Nobody has said which broker to trust: give --broker-id, for example spiffe://building-1.smart.local/broker."_s);
+        return malformed(
+            u"Nobody has said which broker to trust: give --broker-id, for example spiffe://building-1.smart.local/broker."_s);
     return {};
 }
 
@@ -157,7 +162,8 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
     if (!parser.parse(arguments))
         return malformed(parser.errorText() + u" See lintel-console --help."_s);
     if (!parser.positionalArguments().isEmpty())
-        return malformed(u"\"%1\" is not an option. See lintel-console --help."_s.arg(parser.positionalArguments().first()));
+        return malformed(
+            u"\"%1\" is not an option. See lintel-console --help."_s.arg(parser.positionalArguments().first()));
     ConsoleOptions options;
     options.help = parser.isSet(u"help"_s);
     options.version = parser.isSet(u"version"_s);
@@ -178,10 +184,11 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
         options.sites = parser.values(u"site"_s);
     options.screenshot = parser.value(u"screenshot"_s);
     options.report = parser.value(u"report"_s);
-    for (const auto &read : {readSpiffeId(parser, u"broker-id"_s, options.brokerId), readSpiffeId(parser, u"id"_s, options.id),
-                             readSpiffeId(parser, u"host-principal"_s, options.host), readSeconds(parser, u"after"_s, options.after),
-                             readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
-                             checkConnection(options)}) {
+    for (const auto &read :
+         {readSpiffeId(parser, u"broker-id"_s, options.brokerId), readSpiffeId(parser, u"id"_s, options.id),
+          readSpiffeId(parser, u"host-principal"_s, options.host), readSeconds(parser, u"after"_s, options.after),
+          readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
+          checkConnection(options)}) {
         if (!read)
             return read.error();
     }

@@ -17,11 +17,11 @@ struct ConsoleOptions {
     bool offline = false;
     QString brokerHost = QStringLiteral("localhost");
     quint16 brokerPort = 8883;
-    SpiffeId brokerId;       // whom to expect at the other end
-    SpiffeId id;             // who the operator is; from the identity's files when not given
-    SpiffeId host;           // whom to call: a gateway or the cloud
+    SpiffeId brokerId; // whom to expect at the other end
+    SpiffeId id;       // who the operator is; from the identity's files when not given
+    SpiffeId host;     // whom to call: a gateway or the cloud
     QString identityDir;
-    QStringList sites;       // empty = all that the broker lets us see
+    QStringList sites; // empty = all that the broker lets us see
     std::chrono::seconds keepAlive{30};
 
     QString theme = QStringLiteral("system");
@@ -29,7 +29,7 @@ struct ConsoleOptions {
     QSize size{1280, 800};
     std::optional<int> windowMinutes;
 
-    QString screenshot;      // written at the end, or after `after`
+    QString screenshot; // written at the end, or after `after`
     std::optional<std::chrono::seconds> after;
     std::optional<std::chrono::seconds> exitAfter;
     QString report;

@@ -57,7 +57,8 @@ Result<void> ConsoleSession::open()
     m_engine.load(QUrl(u"qrc:/qt/qml/Lintel/Console/Main.qml"_s));
     m_window = qobject_cast<QQuickWindow *>(m_engine.rootObjects().value(0));
     if (!m_window)
-        return Error{Errc::Io, u"The window cannot be built; a QML module is missing. Install what scripts/bootstrap lists."_s};
+        return Error{Errc::Io,
+                     u"The window cannot be built; a QML module is missing. Install what scripts/bootstrap lists."_s};
     m_app.run();
     if (m_options.after)
         QTimer::singleShot(*m_options.after, this, &ConsoleSession::finish);
@@ -95,7 +96,8 @@ Result<void> ConsoleSession::writeScreenshot()
     const QImage picture = m_window->grabWindow();
     QSaveFile file(m_options.screenshot);
     if (picture.isNull() || !file.open(QIODevice::WriteOnly) || !picture.save(&file, "PNG") || !file.commit())
-        return Error{Errc::Io, u"The screenshot cannot be written to %1: %2"_s.arg(m_options.screenshot, file.errorString())};
+        return Error{Errc::Io,
+                     u"The screenshot cannot be written to %1: %2"_s.arg(m_options.screenshot, file.errorString())};
     return {};
 }
 
@@ -115,7 +117,8 @@ Result<void> ConsoleSession::writeReport() const
     }
     int lines = 0;
     for (const LivePanel *panel : const_cast<AppModel &>(m_app).live()->panels())
-        lines += int(std::ranges::count_if(panel->series(), [](const LiveSeries &series) { return !series.pieces.isEmpty(); }));
+        lines += int(
+            std::ranges::count_if(panel->series(), [](const LiveSeries &series) { return !series.pieces.isEmpty(); }));
     const auto counters = m_feed.counters();
     const QJsonObject report{
         {u"state"_s, phaseName(m_store.link().phase)},

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-only
 // lintel-console: chooses the adapters, opens the window. Exit codes: 0 fine, 1 something could
 // not be written or built, 2 wrong command line or configuration, 3 no display.
-#include "console_session.h"
-#include "fixtures/example_building.h"
+#include "adapters/mqtt/transport_factory.h"
 #include "adapters/process/stop_signals.h"
 #include "adapters/tls/file_identity_source.h"
+#include "console_session.h"
+#include "fixtures/example_building.h"
 #include "ports/system_clock.h"
 #include "text/fonts.h"
-#include "adapters/mqtt/transport_factory.h"
 
 #include <QApplication>
 #include <QTimer>
@@ -44,7 +44,8 @@ void onFatal(QtMsgType type, const QMessageLogContext &, const QString &message)
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kNoDisplaySentence));
         std::_Exit(kNoDisplay);
     }
-    if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1) && !message.contains("could not connect to display"_L1)
+    if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1)
+        && !message.contains("could not connect to display"_L1)
         && !message.contains("Could not load the Qt platform plugin"_L1))
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(message));
 }
@@ -82,7 +83,8 @@ int runOffline(const ConsoleOptions &options)
     ExampleBuilding building(broker, clock);
     LoopbackTransport transport(broker);
     BuildingStore store(clock);
-    const FeedConfig config{Principal(ExampleBuilding::console()), ExampleBuilding::host(), {}, u"example building"_s, true};
+    const FeedConfig config{
+        Principal(ExampleBuilding::console()), ExampleBuilding::host(), {}, u"example building"_s, true};
     BuildingFeed feed(config, clock, transport, nullptr, store);
     building.start();
     QTimer life;
@@ -100,7 +102,8 @@ int runConnected(const ConsoleOptions &options)
         return fail(kUsage, current.error().message);
     const SpiffeId self = options.id.isEmpty() ? (*current)->svid.id : options.id;
     if (self != (*current)->svid.id)
-        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(self.toString(), options.identityDir, (*current)->svid.id.toString()));
+        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(self.toString(), options.identityDir,
+                                                                                 (*current)->svid.id.toString()));
 
     MqttEndpoint endpoint;
     endpoint.host = options.brokerHost;
@@ -108,8 +111,9 @@ int runConnected(const ConsoleOptions &options)
     endpoint.broker = options.brokerId;
     const auto transport = makeTransport(endpoint, identity);
     BuildingStore store(clock);
-    const FeedConfig config{Principal(self), Principal(options.host), options.sites,
-                            u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort), false, options.keepAlive};
+    const FeedConfig config{Principal(self), Principal(options.host),
+                            options.sites,   u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort),
+                            false,           options.keepAlive};
     BuildingFeed feed(config, clock, *transport, &identity, store);
     return runSession(options, store, feed);
 }

@@ -32,7 +32,8 @@ Result<BackendConfig> readBackendConfig(const QString &path)
     root.require({u"identity", u"mqtt", u"historian"});
     BackendConfig config;
     config.common = readCommon(root);
-    config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval, brokerOf(config.common.agent.trustDomain));
+    config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval,
+                           brokerOf(config.common.agent.trustDomain));
     readHost(root.section(u"host"), config);
     readHistorian(root.section(u"historian"), config);
     root.finish();

@@ -12,9 +12,9 @@ struct BackendConfig {
     MqttConfig mqtt;
     // host
     QString hostId = QStringLiteral("lintel-cloud");
-    QStringList groups;   // sites; empty = all
+    QStringList groups; // sites; empty = all
     // historian
-    QString database;     // a file; its folder is made
+    QString database; // a file; its folder is made
 };
 
 /// The whole file; Malformed lists everything that is wrong with it, a line each.

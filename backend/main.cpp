@@ -37,7 +37,8 @@ Result<void> checkServices(const QString &names)
 
 void logConnection(const MqttTransport &transport)
 {
-    QObject::connect(&transport, &MqttTransport::connected, &transport, [] { qCInfo(lcBackend).noquote() << u"connected to the broker"_s; });
+    QObject::connect(&transport, &MqttTransport::connected, &transport,
+                     [] { qCInfo(lcBackend).noquote() << u"connected to the broker"_s; });
     QObject::connect(&transport, &MqttTransport::disconnected, &transport, [&transport](const Error &reason) {
         if (transport.state() != MqttTransport::State::Stopped)
             qCWarning(lcBackend).noquote() << u"the broker is gone: %1"_s.arg(reason.message);
@@ -52,7 +53,11 @@ int run(const BackendConfig &config)
     const SystemClock clock;
     const QString folder = QFileInfo(config.database).absolutePath();
     if (!QDir().mkpath(folder)) {
-        service::complain(kProgram, {Errc::Io, u"The folder \"%1\" (of historian.database) cannot be made; check its path and permissions."_s.arg(folder)});
+        service::complain(
+            kProgram,
+            {Errc::Io,
+             u"The folder \"%1\" (of historian.database) cannot be made; check its path and permissions."_s.arg(
+                 folder)});
         return service::kCannotRun;
     }
     auto opened = historian::Historian::open({config.database}, clock);
@@ -68,9 +73,8 @@ int run(const BackendConfig &config)
     }
 
     tls::FileIdentitySource identity(config.common.identity.directory);
-    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity, [](const Error &problem) {
-        qCWarning(lcBackend).noquote() << problem.message;
-    });
+    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
+                     [](const Error &problem) { qCWarning(lcBackend).noquote() << problem.message; });
     if (const auto current = identity.current(); !current)
         qCWarning(lcBackend).noquote() << u"no identity yet, so no connection: %1"_s.arg(current.error().message);
 
@@ -95,8 +99,10 @@ int run(const BackendConfig &config)
     BackendCalls answers(historian, store, ingestion, host, clock);
     answers.serve(calls);
 
-    QObject::connect(&ingestion, &IngestionService::trouble, &ingestion, [](const Error &what) { qCWarning(lcBackend).noquote() << what.message; });
-    QObject::connect(&ingestion, &IngestionService::notice, &ingestion, [](const QString &what) { qCInfo(lcBackend).noquote() << what; });
+    QObject::connect(&ingestion, &IngestionService::trouble, &ingestion,
+                     [](const Error &what) { qCWarning(lcBackend).noquote() << what.message; });
+    QObject::connect(&ingestion, &IngestionService::notice, &ingestion,
+                     [](const QString &what) { qCInfo(lcBackend).noquote() << what; });
     QObject::connect(&ingestion, &IngestionService::stopped, qApp, &QCoreApplication::quit);
     StopSignals stopSignals;
     QObject::connect(&stopSignals, &StopSignals::stopRequested, &ingestion, [&ingestion](bool again) {
@@ -107,7 +113,8 @@ int run(const BackendConfig &config)
             ingestion.stop();
     });
 
-    qCInfo(lcBackend).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version, config.common.agent.spiffeId.toString());
+    qCInfo(lcBackend).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version,
+                                                               config.common.agent.spiffeId.toString());
     ingestion.start();
     return QCoreApplication::exec();
 }

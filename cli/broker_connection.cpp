@@ -33,8 +33,10 @@ Result<std::unique_ptr<BrokerConnection>> BrokerConnection::open(const BrokerOpt
 
     BrokerConnection *raw = connection.get();
     connect(raw->m_transport.get(), &MqttTransport::connected, raw, [raw] { raw->m_wasConnected = true; });
-    connect(raw->m_transport.get(), &MqttTransport::connectFailed, raw, [raw](const Error &why) { raw->m_lastFailure = why; });
-    connect(raw->m_transport.get(), &MqttTransport::disconnected, raw, [raw](const Error &why) { raw->m_lastFailure = why; });
+    connect(raw->m_transport.get(), &MqttTransport::connectFailed, raw,
+            [raw](const Error &why) { raw->m_lastFailure = why; });
+    connect(raw->m_transport.get(), &MqttTransport::disconnected, raw,
+            [raw](const Error &why) { raw->m_lastFailure = why; });
     connect(raw->m_identity.get(), &IdentitySource::svidChanged, raw, [raw] { raw->m_transport->reconnect(); });
     raw->m_transport->start([self] {
         MqttConnect packet;

@@ -40,7 +40,8 @@ Result<QCborMap> inspect(const QString &file)
     if (!folder.isValid())
         return Error{Errc::Io, u"No temporary folder can be made: %1."_s.arg(folder.errorString())};
     const QString copy = folder.filePath(u"spool.db"_s);
-    if (!QFile::copy(file, copy) || (QFile::exists(file + u"-wal"_s) && !QFile::copy(file + u"-wal"_s, copy + u"-wal"_s)))
+    if (!QFile::copy(file, copy)
+        || (QFile::exists(file + u"-wal"_s) && !QFile::copy(file + u"-wal"_s, copy + u"-wal"_s)))
         return Error{Errc::Io, u"\"%1\" cannot be copied to a temporary folder; is that full?"_s.arg(file)};
     QFile::setPermissions(copy, QFile::ReadOwner | QFile::WriteOwner);
 

@@ -18,10 +18,11 @@ Result<QCborMap> callAndWait(BrokerConnection &connection, const CallOptions &op
 {
     QEventLoop loop;
     Result<QCborMap> answer = Error{Errc::Timeout, u"No answer."_s};
-    connection.client().call(options.target, options.method, options.args, options.timeout, [&](Result<QCborMap> result) {
-        answer = std::move(result);
-        loop.quit();
-    });
+    connection.client().call(options.target, options.method, options.args, options.timeout,
+                             [&](Result<QCborMap> result) {
+                                 answer = std::move(result);
+                                 loop.quit();
+                             });
     loop.exec();
     return answer;
 }
@@ -32,7 +33,8 @@ Error explain(const Error &error, const BrokerConnection &connection, const Call
     if (error.code != Errc::Timeout || connection.wasConnected())
         return error;
     const QString why = connection.lastFailure() ? connection.lastFailure()->message : u"it does not answer."_s;
-    return {Errc::Unavailable, u"No connection to the broker %1:%2: %3"_s.arg(options.broker.host).arg(options.broker.port).arg(why)};
+    return {Errc::Unavailable,
+            u"No connection to the broker %1:%2: %3"_s.arg(options.broker.host).arg(options.broker.port).arg(why)};
 }
 
 } // namespace

@@ -43,7 +43,8 @@ Result<QJsonObject> parseObject(const QByteArray &bytes, const QString &what)
     QJsonParseError problem;
     const QJsonDocument document = QJsonDocument::fromJson(bytes, &problem);
     if (problem.error != QJsonParseError::NoError)
-        return Error{Errc::Malformed, u"%1 is not JSON (%2 at character %3)."_s.arg(what, problem.errorString()).arg(problem.offset)};
+        return Error{Errc::Malformed,
+                     u"%1 is not JSON (%2 at character %3)."_s.arg(what, problem.errorString()).arg(problem.offset)};
     if (!document.isObject())
         return Error{Errc::Malformed, u"%1 must be a JSON object such as {\"point\": \"air_temp\"}."_s.arg(what)};
     return document.object();
@@ -139,7 +140,8 @@ Result<CallOptions> parseCallOptions(const QStringList &arguments)
     if (options.help)
         return options;
     if (!parser.positionalArguments().isEmpty())
-        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl call --help`."_s.arg(parser.positionalArguments().first())};
+        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl call --help`."_s.arg(
+                                          parser.positionalArguments().first())};
 
     if (!parser.isSet(u"target"_s) || !parser.isSet(u"capability"_s))
         return Error{Errc::Malformed, u"A call needs --target and --capability. See `lintelctl call --help`."_s};
@@ -150,7 +152,8 @@ Result<CallOptions> parseCallOptions(const QStringList &arguments)
     options.method = parser.value(u"capability"_s);
     static const QRegularExpression name(u"^[A-Za-z0-9_-]{1,64}$"_s);
     if (!name.match(options.method).hasMatch())
-        return Error{Errc::Malformed, u"\"%1\" cannot be a capability's name: letters, digits, '_' and '-' only."_s.arg(options.method)};
+        return Error{Errc::Malformed,
+                     u"\"%1\" cannot be a capability's name: letters, digits, '_' and '-' only."_s.arg(options.method)};
     auto data = parseData(parser.value(u"data"_s));
     if (!data)
         return data.error();

@@ -8,3 +8,8 @@ if(LINTEL_BUILD_TESTS)
   lintel_add_test(tst_bad_input integration/tst_bad_input.cpp LIBRARIES Qt6::Network)
   add_dependencies(tst_bad_input lintel-sensor lintel-gateway lintel-backend lintelctl)
 endif()
+
+lintel_add_benchmark(bench_end_to_end bench/bench_end_to_end.cpp LIBRARIES Lintel::Cli Qt6::Test)
+if(TARGET bench_end_to_end)
+  add_dependencies(bench_end_to_end lintel-sensor lintel-gateway lintel-backend)
+endif()

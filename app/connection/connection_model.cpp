@@ -33,16 +33,11 @@ QString ConnectionModel::stateText() const
     const Timestamp now = m_store.clock().now();
     switch (link.phase) {
     case LinkState::Phase::Starting:
-    case LinkState::Phase::Connecting:
-        return tr("connecting");
-    case LinkState::Phase::Connected:
-        return tr("connected since %1").arg(format::time(link.since, now));
-    case LinkState::Phase::Lost:
-        return tr("not connected since %1").arg(format::time(link.since, now));
-    case LinkState::Phase::Failed:
-        return tr("cannot connect");
-    case LinkState::Phase::Example:
-        return tr("offline, example data");
+    case LinkState::Phase::Connecting: return tr("connecting");
+    case LinkState::Phase::Connected: return tr("connected since %1").arg(format::time(link.since, now));
+    case LinkState::Phase::Lost: return tr("not connected since %1").arg(format::time(link.since, now));
+    case LinkState::Phase::Failed: return tr("cannot connect");
+    case LinkState::Phase::Example: return tr("offline, example data");
     }
     return {};
 }
@@ -87,12 +82,9 @@ int ConnectionModel::priority() const
 {
     switch (m_store.link().phase) {
     case LinkState::Phase::Lost:
-    case LinkState::Phase::Failed:
-        return 2;
-    case LinkState::Phase::Example:
-        return 3;
-    default:
-        return 0;
+    case LinkState::Phase::Failed: return 2;
+    case LinkState::Phase::Example: return 3;
+    default: return 0;
     }
 }
 

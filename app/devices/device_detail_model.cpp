@@ -30,12 +30,10 @@ DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, QObject *parent
         if (device == m_device)
             list();
     });
-    connect(&store, &BuildingStore::valueChanged, this, [this](int point) {
-        m_dirty = m_dirty || m_store.point(point).device == m_device;
-    });
-    connect(&store, &BuildingStore::samplesChanged, this, [this](int point) {
-        m_dirty = m_dirty || m_store.point(point).device == m_device;
-    });
+    connect(&store, &BuildingStore::valueChanged, this,
+            [this](int point) { m_dirty = m_dirty || m_store.point(point).device == m_device; });
+    connect(&store, &BuildingStore::samplesChanged, this,
+            [this](int point) { m_dirty = m_dirty || m_store.point(point).device == m_device; });
     connect(&store, &BuildingStore::linkChanged, this, &DeviceDetailModel::refresh);
 }
 
@@ -79,7 +77,8 @@ void DeviceDetailModel::refresh()
 {
     m_dirty = false;
     if (!m_points.isEmpty())
-        Q_EMIT dataChanged(index(0), index(count() - 1), {ValueRole, AgeRole, MutedRole, PriorityRole, TrendRole, AccessibleRole});
+        Q_EMIT dataChanged(index(0), index(count() - 1),
+                           {ValueRole, AgeRole, MutedRole, PriorityRole, TrendRole, AccessibleRole});
     Q_EMIT refreshed();
 }
 
@@ -119,7 +118,8 @@ QVariantList DeviceDetailModel::facts() const
     facts.append(fact(tr("Last reading"), device.lastReading ? format::ago(now - *device.lastReading) : tr("never")));
     if (!device.device.isEmpty())
         facts.append(fact(tr("Through"), device.node.node));
-    facts.append(fact(tr("Readings lost"), device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
+    facts.append(fact(tr("Readings lost"),
+                      device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
     facts.append(fact(tr("Genuine"), tr("no proof yet")));
     return facts;
 }
@@ -173,49 +173,41 @@ QVariant DeviceDetailModel::data(const QModelIndex &index, int role) const
             return tr("no reading yet");
         const QString text = format::age(now - state.lastAt);
         switch (freshness) {
-        case Freshness::Stale:
-            return tr("stale, %1").arg(text);
-        case Freshness::Silent:
-            return tr("last known, %1").arg(text);
-        case Freshness::Bad:
-            return tr("bad value, %1").arg(text);
-        default:
-            return text;
+        case Freshness::Stale: return tr("stale, %1").arg(text);
+        case Freshness::Silent: return tr("last known, %1").arg(text);
+        case Freshness::Bad: return tr("bad value, %1").arg(text);
+        default: return text;
         }
     };
     switch (role) {
-    case PointRole:
-        return m_points[index.row()];
-    case NameRole:
-        return name;
-    case IdRole:
-        return state.point.id;
-    case ValueRole:
-        return value;
-    case UnitRole:
-        return format::unit(state.point.unit);
-    case AgeRole:
-        return age();
-    case MutedRole:
-        return freshness != Freshness::Fresh;
-    case PriorityRole:
-        return freshness == Freshness::Bad ? 2 : freshness == Freshness::Stale ? 3 : 0;
-    case TrendRole:
-        return QVariant::fromValue(trend(state));
-    case ChartableRole:
-        return state.point.kind != Kind::Text;
-    case AccessibleRole:
-        return tr("%1, %2 %3, %4").arg(name, value, format::unit(state.point.unit), age());
-    default:
-        return {};
+    case PointRole: return m_points[index.row()];
+    case NameRole: return name;
+    case IdRole: return state.point.id;
+    case ValueRole: return value;
+    case UnitRole: return format::unit(state.point.unit);
+    case AgeRole: return age();
+    case MutedRole: return freshness != Freshness::Fresh;
+    case PriorityRole: return freshness == Freshness::Bad ? 2 : freshness == Freshness::Stale ? 3 : 0;
+    case TrendRole: return QVariant::fromValue(trend(state));
+    case ChartableRole: return state.point.kind != Kind::Text;
+    case AccessibleRole: return tr("%1, %2 %3, %4").arg(name, value, format::unit(state.point.unit), age());
+    default: return {};
     }
 }
 
 QHash<int, QByteArray> DeviceDetailModel::roleNames() const
 {
-    return {{PointRole, "point"}, {NameRole, "name"}, {IdRole, "pointId"}, {ValueRole, "valueText"}, {UnitRole, "unitText"},
-            {AgeRole, "ageText"}, {MutedRole, "muted"}, {PriorityRole, "priority"}, {TrendRole, "trend"},
-            {ChartableRole, "chartable"}, {AccessibleRole, "accessibleText"}};
+    return {{PointRole, "point"},
+            {NameRole, "name"},
+            {IdRole, "pointId"},
+            {ValueRole, "valueText"},
+            {UnitRole, "unitText"},
+            {AgeRole, "ageText"},
+            {MutedRole, "muted"},
+            {PriorityRole, "priority"},
+            {TrendRole, "trend"},
+            {ChartableRole, "chartable"},
+            {AccessibleRole, "accessibleText"}};
 }
 
 } // namespace lintel

@@ -27,7 +27,19 @@ class DeviceDetailModel : public QAbstractListModel
     Q_PROPERTY(int count READ count NOTIFY countChanged)
 
 public:
-    enum Role { PointRole = Qt::UserRole + 1, NameRole, IdRole, ValueRole, UnitRole, AgeRole, MutedRole, PriorityRole, TrendRole, ChartableRole, AccessibleRole };
+    enum Role {
+        PointRole = Qt::UserRole + 1,
+        NameRole,
+        IdRole,
+        ValueRole,
+        UnitRole,
+        AgeRole,
+        MutedRole,
+        PriorityRole,
+        TrendRole,
+        ChartableRole,
+        AccessibleRole
+    };
 
     explicit DeviceDetailModel(const BuildingStore &store, QObject *parent = nullptr);
 

@@ -66,7 +66,8 @@ QString placeOf(const BuildingStore &store, const DeviceState &device)
     return parts.join(QStringLiteral(" · "));
 }
 
-DeviceListModel::DeviceListModel(const BuildingStore &store, QObject *parent) : QAbstractListModel(parent), m_store(store)
+DeviceListModel::DeviceListModel(const BuildingStore &store, QObject *parent)
+    : QAbstractListModel(parent), m_store(store)
 {
     connect(&store, &BuildingStore::deviceAdded, this, [this] { m_outdated = true; });
     connect(&store, &BuildingStore::deviceChanged, this, [this](int device) {
@@ -99,7 +100,8 @@ QString DeviceListModel::summary() const
         return tr("%1, last known").arg(devices);
     if (m_attention == 0)
         return tr("%1, all reporting").arg(devices);
-    return m_attention == 1 ? tr("%1, 1 needs attention").arg(devices) : tr("%1, %2 need attention").arg(devices).arg(m_attention);
+    return m_attention == 1 ? tr("%1, 1 needs attention").arg(devices)
+                            : tr("%1, %2 need attention").arg(devices).arg(m_attention);
 }
 
 void DeviceListModel::setSearch(const QString &search)
@@ -145,7 +147,8 @@ void DeviceListModel::refresh()
         list();
     countAttention();
     if (!m_rows.isEmpty())
-        Q_EMIT dataChanged(index(0), index(count() - 1), {StateTextRole, PriorityRole, AgeRole, MutedRole, ValuesRole, AccessibleRole});
+        Q_EMIT dataChanged(index(0), index(count() - 1),
+                           {StateTextRole, PriorityRole, AgeRole, MutedRole, ValuesRole, AccessibleRole});
     Q_EMIT refreshed();
 }
 
@@ -189,7 +192,8 @@ void DeviceListModel::list()
         if (matches(i, words))
             rows.append(i);
     }
-    std::ranges::sort(rows, [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
+    std::ranges::sort(rows,
+                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
     if (rows == m_rows)
         return;
     beginResetModel();
@@ -224,7 +228,8 @@ QVariantList DeviceListModel::values(const DeviceState &device) const
         const PointState &state = m_store.point(point);
         list.append(QVariantMap{
             {QStringLiteral("name"), state.point.name.isEmpty() ? state.point.id : state.point.name},
-            {QStringLiteral("value"), state.last ? format::value(state.last->value, state.last->unit) : QStringLiteral("–")},
+            {QStringLiteral("value"),
+             state.last ? format::value(state.last->value, state.last->unit) : QStringLiteral("–")},
             {QStringLiteral("unit"), format::unit(state.point.unit)},
             {QStringLiteral("muted"), m_store.freshness(state, now) != Freshness::Fresh},
         });
@@ -245,34 +250,25 @@ QVariant DeviceListModel::data(const QModelIndex &index, int role) const
     const DeviceState &device = m_store.device(at);
     const Timestamp now = m_store.clock().now();
     switch (role) {
-    case DeviceRole:
-        return at;
-    case NameRole:
-        return device.name;
-    case PlaceRole:
-        return placeOf(m_store, device);
-    case StateTextRole:
-        return conditionOf(m_store, device, now).text;
-    case PriorityRole:
-        return conditionOf(m_store, device, now).priority;
-    case ValuesRole:
-        return values(device);
-    case AgeRole:
-        return device.lastReading ? format::age(now - *device.lastReading) : tr("never");
-    case MutedRole:
-        return m_store.isCut() || !device.online;
+    case DeviceRole: return at;
+    case NameRole: return device.name;
+    case PlaceRole: return placeOf(m_store, device);
+    case StateTextRole: return conditionOf(m_store, device, now).text;
+    case PriorityRole: return conditionOf(m_store, device, now).priority;
+    case ValuesRole: return values(device);
+    case AgeRole: return device.lastReading ? format::age(now - *device.lastReading) : tr("never");
+    case MutedRole: return m_store.isCut() || !device.online;
     case AccessibleRole:
         return tr("%1, %2, %3").arg(device.name, placeOf(m_store, device), conditionOf(m_store, device, now).text);
-    default:
-        return {};
+    default: return {};
     }
 }
 
 QHash<int, QByteArray> DeviceListModel::roleNames() const
 {
-    return {{DeviceRole, "device"}, {NameRole, "name"}, {PlaceRole, "place"}, {StateTextRole, "stateText"},
-            {PriorityRole, "priority"}, {ValuesRole, "values"}, {AgeRole, "ageText"}, {MutedRole, "muted"},
-            {AccessibleRole, "accessibleText"}};
+    return {{DeviceRole, "device"},       {NameRole, "name"},         {PlaceRole, "place"},
+            {StateTextRole, "stateText"}, {PriorityRole, "priority"}, {ValuesRole, "values"},
+            {AgeRole, "ageText"},         {MutedRole, "muted"},       {AccessibleRole, "accessibleText"}};
 }
 
 } // namespace lintel

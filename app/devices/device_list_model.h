@@ -39,8 +39,8 @@ public:
         NameRole,
         PlaceRole,
         StateTextRole,
-        PriorityRole,  // 0 = nothing abnormal, 1 … 3
-        ValuesRole,    // [{name, value, unit, muted}], at most three
+        PriorityRole, // 0 = nothing abnormal, 1 … 3
+        ValuesRole,   // [{name, value, unit, muted}], at most three
         AgeRole,
         MutedRole,
         AccessibleRole,

@@ -26,14 +26,8 @@ sparkplug::HostConfig sessionConfig(const FeedConfig &config)
 
 BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport &transport, IdentitySource *identity,
                            BuildingStore &store, QObject *parent)
-    : QObject(parent)
-    , m_config(std::move(config))
-    , m_clock(clock)
-    , m_transport(transport)
-    , m_identity(identity)
-    , m_store(store)
-    , m_session(sessionConfig(m_config), clock, transport)
-    , m_calls(m_config.self, clock, transport)
+    : QObject(parent), m_config(std::move(config)), m_clock(clock), m_transport(transport), m_identity(identity),
+      m_store(store), m_session(sessionConfig(m_config), clock, transport), m_calls(m_config.self, clock, transport)
 {
     connect(&transport, &MqttTransport::connected, this, &BuildingFeed::onConnected);
     connect(&transport, &MqttTransport::stateChanged, this, &BuildingFeed::onTransportState);
@@ -159,9 +153,8 @@ void BuildingFeed::askStatus()
 {
     if (m_transport.state() != MqttTransport::State::Connected)
         return;
-    call(method::status(), {}, [this](const QCborMap &answer) {
-        m_store.setCustody(m_buffer.update(answer, m_clock.now()));
-    });
+    call(method::status(), {},
+         [this](const QCborMap &answer) { m_store.setCustody(m_buffer.update(answer, m_clock.now())); });
 }
 
 void BuildingFeed::fetchHistory(int point, Timestamp from, Timestamp to)

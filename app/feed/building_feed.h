@@ -19,10 +19,10 @@ namespace lintel {
 
 struct FeedConfig {
     Principal self;
-    Principal host;        // whom to call
-    QStringList sites;     // Sparkplug groups; empty = all
-    QString broker;        // for people: "gateway.local:8883"
-    bool example = false;  // offline mode
+    Principal host;       // whom to call
+    QStringList sites;    // Sparkplug groups; empty = all
+    QString broker;       // for people: "gateway.local:8883"
+    bool example = false; // offline mode
     std::chrono::seconds keepAlive{30};
 };
 

@@ -19,11 +19,11 @@ namespace lintel {
 
 /// How far a value can be trusted now.
 enum class Freshness {
-    Never,    // nothing was ever received
+    Never, // nothing was ever received
     Fresh,
-    Stale,    // older than the point's staleAfter
-    Silent,   // its device is offline, or the console has no connection: last known only
-    Bad,      // the device itself says that the value is bad
+    Stale,  // older than the point's staleAfter
+    Silent, // its device is offline, or the console has no connection: last known only
+    Bad,    // the device itself says that the value is bad
 };
 
 struct PointState {
@@ -37,29 +37,29 @@ struct PointState {
 
 struct DeviceState {
     sparkplug::NodeId node;
-    QString device;     // Sparkplug device; empty = the node itself
-    QString name;       // for people
+    QString device; // Sparkplug device; empty = the node itself
+    QString name;   // for people
     bool online = false;
     bool listedOnly = false; // known from a device list; no birth yet
     bool heard = false;      // it spoke itself while this console listened
     Timestamp since{};
-    QList<int> points;  // indices into BuildingStore::point()
+    QList<int> points; // indices into BuildingStore::point()
     quint64 lostReadings = 0;
     std::optional<Timestamp> lastReading;
 };
 
 struct LinkState {
     enum class Phase {
-        Starting,   // nothing was tried yet
+        Starting, // nothing was tried yet
         Connecting,
         Connected,
-        Lost,       // was connected before
-        Failed,     // has never been connected, and cannot be now
-        Example,    // offline mode: no building behind it
+        Lost,    // was connected before
+        Failed,  // has never been connected, and cannot be now
+        Example, // offline mode: no building behind it
     };
     Phase phase = Phase::Starting;
-    QString broker;                  // "gateway.local:8883"
-    QString sentence;                // why not, what to do; empty when connected
+    QString broker;   // "gateway.local:8883"
+    QString sentence; // why not, what to do; empty when connected
     Timestamp since{};
     std::optional<Timestamp> nextTry;
 };

@@ -11,10 +11,22 @@ using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 namespace method {
-QString readBirths() { return u"read_births"_s; }
-QString listDevices() { return u"list_devices"_s; }
-QString status() { return u"status"_s; }
-QString queryHistory() { return u"query_history"_s; }
+QString readBirths()
+{
+    return u"read_births"_s;
+}
+QString listDevices()
+{
+    return u"list_devices"_s;
+}
+QString status()
+{
+    return u"status"_s;
+}
+QString queryHistory()
+{
+    return u"query_history"_s;
+}
 } // namespace method
 
 namespace {
@@ -70,11 +82,8 @@ int HistoryQuestion::bucketSeconds() const
 QCborMap HistoryQuestion::arguments() const
 {
     QCborMap args{
-        {"group"_L1, group},
-        {"device"_L1, device},
-        {"point"_L1, point},
-        {"from"_L1, toIso8601(from)},
-        {"to"_L1, toIso8601(to)},
+        {"group"_L1, group},          {"device"_L1, device},    {"point"_L1, point},
+        {"from"_L1, toIso8601(from)}, {"to"_L1, toIso8601(to)},
     };
     if (bucketSeconds() > 0)
         args.insert("bucket"_L1, bucketSeconds());
@@ -91,7 +100,8 @@ std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &q
         if (!time || reading.value("quality"_L1).toString() == "bad"_L1)
             continue;
         if (value.isBool())
-            samples.push_back({toEpochMillis(*time), value.toBool() ? 1.0 : 0.0, 0, reading.value("historical"_L1).toBool()});
+            samples.push_back(
+                {toEpochMillis(*time), value.toBool() ? 1.0 : 0.0, 0, reading.value("historical"_L1).toBool()});
         else if (value.isDouble() || value.isInteger())
             samples.push_back({toEpochMillis(*time), value.toDouble(), 0, reading.value("historical"_L1).toBool()});
     }
@@ -132,7 +142,8 @@ CustodyState BufferEstimate::update(const QCborMap &status, Timestamp now)
     const Millis elapsed = now - m_lastAt;
     if (total >= 0 && m_lastTotal && total >= *m_lastTotal && elapsed > 500ms) {
         const double rate = double(total - *m_lastTotal) / double(elapsed.count());
-        m_readingsPerMilli = m_readingsPerMilli ? *m_readingsPerMilli + kSmoothing * (rate - *m_readingsPerMilli) : rate;
+        m_readingsPerMilli =
+            m_readingsPerMilli ? *m_readingsPerMilli + kSmoothing * (rate - *m_readingsPerMilli) : rate;
     }
     if (total >= 0) {
         m_lastTotal = total;

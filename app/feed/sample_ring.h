@@ -12,7 +12,7 @@
 namespace lintel {
 
 struct Sample {
-    qint64 at = 0;     // device time, epoch milliseconds
+    qint64 at = 0; // device time, epoch milliseconds
     double value = 0;
     quint32 span = 0;  // milliseconds this sample stands for: a bucket of history, 0 = one reading
     bool late = false; // arrived as historical: sent again, or stored while a link was down

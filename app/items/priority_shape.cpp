@@ -35,19 +35,17 @@ void PriorityShape::paint(QPainter *painter)
     painter->setPen(Qt::NoPen);
     painter->setBrush(m_color);
     switch (m_priority) {
-    case 1:
-        painter->drawRect(box.adjusted(1, 1, -1, -1));
-        break;
+    case 1: painter->drawRect(box.adjusted(1, 1, -1, -1)); break;
     case 2:
-        painter->drawPolygon(QPolygonF{{box.center().x(), box.top() + 0.5}, {box.right(), box.bottom() - 0.5}, {box.left(), box.bottom() - 0.5}});
+        painter->drawPolygon(QPolygonF{
+            {box.center().x(), box.top() + 0.5}, {box.right(), box.bottom() - 0.5}, {box.left(), box.bottom() - 0.5}});
         break;
     case 3:
         painter->setBrush(Qt::NoBrush);
         painter->setPen(QPen(m_color, 2));
         painter->drawEllipse(box.adjusted(1.5, 1.5, -1.5, -1.5));
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

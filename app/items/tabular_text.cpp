@@ -105,7 +105,8 @@ void TabularText::paint(QPainter *painter)
     painter->setFont(m_font);
     painter->setPen(m_color);
     const qreal left = m_alignment & Qt::AlignRight ? width() - implicitWidth() : 0;
-    layOut(m_text, metrics, [&](qreal x, const QString &piece) { painter->drawText(QPointF(left + x, baselineOffset()), piece); });
+    layOut(m_text, metrics,
+           [&](qreal x, const QString &piece) { painter->drawText(QPointF(left + x, baselineOffset()), piece); });
 }
 
 } // namespace lintel

@@ -19,7 +19,8 @@ class TabularText : public QQuickPaintedItem
     Q_PROPERTY(QFont font READ font WRITE setFont NOTIFY fontChanged)
     Q_PROPERTY(QColor color READ color WRITE setColor NOTIFY colorChanged)
     /// Qt::AlignLeft or Qt::AlignRight inside a width larger than the text's.
-    Q_PROPERTY(Qt::Alignment horizontalAlignment READ horizontalAlignment WRITE setHorizontalAlignment NOTIFY alignmentChanged)
+    Q_PROPERTY(
+        Qt::Alignment horizontalAlignment READ horizontalAlignment WRITE setHorizontalAlignment NOTIFY alignmentChanged)
 
 public:
     explicit TabularText(QQuickItem *parent = nullptr);

@@ -27,8 +27,9 @@ constexpr std::array kWindows{
 };
 
 // What a person who opens the page without a choice most likely wants to see first.
-constexpr std::array kSuggestedUnits{Unit::Celsius, Unit::PartsPerMillion, Unit::Kilowatt, Unit::People,
-                                     Unit::RelativeHumidity, Unit::Watt, Unit::Percent, Unit::Lux};
+constexpr std::array kSuggestedUnits{
+    Unit::Celsius, Unit::PartsPerMillion, Unit::Kilowatt, Unit::People, Unit::RelativeHumidity,
+    Unit::Watt,    Unit::Percent,         Unit::Lux};
 constexpr int kSuggestedPanels = 3;
 constexpr int kSuggestedLines = 3;
 
@@ -59,7 +60,8 @@ QVariantList LivePageModel::windowChoices() const
 {
     QVariantList choices;
     for (const WindowChoice &choice : kWindows) {
-        choices.append(QVariantMap{{QStringLiteral("value"), choice.minutes}, {QStringLiteral("label"), tr(choice.label)}});
+        choices.append(
+            QVariantMap{{QStringLiteral("value"), choice.minutes}, {QStringLiteral("label"), tr(choice.label)}});
     }
     return choices;
 }
@@ -182,7 +184,9 @@ void LivePageModel::pick(int point)
         return;
     const PointState &state = m_store.point(point);
     const bool states = state.point.kind == Kind::Bool;
-    auto panel = std::ranges::find_if(m_panels, [&](const LivePanel *p) { return p->isStates() == states && (states || p->unit() == state.point.unit); });
+    auto panel = std::ranges::find_if(m_panels, [&](const LivePanel *p) {
+        return p->isStates() == states && (states || p->unit() == state.point.unit);
+    });
     if (panel == m_panels.end()) {
         const int row = int(m_panels.size());
         beginInsertRows({}, row, row);
@@ -228,9 +232,11 @@ void LivePageModel::suggest()
     QList<int> devices;
     for (int i = 0; i < m_store.deviceCount(); ++i)
         devices.append(i);
-    std::ranges::sort(devices, [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
+    std::ranges::sort(devices,
+                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
     for (const Unit unit : kSuggestedUnits) {
-        const auto panel = std::ranges::find_if(m_panels, [unit](const LivePanel *p) { return p->unit() == unit && !p->isStates(); });
+        const auto panel =
+            std::ranges::find_if(m_panels, [unit](const LivePanel *p) { return p->unit() == unit && !p->isStates(); });
         if (panel == m_panels.end() && m_panels.size() >= kSuggestedPanels)
             continue;
         qsizetype lines = panel == m_panels.end() ? 0 : (*panel)->series().size();
@@ -271,8 +277,9 @@ void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
     m_timeTicks.clear();
     for (qint64 at = ((from + offset) / step + 1) * step - offset; at <= to; at += step) {
         const double fraction = double(at - from) / double(to - from);
-        m_timeTicks.append(QVariantMap{{QStringLiteral("fraction"), fraction},
-                                       {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(QStringLiteral("HH:mm"))}});
+        m_timeTicks.append(QVariantMap{
+            {QStringLiteral("fraction"), fraction},
+            {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(QStringLiteral("HH:mm"))}});
     }
 }
 

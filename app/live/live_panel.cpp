@@ -27,8 +27,8 @@ double minSpanOf(Unit unit)
 bool canBeNegative(Unit unit)
 {
     return unit == Unit::Celsius || unit == Unit::Fahrenheit || unit == Unit::DeltaCelsius
-        || unit == Unit::DeltaFahrenheit || unit == Unit::Kilowatt || unit == Unit::Watt || unit == Unit::Pascal
-        || unit == Unit::None;
+           || unit == Unit::DeltaFahrenheit || unit == Unit::Kilowatt || unit == Unit::Watt || unit == Unit::Pascal
+           || unit == Unit::None;
 }
 
 /// A step holds its value until the next one.
@@ -47,8 +47,7 @@ QList<QPointF> asSteps(const QList<QPointF> &line)
 
 LivePanel::LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent)
     : QAbstractListModel(parent), m_store(store), m_unit(unit), m_states(states)
-{
-}
+{}
 
 QString LivePanel::title() const
 {
@@ -72,35 +71,26 @@ QVariant LivePanel::data(const QModelIndex &index, int role) const
     const LiveSeries &series = m_series[index.row()];
     const PointState &state = m_store.point(series.point);
     switch (role) {
-    case PointRole:
-        return series.point;
-    case NameRole:
-        return state.point.name.isEmpty() ? state.point.id : state.point.name;
-    case DeviceRole:
-        return m_store.device(state.device).name;
-    case ValueRole:
-        return series.valueText;
-    case NoteRole:
-        return series.noteText;
-    case MutedRole:
-        return series.freshness != Freshness::Fresh;
-    case FocusedRole:
-        return series.focused;
-    case DashRole:
-        return series.dash;
+    case PointRole: return series.point;
+    case NameRole: return state.point.name.isEmpty() ? state.point.id : state.point.name;
+    case DeviceRole: return m_store.device(state.device).name;
+    case ValueRole: return series.valueText;
+    case NoteRole: return series.noteText;
+    case MutedRole: return series.freshness != Freshness::Fresh;
+    case FocusedRole: return series.focused;
+    case DashRole: return series.dash;
     case AccessibleRole:
         return tr("%1 of %2, %3 %4, %5")
             .arg(state.point.name, m_store.device(state.device).name, series.valueText, unitText(), series.noteText);
-    default:
-        return {};
+    default: return {};
     }
 }
 
 QHash<int, QByteArray> LivePanel::roleNames() const
 {
-    return {{PointRole, "point"}, {NameRole, "name"}, {DeviceRole, "device"}, {ValueRole, "valueText"},
-            {NoteRole, "noteText"}, {MutedRole, "muted"}, {FocusedRole, "focused"}, {DashRole, "dash"},
-            {AccessibleRole, "accessibleText"}};
+    return {{PointRole, "point"},     {NameRole, "name"},     {DeviceRole, "device"},
+            {ValueRole, "valueText"}, {NoteRole, "noteText"}, {MutedRole, "muted"},
+            {FocusedRole, "focused"}, {DashRole, "dash"},     {AccessibleRole, "accessibleText"}};
 }
 
 void LivePanel::add(int point)
@@ -186,7 +176,8 @@ void LivePanel::drawLines(qint64 from, qint64 to)
             }
         }
     }
-    const Scale scale = m_states ? Scale{-0.25, 1.25, 1, 0} : niceScale(low, high, minSpanOf(m_unit), !canBeNegative(m_unit));
+    const Scale scale =
+        m_states ? Scale{-0.25, 1.25, 1, 0} : niceScale(low, high, minSpanOf(m_unit), !canBeNegative(m_unit));
     m_valueTicks.clear();
     if (m_states) {
         m_valueTicks = {tick(scale.fraction(0), tr("off")), tick(scale.fraction(1), tr("on"))};
@@ -241,14 +232,16 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
         m_lateBands.append(band(span, tr("arrived late")));
     }
     if (m_lateBands.size() == 1)
-        sentences.append(tr("%1 arrived late").arg(words({std::max(late.last().from, from), std::min(late.last().to, to)})));
+        sentences.append(
+            tr("%1 arrived late").arg(words({std::max(late.last().from, from), std::min(late.last().to, to)})));
     else if (m_lateBands.size() > 1)
         sentences.append(tr("%n stretches arrived late", nullptr, int(m_lateBands.size())));
     const auto holes = gaps(samples, gapAfter(*focused), from, to);
     for (const TimeSpan &span : holes)
         m_gapBands.append(band(span, tr("no readings")));
     if (holes.size() == 1 && holes.last().to == to)
-        sentences.append(tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 600'000)));
+        sentences.append(
+            tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 600'000)));
     else if (holes.size() == 1)
         sentences.append(tr("no readings %1").arg(words(holes.last())));
     else if (holes.size() > 1)
@@ -289,18 +282,12 @@ void LivePanel::describe(LiveSeries &series, Timestamp now, qint64 hoverAt) cons
     series.valueText = format::value(state.last->value, m_unit);
     const QString age = format::age(now - state.lastAt);
     switch (series.freshness) {
-    case Freshness::Fresh:
-        series.noteText.clear();
-        break;
-    case Freshness::Bad:
-        series.noteText = tr("sensor reports a bad value");
-        break;
+    case Freshness::Fresh: series.noteText.clear(); break;
+    case Freshness::Bad: series.noteText = tr("sensor reports a bad value"); break;
     case Freshness::Silent:
         series.noteText = m_store.isCut() ? tr("last known, %1").arg(age) : tr("offline, %1").arg(age);
         break;
-    default:
-        series.noteText = tr("stale, %1").arg(age);
-        break;
+    default: series.noteText = tr("stale, %1").arg(age); break;
     }
 }
 

@@ -43,7 +43,17 @@ class LivePanel : public QAbstractListModel
     Q_PROPERTY(bool hasSamples READ hasSamples NOTIFY drawn)
 
 public:
-    enum Role { PointRole = Qt::UserRole + 1, NameRole, DeviceRole, ValueRole, NoteRole, MutedRole, FocusedRole, DashRole, AccessibleRole };
+    enum Role {
+        PointRole = Qt::UserRole + 1,
+        NameRole,
+        DeviceRole,
+        ValueRole,
+        NoteRole,
+        MutedRole,
+        FocusedRole,
+        DashRole,
+        AccessibleRole
+    };
 
     LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent);
 

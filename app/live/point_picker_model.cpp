@@ -11,7 +11,7 @@ bool matches(const PointState &state, const DeviceState &device, const QStringLi
     return std::ranges::all_of(words, [&](const QString &word) {
         const auto has = [&word](const QString &text) { return text.contains(word, Qt::CaseInsensitive); };
         return has(state.point.name) || has(state.point.id) || has(device.name) || has(state.point.spaceRef)
-            || has(state.point.equipRef) || has(state.point.brickClass) || has(format::unit(state.point.unit));
+               || has(state.point.equipRef) || has(state.point.brickClass) || has(format::unit(state.point.unit));
     });
 }
 
@@ -110,7 +110,8 @@ void PointPickerModel::list()
     QList<int> devices;
     for (int i = 0; i < m_store.deviceCount(); ++i)
         devices.append(i);
-    std::ranges::sort(devices, [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
+    std::ranges::sort(devices,
+                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
     QList<int> rows;
     for (const int device : devices) {
         for (const int point : m_store.device(device).points) {
@@ -139,24 +140,22 @@ QVariant PointPickerModel::data(const QModelIndex &index, int role) const
     const int point = m_rows[index.row()];
     const PointState &state = m_store.point(point);
     switch (role) {
-    case PointRole:
-        return point;
-    case NameRole:
-        return state.point.name.isEmpty() ? state.point.id : state.point.name;
-    case DeviceRole:
-        return m_store.device(state.device).name;
-    case UnitRole:
-        return state.point.kind == Kind::Bool ? tr("on / off") : format::unit(state.point.unit);
-    case PickedRole:
-        return m_picked.contains(point);
-    default:
-        return {};
+    case PointRole: return point;
+    case NameRole: return state.point.name.isEmpty() ? state.point.id : state.point.name;
+    case DeviceRole: return m_store.device(state.device).name;
+    case UnitRole: return state.point.kind == Kind::Bool ? tr("on / off") : format::unit(state.point.unit);
+    case PickedRole: return m_picked.contains(point);
+    default: return {};
     }
 }
 
 QHash<int, QByteArray> PointPickerModel::roleNames() const
 {
-    return {{PointRole, "point"}, {NameRole, "name"}, {DeviceRole, "device"}, {UnitRole, "unitText"}, {PickedRole, "picked"}};
+    return {{PointRole, "point"},
+            {NameRole, "name"},
+            {DeviceRole, "device"},
+            {UnitRole, "unitText"},
+            {PickedRole, "picked"}};
 }
 
 } // namespace lintel

@@ -24,15 +24,11 @@ PageState::State pageState(const BuildingStore &store, bool hasContent)
     const LinkState &link = store.link();
     switch (link.phase) {
     case LinkState::Phase::Starting:
-    case LinkState::Phase::Connecting:
-        return hasContent ? Offline : Loading;
-    case LinkState::Phase::Failed:
-        return Failed;
-    case LinkState::Phase::Lost:
-        return Offline;
+    case LinkState::Phase::Connecting: return hasContent ? Offline : Loading;
+    case LinkState::Phase::Failed: return Failed;
+    case LinkState::Phase::Lost: return Offline;
     case LinkState::Phase::Connected:
-    case LinkState::Phase::Example:
-        break;
+    case LinkState::Phase::Example: break;
     }
     if (hasContent)
         return Ready;
@@ -44,14 +40,10 @@ QString pageHeading(const BuildingStore &store, PageState::State state)
     switch (state) {
     case PageState::State::Loading:
         return store.link().phase == LinkState::Phase::Connected ? tr("Asking for devices") : tr("Connecting");
-    case PageState::State::Empty:
-        return tr("No device has reported yet");
-    case PageState::State::Offline:
-        return tr("Not connected");
-    case PageState::State::Failed:
-        return tr("Cannot connect");
-    case PageState::State::Ready:
-        break;
+    case PageState::State::Empty: return tr("No device has reported yet");
+    case PageState::State::Offline: return tr("Not connected");
+    case PageState::State::Failed: return tr("Cannot connect");
+    case PageState::State::Ready: break;
     }
     return {};
 }
@@ -68,12 +60,11 @@ QString pageSentence(const BuildingStore &store, PageState::State state)
         return tr("The connection to %1 is up. Devices appear here with their first message; check that their agents run and use the same site.")
             .arg(link.broker);
     case PageState::State::Offline:
-        return link.sentence.isEmpty() ? tr("The connection to %1 was lost. The console tries again by itself.").arg(link.broker)
-                                       : link.sentence;
-    case PageState::State::Failed:
-        return link.sentence;
-    case PageState::State::Ready:
-        break;
+        return link.sentence.isEmpty()
+                   ? tr("The connection to %1 was lost. The console tries again by itself.").arg(link.broker)
+                   : link.sentence;
+    case PageState::State::Failed: return link.sentence;
+    case PageState::State::Ready: break;
     }
     return {};
 }

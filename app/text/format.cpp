@@ -34,14 +34,10 @@ int decimals(Unit unit)
     case Unit::DeltaFahrenheit:
     case Unit::Kilowatt:
     case Unit::KilowattHour:
-    case Unit::Volt:
-        return 1;
-    case Unit::Ampere:
-        return 2;
-    case Unit::KilogramPerKilogram:
-        return 4;
-    default:
-        return 0;
+    case Unit::Volt: return 1;
+    case Unit::Ampere: return 2;
+    case Unit::KilogramPerKilogram: return 4;
+    default: return 0;
     }
 }
 
@@ -67,12 +63,9 @@ QString value(const Value &value, Unit unit)
             return format::number(number, std::abs(number - std::round(number)) < 1e-9 ? 0 : 2);
         return format::number(number, decimals(unit));
     }
-    case Kind::Integer:
-        return QLocale().toString(std::get<qint64>(value));
-    case Kind::Bool:
-        return std::get<bool>(value) ? tr("on") : tr("off");
-    case Kind::Text:
-        return std::get<QString>(value);
+    case Kind::Integer: return QLocale().toString(std::get<qint64>(value));
+    case Kind::Bool: return std::get<bool>(value) ? tr("on") : tr("off");
+    case Kind::Text: return std::get<QString>(value);
     }
     return {};
 }
@@ -87,40 +80,24 @@ QString quantity(Unit unit)
     switch (unit) {
     case Unit::Celsius:
     case Unit::Fahrenheit:
-    case Unit::Kelvin:
-        return tr("Temperature");
+    case Unit::Kelvin: return tr("Temperature");
     case Unit::DeltaCelsius:
-    case Unit::DeltaFahrenheit:
-        return tr("Temperature difference");
-    case Unit::Percent:
-        return tr("Share");
-    case Unit::RelativeHumidity:
-        return tr("Relative humidity");
-    case Unit::PartsPerMillion:
-        return tr("Concentration");
-    case Unit::KilogramPerKilogram:
-        return tr("Humidity ratio");
-    case Unit::Pascal:
-        return tr("Pressure");
-    case Unit::Lux:
-        return tr("Light");
+    case Unit::DeltaFahrenheit: return tr("Temperature difference");
+    case Unit::Percent: return tr("Share");
+    case Unit::RelativeHumidity: return tr("Relative humidity");
+    case Unit::PartsPerMillion: return tr("Concentration");
+    case Unit::KilogramPerKilogram: return tr("Humidity ratio");
+    case Unit::Pascal: return tr("Pressure");
+    case Unit::Lux: return tr("Light");
     case Unit::Watt:
-    case Unit::Kilowatt:
-        return tr("Power");
-    case Unit::KilowattHour:
-        return tr("Energy");
-    case Unit::Volt:
-        return tr("Voltage");
-    case Unit::Ampere:
-        return tr("Current");
-    case Unit::RevolutionsPerMinute:
-        return tr("Speed");
-    case Unit::LitrePerSecond:
-        return tr("Flow");
-    case Unit::People:
-        return tr("People");
-    case Unit::None:
-        break;
+    case Unit::Kilowatt: return tr("Power");
+    case Unit::KilowattHour: return tr("Energy");
+    case Unit::Volt: return tr("Voltage");
+    case Unit::Ampere: return tr("Current");
+    case Unit::RevolutionsPerMinute: return tr("Speed");
+    case Unit::LitrePerSecond: return tr("Flow");
+    case Unit::People: return tr("People");
+    case Unit::None: break;
     }
     return tr("Value");
 }

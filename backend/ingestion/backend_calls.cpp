@@ -31,19 +31,21 @@ QCborMap bucketAnswer(const historian::HistoryBucket &bucket)
 
 BackendCalls::BackendCalls(historian::Historian &historian, HistorianStore &store, IngestionService &ingestion,
                            sparkplug::HostSession &host, const Clock &clock)
-    : m_historian(historian), m_store(store), m_ingestion(ingestion), m_host(host), m_clock(clock), m_startedAt(clock.now())
-{
-}
+    : m_historian(historian), m_store(store), m_ingestion(ingestion), m_host(host), m_clock(clock),
+      m_startedAt(clock.now())
+{}
 
 void BackendCalls::serve(CallServer &server)
 {
     using Call = CallServer::Call;
     using Reply = CallServer::Reply;
-    server.provide(u"query_history"_s, [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
+    server.provide(u"query_history"_s,
+                   [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
     server.provide(u"last_values"_s, [this](const Call &call, const Reply &reply) { reply(lastValues(call.args)); });
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(listDevices()); });
     server.provide(u"list_gaps"_s, [this](const Call &call, const Reply &reply) { reply(listGaps(call.args)); });
-    server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
+    server.provide(u"read_births"_s,
+                   [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
     server.provide(u"status"_s, [this](const Call &call, const Reply &reply) { reply(status(call.args)); });
 }
 
@@ -70,11 +72,16 @@ Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
         return rows.error();
 
     const DeviceKey key{*group, *device};
-    QCborMap answer{{"device"_L1, *device}, {"point"_L1, *point}, {"from"_L1, toIso8601(span->from)}, {"to"_L1, toIso8601(span->to)}};
+    QCborMap answer{{"device"_L1, *device},
+                    {"point"_L1, *point},
+                    {"from"_L1, toIso8601(span->from)},
+                    {"to"_L1, toIso8601(span->to)}};
     QCborArray array;
     if (*bucket > 0) {
         if ((span->to - span->from) / std::chrono::seconds{*bucket} > kMaxBuckets)
-            return Error{Errc::OutOfRange, u"That would be more than %1 buckets; make them longer or the time shorter."_s.arg(kMaxBuckets)};
+            return Error{
+                Errc::OutOfRange,
+                u"That would be more than %1 buckets; make them longer or the time shorter."_s.arg(kMaxBuckets)};
         const auto buckets = m_historian.buckets(key, *point, span->from, span->to, std::chrono::seconds{*bucket});
         if (!buckets)
             return buckets.error();
@@ -182,11 +189,12 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
         {"duplicates"_L1, qint64(counters.duplicateRows)},
         {"wire_duplicates"_L1, qint64(counters.duplicatesRefused)},
         {"gaps"_L1, qint64(counters.gaps)},
-        {"latency_ms"_L1, QCborMap{
-                              {"p50"_L1, qint64(p50.count())},
-                              {"p99"_L1, qint64(p99.count())},
-                              {"count"_L1, qint64(exact ? counters.latencySamples : latency.count())},
-                          }},
+        {"latency_ms"_L1,
+         QCborMap{
+             {"p50"_L1, qint64(p50.count())},
+             {"p99"_L1, qint64(p99.count())},
+             {"count"_L1, qint64(exact ? counters.latencySamples : latency.count())},
+         }},
         {"storage_failing"_L1, m_ingestion.isStoreFailing()},
         {"host"_L1, answers::hostCounters(m_host.counters())},
     };

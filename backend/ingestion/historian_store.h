@@ -14,11 +14,13 @@ public:
     /// `rowsBefore`: what the historian held at the start.
     HistorianStore(historian::Historian &historian, const Clock &clock, const historian::Counters &before)
         : m_historian(historian), m_clock(clock), m_totals(before)
-    {
-    }
+    {}
 
     [[nodiscard]] Result<Stored> append(std::span<const sparkplug::HostBatch> batches) override;
-    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override { return m_historian.contiguousReceipt(stream); }
+    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override
+    {
+        return m_historian.contiguousReceipt(stream);
+    }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
 
     /// Kept up to date here, because counting the historian's rows takes long.

@@ -18,7 +18,8 @@ IngestionService::IngestionService(HostSession &host, historian::Historian &hist
     : QObject(parent), m_host(host), m_historian(historian), m_intake(store, clock)
 {
     connect(&m_host, &HostSession::born, this, &IngestionService::onBorn);
-    connect(&m_host, &HostSession::died, this, [this](const Participant &who) { tellIfFailed(m_historian.noteDied(who)); });
+    connect(&m_host, &HostSession::died, this,
+            [this](const Participant &who) { tellIfFailed(m_historian.noteDied(who)); });
     connect(&m_host, &HostSession::tailMoved, &m_intake, &CustodyIntake::tailMoved);
     connect(&m_host, &HostSession::batchReceived, this, &IngestionService::onBatch);
     connect(&m_host, &HostSession::trouble, this, &IngestionService::trouble);
@@ -28,11 +29,11 @@ IngestionService::IngestionService(HostSession &host, historian::Historian &hist
     });
     connect(&m_intake, &CustodyIntake::acknowledge, &m_host, &HostSession::acknowledge);
     connect(&m_intake, &CustodyIntake::storageFailed, this, [this](const Error &why) {
-        Q_EMIT trouble({why.code, u"Readings cannot be stored, so gateways keep theirs until this is mended: %1"_s.arg(why.message)});
+        Q_EMIT trouble({why.code, u"Readings cannot be stored, so gateways keep theirs until this is mended: %1"_s.arg(
+                                      why.message)});
     });
-    connect(&m_intake, &CustodyIntake::storageRecovered, this, [this] {
-        Q_EMIT notice(u"Readings are stored again; the gateways send what they kept."_s);
-    });
+    connect(&m_intake, &CustodyIntake::storageRecovered, this,
+            [this] { Q_EMIT notice(u"Readings are stored again; the gateways send what they kept."_s); });
     connect(&m_tick, &QTimer::timeout, &m_host, &HostSession::tick);
 }
 

@@ -28,17 +28,21 @@ QStringList problemsOf(const Totals &totals)
     if (totals.droppedBySensors > 0)
         problems << u"Sensors had to drop %1 readings because their spools were full."_s.arg(totals.droppedBySensors);
     if (totals.pendingAtSensors > 0)
-        problems << u"%1 readings still lie in sensors that have stopped; they would be sent at the next start."_s.arg(totals.pendingAtSensors);
+        problems << u"%1 readings still lie in sensors that have stopped; they would be sent at the next start."_s.arg(
+            totals.pendingAtSensors);
     if (!totals.storedGateway)
         problems << u"The gateway did not tell what it has stored."_s;
     else if (*totals.storedGateway != totals.produced)
-        problems << u"The sensors produced %1 readings, but the gateway stored %2."_s.arg(totals.produced).arg(*totals.storedGateway);
+        problems << u"The sensors produced %1 readings, but the gateway stored %2."_s.arg(totals.produced)
+                        .arg(*totals.storedGateway);
     if (totals.pendingAtGateway.value_or(0) > 0)
-        problems << u"The gateway still holds %1 readings that the cloud has not acknowledged."_s.arg(*totals.pendingAtGateway);
+        problems << u"The gateway still holds %1 readings that the cloud has not acknowledged."_s.arg(
+            *totals.pendingAtGateway);
     if (!totals.storedCloud)
         problems << u"The backend did not tell what it has stored."_s;
     else if (*totals.storedCloud != totals.produced)
-        problems << u"The sensors produced %1 readings, but the cloud stored %2."_s.arg(totals.produced).arg(*totals.storedCloud);
+        problems << u"The sensors produced %1 readings, but the cloud stored %2."_s.arg(totals.produced)
+                        .arg(*totals.storedCloud);
     if (totals.duplicates > 0)
         problems << u"%1 readings stand in the historian more than once."_s.arg(totals.duplicates);
     if (totals.gaps > 0)
@@ -85,7 +89,9 @@ QJsonObject toJson(const Report &report)
 QString toText(const Report &report)
 {
     const Totals &totals = report.totals;
-    const auto line = [](const QString &label, const QString &value) { return u"  "_s + label.leftJustified(26) + value + u'\n'; };
+    const auto line = [](const QString &label, const QString &value) {
+        return u"  "_s + label.leftJustified(26) + value + u'\n';
+    };
     QString text = u"\nThe building ran %1 s with %2 sensors.\n"_s.arg(report.seconds, 0, 'f', 0).arg(report.sensors);
     text += line(u"readings produced"_s, QString::number(totals.produced));
     text += line(u"stored by the gateway"_s, numberText(totals.storedGateway));
@@ -99,7 +105,8 @@ QString toText(const Report &report)
     for (auto it = report.processes.cbegin(); it != report.processes.cend(); ++it) {
         const MemorySample middle = median(it->samples);
         text += line(u"%1 × %2"_s.arg(it->count).arg(it.key()),
-                     u"%1 MB resident, %2 MB its share"_s.arg(double(middle.rssKib) / 1024, 0, 'f', 1).arg(double(middle.pssKib) / 1024, 0, 'f', 1));
+                     u"%1 MB resident, %2 MB its share"_s.arg(double(middle.rssKib) / 1024, 0, 'f', 1)
+                         .arg(double(middle.pssKib) / 1024, 0, 'f', 1));
     }
     if (!report.screenshot.isEmpty())
         text += line(u"screenshot"_s, report.screenshot);

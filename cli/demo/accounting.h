@@ -19,18 +19,19 @@ struct ProcessUse {
 };
 
 struct Totals {
-    quint64 produced = 0;        // ever accepted by the sensors' spools
+    quint64 produced = 0; // ever accepted by the sensors' spools
     quint64 droppedBySensors = 0;
     quint64 pendingAtSensors = 0;
     std::optional<quint64> storedGateway;
     std::optional<quint64> pendingAtGateway;
     std::optional<quint64> storedCloud;
-    quint64 duplicates = 0;      // readings that stand twice in the historian
+    quint64 duplicates = 0; // readings that stand twice in the historian
     quint64 gaps = 0;
-    quint64 wireDuplicates = 0;  // batches that came more than once and were stored once
+    quint64 wireDuplicates = 0; // batches that came more than once and were stored once
     quint64 historical = 0;
-    qint64 latencyP50 = 0;
+    qint64 latencyP50 = 0; // of simulated sensors; recorded times say nothing of the way here
     qint64 latencyP99 = 0;
+    bool hasLatency = true;
 };
 
 struct Report {

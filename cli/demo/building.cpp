@@ -25,7 +25,8 @@ constexpr auto kPoll = 20ms;
 
 } // namespace
 
-bool waitFor(const std::function<bool()> &condition, std::chrono::milliseconds patience, const std::function<bool()> &isStopped)
+bool waitFor(const std::function<bool()> &condition, std::chrono::milliseconds patience,
+             const std::function<bool()> &isStopped)
 {
     QElapsedTimer elapsed;
     elapsed.start();
@@ -50,7 +51,9 @@ Result<QString> findLintelProgram(const QString &name)
     const QString found = QStandardPaths::findExecutable(name);
     if (!found.isEmpty())
         return found;
-    return Error{Errc::NotFound, u"%1 is neither beside lintelctl nor on the PATH; build it with `cmake --build --preset release`."_s.arg(name)};
+    return Error{
+        Errc::NotFound,
+        u"%1 is neither beside lintelctl nor on the PATH; build it with `cmake --build --preset release`."_s.arg(name)};
 }
 
 Result<QString> findMosquitto()
@@ -61,7 +64,8 @@ Result<QString> findMosquitto()
     const QString elsewhere = QStandardPaths::findExecutable(u"mosquitto"_s, {u"/usr/sbin"_s, u"/usr/local/sbin"_s});
     if (!elsewhere.isEmpty())
         return elsewhere;
-    return Error{Errc::NotFound, u"The MQTT broker mosquitto is not installed; run scripts/bootstrap, or `apt install mosquitto`."_s};
+    return Error{Errc::NotFound,
+                 u"The MQTT broker mosquitto is not installed; run scripts/bootstrap, or `apt install mosquitto`."_s};
 }
 
 bool hasDisplay()
@@ -80,7 +84,8 @@ Result<void> Building::makeIdentities()
 {
     for (const QString &folder : {u"config"_s, u"logs"_s, u"state"_s, u"identity"_s}) {
         if (!m_plan.root.mkpath(folder))
-            return Error{Errc::Io, u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(m_plan.path(folder))};
+            return Error{Errc::Io,
+                         u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(m_plan.path(folder))};
     }
     return demo::makeIdentities(m_plan);
 }
@@ -108,18 +113,27 @@ Result<void> Building::startBroker(const QString &name, quint16 *port)
         *port = *free;
         if (auto written = writeBrokerConfig(m_plan, name); !written)
             return written;
-        auto started = start({name, u"mosquitto"_s, *program, {u"-c"_s, m_plan.configFile(name + u".conf"_s)}, m_plan.logFile(name), {}});
+        auto started = start({name,
+                              u"mosquitto"_s,
+                              *program,
+                              {u"-c"_s, m_plan.configFile(name + u".conf"_s)},
+                              m_plan.logFile(name),
+                              {}});
         if (!started)
             return started.error();
         ChildProcess *broker = *started;
-        const bool listens = waitFor([&] {
-            QTcpSocket probe;
-            probe.connectToHost(QHostAddress(QHostAddress::LocalHost), *port);
-            return !broker->isRunning() || probe.waitForConnected(200);
-        }, kBrokerPatience) && broker->isRunning();
+        const bool listens = waitFor(
+                                 [&] {
+                                     QTcpSocket probe;
+                                     probe.connectToHost(QHostAddress(QHostAddress::LocalHost), *port);
+                                     return !broker->isRunning() || probe.waitForConnected(200);
+                                 },
+                                 kBrokerPatience)
+                             && broker->isRunning();
         if (listens) {
             connect(broker, &ChildProcess::endedUnexpectedly, this, [this, broker](const QString &how) {
-                Q_EMIT processDied(broker->spec().name, u"%1 %2: %3"_s.arg(broker->spec().name, how, broker->lastWords()));
+                Q_EMIT processDied(broker->spec().name,
+                                   u"%1 %2: %3"_s.arg(broker->spec().name, how, broker->lastWords()));
             });
             return {};
         }
@@ -128,7 +142,8 @@ Result<void> Building::startBroker(const QString &name, quint16 *port)
         if (!words.contains("in use"_L1))
             return Error{Errc::Unavailable, u"The broker %1 did not start: %2"_s.arg(name, words)};
     }
-    return Error{Errc::Unavailable, u"The broker %1 found no free port in %2 attempts; try again."_s.arg(name).arg(kPortTries)};
+    return Error{Errc::Unavailable,
+                 u"The broker %1 found no free port in %2 attempts; try again."_s.arg(name).arg(kPortTries)};
 }
 
 Result<ChildProcess *> Building::start(ChildSpec spec)
@@ -167,9 +182,12 @@ Result<void> Building::startAgents()
         const auto program = findLintelProgram(agent.program);
         if (!program)
             return program.error();
-        if (auto started = startWatched({agent.name, agent.program, *program,
+        if (auto started = startWatched({agent.name,
+                                         agent.program,
+                                         *program,
                                          {u"--config"_s, m_plan.configFile(agent.name + u".yaml"_s)},
-                                         m_plan.logFile(agent.name), {}});
+                                         m_plan.logFile(agent.name),
+                                         {}});
             !started)
             return started;
     }
@@ -181,7 +199,8 @@ Result<void> Building::startConsole(bool headless, const QString &screenshot)
     const auto program = findLintelProgram(u"lintel-console"_s);
     if (!program)
         return program.error();
-    ChildSpec spec{u"console"_s, u"lintel-console"_s, *program, consoleArguments(m_plan), m_plan.logFile(u"console"_s), {}};
+    ChildSpec spec{
+        u"console"_s, u"lintel-console"_s, *program, consoleArguments(m_plan), m_plan.logFile(u"console"_s), {}};
     if (headless) {
         spec.arguments << u"--screenshot"_s << screenshot << u"--report"_s << consoleReportFile();
         spec.environment << u"QT_QPA_PLATFORM=offscreen"_s << u"QT_QUICK_BACKEND=software"_s;

@@ -75,13 +75,14 @@ QString commonSections(const DemoPlan &plan, const QString &name, QLatin1StringV
            "# Certificate, key and the trust bundles of both domains; `lintelctl pki` made them.\n"
            "identity:\n"
            "  provider: files\n"
-           "  directory: %4\n\n"_s
-        .arg(name, domain, quoted(description), quoted(plan.identityDir(name)));
+           "  directory: %4\n\n"_s.arg(name, domain, quoted(description), quoted(plan.identityDir(name)));
 }
 
 QString brokerKeys(const QString &indent, quint16 port, QLatin1StringView id)
 {
-    return u"%1host: 127.0.0.1\n%1port: %2\n%1broker_id: %3 # who the broker must prove to be\n"_s.arg(indent).arg(port).arg(id);
+    return u"%1host: 127.0.0.1\n%1port: %2\n%1broker_id: %3 # who the broker must prove to be\n"_s.arg(indent)
+        .arg(port)
+        .arg(id);
 }
 
 QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
@@ -95,23 +96,24 @@ QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
                "  file: %1\n"
                "  map: %2\n"
                "  pace: accelerated\n"
-               "  speed: %3\n\n"_s
-            .arg(quoted(sensor.recording), quoted(plan.configFile(sensor.columnMap + u".yaml"_s)))
-            .arg(std::max(1.0, double(sensor.rowInterval.count()) / double(plan.sensorPeriod.count())), 0, 'f', 3);
+               "  speed: %3\n\n"_s.arg(quoted(sensor.recording), quoted(plan.configFile(sensor.columnMap + u".yaml"_s)))
+                   .arg(std::max(1.0, double(sensor.rowInterval.count()) / double(plan.sensorPeriod.count())), 0, 'f',
+                        3);
     }
-    const QLatin1StringView kind = sensor.kind == SensorKind::Hvac ? "hvac"_L1
-        : sensor.kind == SensorKind::Occupancy                     ? "occupancy"_L1
-                                                                   : "energy"_L1;
+    const QLatin1StringView kind = sensor.kind == SensorKind::Hvac        ? "hvac"_L1
+                                   : sensor.kind == SensorKind::Occupancy ? "occupancy"_L1
+                                                                          : "energy"_L1;
     return u"driver:\n"
            "  type: simulated\n"
            "  kind: %1\n"
            "  seed: %2 # the same seed tells the same days\n"
            "  speed: 600 # ten minutes a second, so that a day passes within minutes; time stamps stay true\n\n"_s
-        .arg(kind)
-        .arg(sensor.seed);
+               .arg(kind)
+               .arg(sensor.seed);
 }
 
-const QString kLogging = u"observability:\n  logging:\n    level: INFO\n    destination: stderr # the demo keeps it in a file\n"_s;
+const QString kLogging =
+    u"observability:\n  logging:\n    level: INFO\n    destination: stderr # the demo keeps it in a file\n"_s;
 
 } // namespace
 
@@ -149,7 +151,8 @@ static Result<void> copyColumnMap(const DemoPlan &plan, const SensorPlan &sensor
         return {};
     QFile map(u":/column-maps/%1.yaml"_s.arg(sensor.columnMap));
     if (!map.open(QIODevice::ReadOnly))
-        return Error{Errc::NotFound, u"The column map \"%1\" is not part of this program; build it again."_s.arg(sensor.columnMap)};
+        return Error{Errc::NotFound,
+                     u"The column map \"%1\" is not part of this program; build it again."_s.arg(sensor.columnMap)};
     return writeFile(target, QString::fromUtf8(map.readAll()));
 }
 
@@ -169,7 +172,8 @@ Result<void> writeAgentConfigs(const DemoPlan &plan)
     }
     for (const QString &name : std::as_const(agents)) {
         if (!QDir().mkpath(plan.stateDir(name)))
-            return Error{Errc::Io, u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(plan.stateDir(name))};
+            return Error{Errc::Io,
+                         u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(plan.stateDir(name))};
     }
     return {};
 }
@@ -177,34 +181,36 @@ Result<void> writeAgentConfigs(const DemoPlan &plan)
 QString gatewayYaml(const DemoPlan &plan)
 {
     return u"# The gateway of the demo's building: host of its sensors, edge node towards the cloud.\n\n"_s
-        + commonSections(plan, u"gateway"_s, ids::kBuildingDomain, u"Gateway of building 1"_s)
-        + u"# The side of the sensors.\n"
-          "building:\n"
-          "  host_id: %1 # sensors send only while this host is online\n"
-          "  groups: [%2]\n"
-          "  broker:\n"_s.arg(ids::kGatewayHost, ids::kSite)
-        + brokerKeys(u"    "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
-        + u"\n# The way to the cloud: a line of the demo that can be cut, behind it the cloud's broker.\n"
-          "cloud:\n"
-          "  primary_host: %1\n"
-          "  group: %2\n"
-          "  node: %3\n"
-          "  sync_interval: 5m\n"
-          "  broker:\n"_s.arg(ids::kCloudHost, ids::kSite, ids::kGatewayNode)
-        + brokerKeys(u"    "_s, plan.ports.wanLink, ids::kCloudBroker)
-        + u"    keep_alive: 10s\n\n"
-          "storage:\n"
-          "  directory: %1\n"
-          "  spool_size: 256MiB   # what waits for the cloud\n"
-          "  history_size: 256MiB # what panels in the building look back on\n\n"_s.arg(quoted(plan.stateDir(u"gateway"_s)))
-        + kLogging;
+           + commonSections(plan, u"gateway"_s, ids::kBuildingDomain, u"Gateway of building 1"_s)
+           + u"# The side of the sensors.\n"
+             "building:\n"
+             "  host_id: %1 # sensors send only while this host is online\n"
+             "  groups: [%2]\n"
+             "  broker:\n"_s.arg(ids::kGatewayHost, ids::kSite)
+           + brokerKeys(u"    "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
+           + u"\n# The way to the cloud: a line of the demo that can be cut, behind it the cloud's broker.\n"
+             "cloud:\n"
+             "  primary_host: %1\n"
+             "  group: %2\n"
+             "  node: %3\n"
+             "  sync_interval: 5m\n"
+             "  broker:\n"_s.arg(ids::kCloudHost, ids::kSite, ids::kGatewayNode)
+           + brokerKeys(u"    "_s, plan.ports.wanLink, ids::kCloudBroker)
+           + u"    keep_alive: 10s\n\n"
+             "storage:\n"
+             "  directory: %1\n"
+             "  spool_size: 256MiB   # what waits for the cloud\n"
+             "  history_size: 256MiB # what panels in the building look back on\n\n"_s.arg(
+                 quoted(plan.stateDir(u"gateway"_s)))
+           + kLogging;
 }
 
 QString backendYaml(const DemoPlan &plan)
 {
-    QString text = u"# The demo's cloud: primary host of the gateways, and the historian.\n\n"_s
-        + commonSections(plan, u"ingestion"_s, ids::kCloudDomain, u"Ingestion and historian"_s)
-        + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.cloudBroker, ids::kCloudBroker)
+    QString text =
+        u"# The demo's cloud: primary host of the gateways, and the historian.\n\n"_s
+        + commonSections(plan, u"ingestion"_s, ids::kCloudDomain, u"Ingestion and historian"_s) + u"mqtt:\n"_s
+        + brokerKeys(u"  "_s, plan.ports.cloudBroker, ids::kCloudBroker)
         + u"\nhost:\n"
           "  host_id: %1 # gateways send only while this host is online\n\n"
           "historian:\n"
@@ -215,7 +221,8 @@ QString backendYaml(const DemoPlan &plan)
 
 QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
 {
-    QString text = u"# A sensor of the demo's building.\n\n"_s
+    QString text =
+        u"# A sensor of the demo's building.\n\n"_s
         + commonSections(plan, sensor.name, ids::kBuildingDomain, u"%1 in %2"_s.arg(sensor.equip, sensor.space))
         + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
         + u"\nsparkplug:\n"
@@ -230,8 +237,7 @@ QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
           "  drain_time: 30s # when it is asked to stop, it hands over what it has\n\n"
           "spool:\n"
           "  path: %6\n"
-          "  max_bytes: 64MiB\n\n"_s
-              .arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
+          "  max_bytes: 64MiB\n\n"_s.arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
               .arg(plan.sensorPeriod.count())
               .arg(quoted(plan.stateDir(sensor.name) + u"/spool.db"_s))
               .arg(std::max<qint64>(1'000, 5 * plan.sensorPeriod.count()))
@@ -274,11 +280,11 @@ Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
 QStringList consoleArguments(const DemoPlan &plan)
 {
     return {
-        u"--broker"_s, u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
-        u"--broker-id"_s, ids::kCloudBroker,
-        u"--identity"_s, plan.identityDir(u"operator"_s),
+        u"--broker"_s,         u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
+        u"--broker-id"_s,      ids::kCloudBroker,
+        u"--identity"_s,       plan.identityDir(u"operator"_s),
         u"--host-principal"_s, ids::kBackend,
-        u"--window"_s, u"5"_s,
+        u"--window"_s,         u"5"_s,
     };
 }
 

@@ -58,7 +58,8 @@ Result<void> ChildProcess::start()
     m_process.start();
     if (m_process.waitForStarted())
         return {};
-    return Error{Errc::Io, u"%1 cannot be started (%2): %3."_s.arg(m_spec.name, m_spec.program, m_process.errorString())};
+    return Error{Errc::Io,
+                 u"%1 cannot be started (%2): %3."_s.arg(m_spec.name, m_spec.program, m_process.errorString())};
 }
 
 void ChildProcess::terminate()

@@ -13,11 +13,11 @@
 namespace lintel::demo {
 
 struct ChildSpec {
-    QString name;       // "hvac-001"
-    QString kind;       // what it is counted as: "lintel-sensor"
+    QString name; // "hvac-001"
+    QString kind; // what it is counted as: "lintel-sensor"
     QString program;
     QStringList arguments;
-    QString logFile;    // standard output and error
+    QString logFile;         // standard output and error
     QStringList environment; // additions, NAME=value
 };
 

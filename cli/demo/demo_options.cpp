@@ -22,8 +22,12 @@ QList<QCommandLineOption> definitions()
         {u"duration"_s, u"End after so many seconds."_s, u"SECONDS"_s},
         {u"sensors"_s, u"How many sensors (8 unless said): HVAC, occupancy and energy in turn."_s, u"N"_s},
         {u"sensor-period"_s, u"Seconds between two samples of a sensor (1 unless said; 0.1 or more)."_s, u"SECONDS"_s},
-        {u"replay"_s, u"Replay the recorded data (CSV files) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s, u"DIR"_s},
-        {u"wan-outage"_s, u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s, u"START,LENGTH"_s},
+        {u"replay"_s,
+         u"Replay the recorded data (CSV files) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s,
+         u"DIR"_s},
+        {u"wan-outage"_s,
+         u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s,
+         u"START,LENGTH"_s},
         {u"json"_s, u"Write one JSON object to standard output at the end, and nothing else."_s},
         {u"keep"_s, u"Keep keys, configuration, databases and logs in this folder."_s, u"DIR"_s},
         {u"screenshot"_s, u"Where the console's picture goes."_s, u"FILE"_s},
@@ -51,7 +55,8 @@ Result<WanOutage> parseOutage(const QString &text)
     bool lengthOk = false;
     const int start = parts.value(0).toInt(&startOk);
     const int length = parts.value(1).toInt(&lengthOk);
-    if (parts.size() != 2 || !startOk || !lengthOk || start < 0 || length < 1 || start > kMaxSeconds || length > kMaxSeconds)
+    if (parts.size() != 2 || !startOk || !lengthOk || start < 0 || length < 1 || start > kMaxSeconds
+        || length > kMaxSeconds)
         return wrong(u"wan-outage"_s, text, u"START,LENGTH in seconds, such as 15,20"_s);
     return WanOutage{seconds{start}, seconds{length}};
 }
@@ -65,7 +70,8 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
     if (!parser.parse(QStringList{u"demo"_s} + arguments))
         return Error{Errc::Malformed, parser.errorText() + u" See `lintelctl demo --help`."_s};
     if (!parser.positionalArguments().isEmpty())
-        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl demo --help`."_s.arg(parser.positionalArguments().first())};
+        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl demo --help`."_s.arg(
+                                          parser.positionalArguments().first())};
 
     DemoOptions options;
     options.help = parser.isSet(u"help"_s);

@@ -63,7 +63,10 @@ Result<QList<SensorPlan>> recordings(const QString &folder)
         found.append(sensor);
     }
     if (found.isEmpty())
-        return Error{Errc::NotFound, u"In \"%1\" there is no recording that Lintel knows by its header line; the maps in resources/config say which it knows."_s.arg(folder)};
+        return Error{
+            Errc::NotFound,
+            u"In \"%1\" there is no recording that Lintel knows by its header line; the maps in resources/config say which it knows."_s
+                .arg(folder)};
     return found;
 }
 

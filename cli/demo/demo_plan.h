@@ -12,15 +12,15 @@ namespace lintel::demo {
 enum class SensorKind { Hvac, Occupancy, Energy };
 
 struct SensorPlan {
-    QString name;       // "hvac-001"
+    QString name; // "hvac-001"
     SensorKind kind = SensorKind::Hvac;
     int seed = 1;
-    QString space;      // "floor-2/zone-a"
-    QString equip;      // "ahu-2"
-    QString recording;  // CSV to replay; empty = simulated
-    QString columnMap;  // the shipped map that explains it
+    QString space;                                 // "floor-2/zone-a"
+    QString equip;                                 // "ahu-2"
+    QString recording;                             // CSV to replay; empty = simulated
+    QString columnMap;                             // the shipped map that explains it
     std::chrono::milliseconds rowInterval{60'000}; // between two recorded rows
-    QString driverSection; // YAML of its own in place of all that; tests
+    QString driverSection;                         // YAML of its own in place of all that; tests
 };
 
 struct Ports {
@@ -66,7 +66,7 @@ inline constexpr QLatin1StringView kShell{"spiffe://smart-building.cloud/operato
 [[nodiscard]] Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root);
 
 struct KnownRecording {
-    QString columnMap;                             // the shipped map; empty: not known
+    QString columnMap; // the shipped map; empty: not known
     std::chrono::milliseconds rowInterval{60'000};
 };
 /// What is shipped for a CSV with this header line.

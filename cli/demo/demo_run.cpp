@@ -15,9 +15,9 @@ using cli::BrokerConnection;
 
 namespace {
 
-constexpr auto kStartPatience = 60s;    // until every sensor is online
-constexpr auto kDrainPatience = 60s;    // until nothing waits any more
-constexpr auto kConsolePatience = 30s;  // for the picture
+constexpr auto kStartPatience = 60s;   // until every sensor is online
+constexpr auto kDrainPatience = 60s;   // until nothing waits any more
+constexpr auto kConsolePatience = 30s; // for the picture
 constexpr auto kEndGrace = 10s;
 constexpr auto kCallTimeout = 5s;
 constexpr auto kFinalCallTimeout = 30s;
@@ -28,8 +28,7 @@ constexpr auto kTick = 500ms;
 
 DemoRun::DemoRun(DemoOptions options, QObject *parent)
     : QObject(parent), m_options(std::move(options)), m_board(m_options.json)
-{
-}
+{}
 
 DemoRun::~DemoRun() = default;
 
@@ -65,7 +64,8 @@ Result<void> DemoRun::prepare()
             return Error{Errc::Io, u"No temporary folder can be made: %1."_s.arg(m_temporary->errorString())};
         root = m_temporary->path();
     } else if (QDir(root).exists(u"state"_s)) {
-        return Error{Errc::Malformed, u"\"%1\" holds the state of an earlier run; name another folder or remove that one."_s.arg(root)};
+        return Error{Errc::Malformed,
+                     u"\"%1\" holds the state of an earlier run; name another folder or remove that one."_s.arg(root)};
     } else {
         m_report.stateDir = QDir(root).absolutePath();
     }
@@ -150,7 +150,9 @@ void DemoRun::watch()
     connect(&tick, &QTimer::timeout, this, &DemoRun::onTick);
     tick.start(kTick);
     onTick();
-    const auto isTimeUp = [this] { return m_options.duration && secondsRunning() >= double(m_options.duration->count()); };
+    const auto isTimeUp = [this] {
+        return m_options.duration && secondsRunning() >= double(m_options.duration->count());
+    };
     while (!isTimeUp() && !isOver())
         (void)waitFor([&] { return isTimeUp() || isOver(); }, 1h);
     m_report.seconds = secondsRunning();
@@ -317,7 +319,9 @@ void DemoRun::waitForGateway()
     m_state.pendingAtGateway.reset(); // only what it says from now on counts
     poll.start(kTick);
     const bool drained = waitFor(
-        [this] { return m_state.pendingAtGateway == 0u && m_state.storedCloud.value_or(0) >= m_report.totals.produced; },
+        [this] {
+            return m_state.pendingAtGateway == 0u && m_state.storedCloud.value_or(0) >= m_report.totals.produced;
+        },
         kDrainPatience, [this, gateway] { return m_abort || !gateway || !gateway->isRunning(); });
     if (!drained && !m_abort)
         problem(u"The gateway had not handed everything to the cloud after %1 s."_s.arg(kDrainPatience.count()));

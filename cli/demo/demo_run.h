@@ -62,7 +62,7 @@ private:
     bool m_headless = false;
     bool m_stopRequested = false;
     bool m_abort = false;
-    bool m_failed = false;      // a process died: no use in going on
+    bool m_failed = false; // a process died: no use in going on
     bool m_windowClosed = false;
     bool m_gatewayAsked = false;
     bool m_backendAsked = false;

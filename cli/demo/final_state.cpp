@@ -31,7 +31,8 @@ QStringList problemsOfConsole(const QString &reportFile)
     const QJsonObject report = QJsonDocument::fromJson(file.readAll()).object();
     QStringList problems;
     if (report.value("readings"_L1).toInteger() == 0 || report.value("lines_drawn"_L1).toInt() == 0)
-        problems << u"The console saw no live values: %1"_s.arg(report.value("why"_L1).toString(u"it gives no reason."_s));
+        problems << u"The console saw no live values: %1"_s.arg(
+            report.value("why"_L1).toString(u"it gives no reason."_s));
     return problems;
 }
 
@@ -43,10 +44,9 @@ cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1Stri
 QString callHint(const DemoPlan &plan)
 {
     return u"Try: lintelctl call --target %1 --capability aggregate_sensors \\\n"
-           "       --broker 127.0.0.1:%2 --broker-id %3 --identity %4"_s
-        .arg(ids::kGateway)
-        .arg(plan.ports.gatewayBroker)
-        .arg(ids::kGatewayBroker, plan.identityDir(u"shell"_s));
+           "       --broker 127.0.0.1:%2 --broker-id %3 --identity %4"_s.arg(ids::kGateway)
+               .arg(plan.ports.gatewayBroker)
+               .arg(ids::kGatewayBroker, plan.identityDir(u"shell"_s));
 }
 
 std::optional<double> ageOf(const QString &time)

@@ -37,15 +37,15 @@ StatusBoard::StatusBoard(bool silent) : m_silent(silent), m_isTerminal(isatty(ST
 
 QString StatusBoard::table(const BoardState &state)
 {
-    const auto row = [](const QString &label, const QString &value) { return u"  "_s + label.leftJustified(22) + value + u'\n'; };
+    const auto row = [](const QString &label, const QString &value) {
+        return u"  "_s + label.leftJustified(22) + value + u'\n';
+    };
     return row(u"running"_s, u"%1 s"_s.arg(state.seconds, 0, 'f', 0))
-        + row(u"sensors online"_s, u"%1 of %2"_s.arg(state.sensorsOnline).arg(state.sensors))
-        + row(u"stored by the gateway"_s, number(state.storedGateway))
-        + row(u"stored by the cloud"_s, number(state.storedCloud))
-        + row(u"line to the cloud"_s, state.wanUp ? u"up"_s : u"CUT"_s)
-        + row(u"oldest unsent"_s, oldest(state))
-        + row(u"sensor to cloud"_s, latency(state))
-        + row(u""_s, state.note);
+           + row(u"sensors online"_s, u"%1 of %2"_s.arg(state.sensorsOnline).arg(state.sensors))
+           + row(u"stored by the gateway"_s, number(state.storedGateway))
+           + row(u"stored by the cloud"_s, number(state.storedCloud))
+           + row(u"line to the cloud"_s, state.wanUp ? u"up"_s : u"CUT"_s) + row(u"oldest unsent"_s, oldest(state))
+           + row(u"sensor to cloud"_s, latency(state)) + row(u""_s, state.note);
 }
 
 QString StatusBoard::line(const BoardState &state)

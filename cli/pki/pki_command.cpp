@@ -55,8 +55,10 @@ void print(FILE *stream, const QString &text)
 int report(const Error &error, const Options &options, int code)
 {
     if (options.json)
-        print(stdout, QString::fromUtf8(QJsonDocument(QJsonObject{{u"error"_s, QJsonObject{{u"message"_s, error.message}}}})
-                                            .toJson(QJsonDocument::Compact)) + u'\n');
+        print(stdout,
+              QString::fromUtf8(QJsonDocument(QJsonObject{{u"error"_s, QJsonObject{{u"message"_s, error.message}}}})
+                                    .toJson(QJsonDocument::Compact))
+                  + u'\n');
     else
         print(stderr, error.message + u'\n');
     return code;
@@ -64,7 +66,8 @@ int report(const Error &error, const Options &options, int code)
 
 void printResult(const QJsonObject &object, const QString &sentence, const Options &options)
 {
-    print(stdout, options.json ? QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Compact)) + u'\n' : sentence + u'\n');
+    print(stdout, options.json ? QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Compact)) + u'\n'
+                               : sentence + u'\n');
 }
 
 /// "90m", "1h", "3600s" or plain seconds.
@@ -93,7 +96,7 @@ Result<Options> parse(const QStringList &arguments)
             continue;
         }
         const bool known = name == u"--dir"_s || name == u"--out"_s || name == u"--id"_s || name == u"--ttl"_s
-            || name == u"--trust-domain"_s;
+                           || name == u"--trust-domain"_s;
         if (!known)
             return Error{Errc::Malformed, u"The option \"%1\" is unknown; see lintelctl pki --help."_s.arg(name)};
         if (++i == arguments.size())
@@ -159,7 +162,9 @@ int issue(const Options &options)
         return report(written.error(), options, kFailed);
     const auto facts = tls::describeCertificate(svid->chainDer.first());
     const QString until = toIso8601(svid->notAfter);
-    printResult({{u"spiffe_id"_s, id->toString()}, {u"serial"_s, facts ? facts->serial : QString()}, {u"not_after"_s, until},
+    printResult({{u"spiffe_id"_s, id->toString()},
+                 {u"serial"_s, facts ? facts->serial : QString()},
+                 {u"not_after"_s, until},
                  {u"directory"_s, options.out}},
                 u"%1: valid until %2, in %3"_s.arg(id->toString(), until, options.out), options);
     return kOk;
@@ -186,7 +191,9 @@ int runPki(const QStringList &arguments)
         return kOk;
     }
     if (command != u"init"_s && command != u"issue"_s)
-        return report({Errc::Malformed, u"\"pki %1\" is unknown; there are \"pki init\" and \"pki issue\"."_s.arg(command)}, *options, kUsage);
+        return report(
+            {Errc::Malformed, u"\"pki %1\" is unknown; there are \"pki init\" and \"pki issue\"."_s.arg(command)},
+            *options, kUsage);
     if (options->dir.isEmpty())
         return report({Errc::Malformed, u"Say with --dir where the roots lie."_s}, *options, kUsage);
     if (command == u"init"_s)

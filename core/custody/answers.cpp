@@ -50,10 +50,8 @@ QString qualityName(Quality quality)
 QCborMap reading(const Reading &reading)
 {
     return {
-        {"value"_L1, toCbor(reading.value)},
-        {"unit"_L1, unitInfo(reading.unit).code},
-        {"time"_L1, toIso8601(reading.deviceTime)},
-        {"quality"_L1, qualityName(reading.quality)},
+        {"value"_L1, toCbor(reading.value)},        {"unit"_L1, unitInfo(reading.unit).code},
+        {"time"_L1, toIso8601(reading.deviceTime)}, {"quality"_L1, qualityName(reading.quality)},
         {"historical"_L1, reading.isHistorical},
     };
 }
@@ -90,12 +88,9 @@ QString deviceName(const sparkplug::Participant &who)
 QCborMap participant(const sparkplug::Participant &who)
 {
     return {
-        {"device"_L1, deviceName(who)},
-        {"group"_L1, who.node.group},
-        {"node"_L1, who.node.node},
-        {"online"_L1, who.online},
-        {"since"_L1, toIso8601(who.since)},
-        {"store_and_forward"_L1, who.spool.has_value()},
+        {"device"_L1, deviceName(who)},     {"group"_L1, who.node.group},
+        {"node"_L1, who.node.node},         {"online"_L1, who.online},
+        {"since"_L1, toIso8601(who.since)}, {"store_and_forward"_L1, who.spool.has_value()},
         {"points"_L1, points(who.points)},
     };
 }
@@ -103,11 +98,8 @@ QCborMap participant(const sparkplug::Participant &who)
 QCborMap loss(const Loss &loss)
 {
     QCborMap map{
-        {"device"_L1, loss.device},
-        {"readings"_L1, qint64(loss.readings)},
-        {"from"_L1, toIso8601(loss.from)},
-        {"to"_L1, toIso8601(loss.to)},
-        {"reason"_L1, toText(loss.reason)},
+        {"device"_L1, loss.device},    {"readings"_L1, qint64(loss.readings)}, {"from"_L1, toIso8601(loss.from)},
+        {"to"_L1, toIso8601(loss.to)}, {"reason"_L1, toText(loss.reason)},
     };
     if (loss.first != 0) {
         map.insert("stream"_L1, loss.stream.toString(QUuid::WithoutBraces));

@@ -38,7 +38,6 @@ namespace lintel::answers {
 /// RFC 3339 text or milliseconds since 1970.
 [[nodiscard]] Result<Timestamp> timeArgument(const QCborMap &args, QLatin1StringView key, Timestamp fallback);
 
-
 /// The arguments "from" and "to": a stretch of time [from, to).
 struct TimeSpan {
     Timestamp from;

@@ -9,8 +9,7 @@ using sparkplug::NodeId;
 
 CustodyIntake::CustodyIntake(CustodyStore &store, const Clock &clock, QObject *parent)
     : CustodyIntake(store, clock, Limits{}, parent)
-{
-}
+{}
 
 CustodyIntake::CustodyIntake(CustodyStore &store, const Clock &clock, Limits limits, QObject *parent)
     : QObject(parent), m_store(store), m_clock(clock), m_limits(limits)
@@ -130,8 +129,8 @@ void CustodyIntake::holdPlain(const HostBatch &batch)
 
 void CustodyIntake::dropOldestHeld()
 {
-    const auto oldest = std::find_if(m_group.begin(), m_group.end(),
-                                     [](const HostBatch &batch) { return !batch.receipt; });
+    const auto oldest =
+        std::find_if(m_group.begin(), m_group.end(), [](const HostBatch &batch) { return !batch.receipt; });
     if (oldest == m_group.end()) {
         m_heldReadings = 0;
         return;

@@ -40,7 +40,8 @@ public:
     /// Highest n such that 1 … n of that stream are stored here or were declared lost.
     [[nodiscard]] virtual Msn contiguousReceipt(const StreamId &stream) const = 0;
     /// The sender no longer has what lies below `tail`.
-    [[nodiscard]] virtual Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) = 0;
+    [[nodiscard]] virtual Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream,
+                                                     Msn tail) = 0;
 };
 
 class CustodyIntake : public QObject
@@ -48,10 +49,10 @@ class CustodyIntake : public QObject
     Q_OBJECT
 public:
     struct Limits {
-        Millis collect{25};              // a group waits at most this long
-        int maxBatches = 256;            // or until it has so many
+        Millis collect{25};                 // a group waits at most this long
+        int maxBatches = 256;               // or until it has so many
         qsizetype maxHeldReadings = 20'000; // of plain nodes, while the store fails
-        Millis retryAfter{1'000};        // between attempts while the store fails
+        Millis retryAfter{1'000};           // between attempts while the store fails
     };
     struct Counters {
         quint64 groups = 0;

@@ -23,8 +23,8 @@ namespace lintel {
 
 struct X509Svid {
     SpiffeId id;
-    QList<QByteArray> chainDer;        // leaf first, intermediates after it, no root
-    std::shared_ptr<EVP_PKEY> key;     // belongs to the leaf
+    QList<QByteArray> chainDer;    // leaf first, intermediates after it, no root
+    std::shared_ptr<EVP_PKEY> key; // belongs to the leaf
     Timestamp notBefore{};
     Timestamp notAfter{};
 };

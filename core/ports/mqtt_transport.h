@@ -30,8 +30,8 @@ struct MqttConnect {
     QString clientId;
     std::optional<MqttMessage> will;
     std::chrono::seconds keepAlive{30};
-    bool cleanStart = true;                   // Sparkplug nodes and hosts: always
-    std::chrono::seconds sessionExpiry{0};    // 0 = the session ends with the connection
+    bool cleanStart = true;                // Sparkplug nodes and hosts: always
+    std::chrono::seconds sessionExpiry{0}; // 0 = the session ends with the connection
 };
 
 class MqttTransport : public QObject

@@ -35,9 +35,9 @@ struct StoredBatch {
 
 struct SpoolStatus {
     StreamId stream;
-    Msn head = 0;              // highest number given; 0 = none yet
-    Msn tail = 0;              // lowest number still kept unacknowledged; head + 1 = nothing
-    Msn acknowledged = 0;      // highest cumulative acknowledgement
+    Msn head = 0;         // highest number given; 0 = none yet
+    Msn tail = 0;         // lowest number still kept unacknowledged; head + 1 = nothing
+    Msn acknowledged = 0; // highest cumulative acknowledgement
     quint64 pendingReadings = 0;
     quint64 pendingBatches = 0;
     quint64 totalReadings = 0;    // ever appended to this spool, restarts included
@@ -62,7 +62,7 @@ public:
     virtual ~ReadingSpool() = default;
 
     struct Appended {
-        Msn first = 0;          // numbers first … last were given, in the order of the input; 0 = none
+        Msn first = 0; // numbers first … last were given, in the order of the input; 0 = none
         Msn last = 0;
         quint32 duplicates = 0; // batches whose receipt was known; they got no number
         QList<Loss> evicted;    // what had to go to make room; already on the loss list
@@ -87,7 +87,8 @@ public:
     /// on the loss list (NeverSent) and travels on as a Loss of `device`; returns those losses.
     /// Of a stream that was never heard of before nothing is lost: what lies below its tail was
     /// acknowledged to a host before this one, or the sender's own batches declare it lost.
-    [[nodiscard]] virtual Result<QList<Loss>> senderDropped(const StreamId &stream, const QString &device, Msn tail) = 0;
+    [[nodiscard]] virtual Result<QList<Loss>> senderDropped(const StreamId &stream, const QString &device,
+                                                            Msn tail) = 0;
 
     [[nodiscard]] virtual SpoolStatus status() const = 0;
     /// Everything lost here, oldest first, at most `max`.

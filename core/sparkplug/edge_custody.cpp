@@ -10,9 +10,9 @@
 namespace lintel::sparkplug {
 namespace {
 
-constexpr int kChunk = 64;          // batches read from the spool at once
-constexpr int kChunksPerPump = 16;  // then the event loop gets its turn
-constexpr int kMostPatience = 12;   // a silent host is tried again after a minute at the latest
+constexpr int kChunk = 64;         // batches read from the spool at once
+constexpr int kChunksPerPump = 16; // then the event loop gets its turn
+constexpr int kMostPatience = 12;  // a silent host is tried again after a minute at the latest
 
 Metric data(DataType type, Scalar value)
 {

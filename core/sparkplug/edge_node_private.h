@@ -14,7 +14,7 @@ using Nanos = std::chrono::nanoseconds;
 
 /// The node itself or one of its devices: what it was born with.
 struct Entity {
-    EdgeDevice device;               // name empty: the node itself
+    EdgeDevice device; // name empty: the node itself
     bool isNode = false;
     bool born = false;
     bool deathDue = false;           // went offline: DDEATH is still to be sent
@@ -29,10 +29,10 @@ struct InFlight {
 };
 
 struct EdgeNodeSession::Private {
-    Private(EdgeNodeSession *session, EdgeNodeConfig c, const Clock &cl, MqttTransport &t, ReadingSpool &s, StateStore &st)
+    Private(EdgeNodeSession *session, EdgeNodeConfig c, const Clock &cl, MqttTransport &t, ReadingSpool &s,
+            StateStore &st)
         : q(session), config(std::move(c)), clock(cl), transport(t), spool(s), state(st)
-    {
-    }
+    {}
 
     // Connection (edge_node_session.cpp)
     MqttConnect connectPacket();
@@ -85,7 +85,8 @@ struct EdgeNodeSession::Private {
     bool connected = false;
     bool stopping = false;
     bool hostOnline = false;
-    std::optional<Timestamp> hostStateTime; // of this connection: a host whose clock was set back must not be locked out
+    std::optional<Timestamp>
+        hostStateTime; // of this connection: a host whose clock was set back must not be locked out
     std::optional<quint8> nextBdSeq;
     quint8 bdSeq = 0;
     quint8 seq = 0;
@@ -97,18 +98,18 @@ struct EdgeNodeSession::Private {
 
     StreamId stream;
     Msn acked = 0;
-    Msn cursor = 0;        // last batch sent, or skipped
-    Msn highestSent = 0;   // ever, on any connection
-    Msn sentHere = 0;      // on this connection
-    Msn history = 0;       // up to here a batch is late: stored before the birth, or held up
+    Msn cursor = 0;                    // last batch sent, or skipped
+    Msn highestSent = 0;               // ever, on any connection
+    Msn sentHere = 0;                  // on this connection
+    Msn history = 0;                   // up to here a batch is late: stored before the birth, or held up
     std::optional<Nanos> stalledSince; // something waits and nothing could be sent
-    Msn announcedTail = 0; // what the host was told on this connection
+    Msn announcedTail = 0;             // what the host was told on this connection
     std::deque<InFlight> inFlight;
     bool everAcked = false;
-    bool more = false;     // tick() has something to send
+    bool more = false; // tick() has something to send
     bool pumping = false;
     bool pumpAgain = false;
-    int patience = 1;      // ackTimeout is multiplied by this; grows while the host is silent
+    int patience = 1; // ackTimeout is multiplied by this; grows while the host is silent
     Nanos lastProgress{};
     Nanos bornAt{};
     quint64 resent = 0;

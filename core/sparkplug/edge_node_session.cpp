@@ -28,10 +28,9 @@ QByteArray nodeDeath(quint8 bdSeq, Timestamp now)
 
 } // namespace
 
-EdgeNodeSession::EdgeNodeSession(EdgeNodeConfig config, const Clock &clock, MqttTransport &transport, ReadingSpool &spool,
-                                 StateStore &state, QObject *parent)
-    : QObject(parent)
-    , d(std::make_unique<Private>(this, std::move(config), clock, transport, spool, state))
+EdgeNodeSession::EdgeNodeSession(EdgeNodeConfig config, const Clock &clock, MqttTransport &transport,
+                                 ReadingSpool &spool, StateStore &state, QObject *parent)
+    : QObject(parent), d(std::make_unique<Private>(this, std::move(config), clock, transport, spool, state))
 {
     d->node.isNode = true;
     d->node.device.name.clear();
@@ -170,7 +169,8 @@ void EdgeNodeSession::Private::onConnected()
     hostStateTime.reset();
     forgetBirths();
     hostOnline = config.primaryHost.isEmpty();
-    QStringList filters{filter::nodeCommands(config.group, config.node), filter::deviceCommands(config.group, config.node)};
+    QStringList filters{filter::nodeCommands(config.group, config.node),
+                        filter::deviceCommands(config.group, config.node)};
     if (!hostOnline)
         filters.append(lintel::toString(StateTopic{config.primaryHost}));
     for (const QString &wanted : std::as_const(filters)) {
@@ -213,7 +213,8 @@ void EdgeNodeSession::Private::leave()
 {
     if (connected) {
         const SparkplugTopic topic{config.group, SparkplugVerb::NDeath, config.node, {}};
-        if (const auto sent = transport.publish({lintel::toString(topic), nodeDeath(bdSeq, clock.now()), 1, false}); !sent)
+        if (const auto sent = transport.publish({lintel::toString(topic), nodeDeath(bdSeq, clock.now()), 1, false});
+            !sent)
             report(sent.error());
     }
     onDisconnected();
@@ -281,7 +282,9 @@ void EdgeNodeSession::Private::onCommand(const QString &deviceName, const QByteA
     if (!deviceName.isEmpty()) {
         const auto found = devices.find(deviceName);
         if (found == devices.end()) {
-            report({Errc::NotFound, QStringLiteral("A command came for the device \"%1\", which this node does not have.").arg(deviceName)});
+            report(
+                {Errc::NotFound, QStringLiteral("A command came for the device \"%1\", which this node does not have.")
+                                     .arg(deviceName)});
             return;
         }
         entity = &found->second;

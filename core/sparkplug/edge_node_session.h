@@ -28,13 +28,13 @@ namespace lintel::sparkplug {
 struct EdgeNodeConfig {
     QString group;
     QString node;
-    Principal self;                         // MQTT client id; empty = node name (foreign brokers)
-    QString primaryHost;                    // gate on STATE of this host; empty = publish at once
+    Principal self;      // MQTT client id; empty = node name (foreign brokers)
+    QString primaryHost; // gate on STATE of this host; empty = publish at once
     std::chrono::seconds keepAlive{30};
-    int window = 256;                       // batches in flight without acknowledgement
-    Millis ackTimeout{5'000};               // silence after which everything unacknowledged is sent again
-    Millis rebirthDebounce{1'000};          // several rebirth requests within this count as one
-    bool useAliases = true;                 // off for hosts that understand names only; costs bytes
+    int window = 256;              // batches in flight without acknowledgement
+    Millis ackTimeout{5'000};      // silence after which everything unacknowledged is sent again
+    Millis rebirthDebounce{1'000}; // several rebirth requests within this count as one
+    bool useAliases = true;        // off for hosts that understand names only; costs bytes
 };
 
 /// A device of this node, with what stands in its birth.
@@ -62,10 +62,10 @@ public:
 
     struct Status {
         Phase phase = Phase::Stopped;
-        quint64 birthSequence = 0;           // bdSeq of this connection
-        Msn sent = 0;                        // highest number sent on this connection
+        quint64 birthSequence = 0; // bdSeq of this connection
+        Msn sent = 0;              // highest number sent on this connection
         Msn acknowledged = 0;
-        quint64 resentBatches = 0;           // sent more than once, since start
+        quint64 resentBatches = 0; // sent more than once, since start
         std::optional<Timestamp> lastAck;
         std::optional<Timestamp> connectedSince;
         std::optional<Timestamp> offlineSince;

@@ -8,9 +8,9 @@
 namespace lintel::sparkplug {
 namespace {
 
-constexpr size_t kMostHeld = 128;       // half of the numbers: beyond it, order cannot be told
+constexpr size_t kMostHeld = 128;        // half of the numbers: beyond it, order cannot be told
 constexpr qsizetype kMostNodes = 20'000; // names are free to invent on an open broker
-constexpr int kPatience = 2;            // rebirth intervals that a node has to answer a request
+constexpr int kPatience = 2;             // rebirth intervals that a node has to answer a request
 
 std::optional<quint64> bdSeqOf(const Payload &payload)
 {
@@ -30,7 +30,8 @@ HostSession::Private::NodePtr HostSession::Private::nodeFor(const NodeId &id)
     if (found != nodes.constEnd())
         return *found;
     if (nodes.size() >= kMostNodes) {
-        report({Errc::Full, QStringLiteral("The node %1 is ignored: %2 nodes are known already.").arg(id.node).arg(nodes.size())});
+        report({Errc::Full,
+                QStringLiteral("The node %1 is ignored: %2 nodes are known already.").arg(id.node).arg(nodes.size())});
         return nullptr;
     }
     auto node = std::make_shared<HostNode>();
@@ -183,18 +184,11 @@ void HostSession::Private::giveUpWaiting(HostNode &node)
 void HostSession::Private::deliver(HostNode &node, const HeldMessage &message)
 {
     switch (message.verb) {
-    case SparkplugVerb::DBirth:
-        onDeviceBirth(node, message);
-        break;
-    case SparkplugVerb::DDeath:
-        onDeviceDeath(node, message);
-        break;
+    case SparkplugVerb::DBirth: onDeviceBirth(node, message); break;
+    case SparkplugVerb::DDeath: onDeviceDeath(node, message); break;
     case SparkplugVerb::NData:
-    case SparkplugVerb::DData:
-        onData(node, message);
-        break;
-    default:
-        break;
+    case SparkplugVerb::DData: onData(node, message); break;
+    default: break;
     }
 }
 
@@ -269,7 +263,8 @@ void HostSession::Private::wantRebirth(HostNode &node)
     if (!connected || (node.lastRequest && now - *node.lastRequest < config.rebirthInterval))
         return;
     if (isHost()) {
-        const auto sent = sendMetrics(node.self.who.node, {}, {Metric::named(names::kRebirth.toString(), DataType::Boolean, true)});
+        const auto sent =
+            sendMetrics(node.self.who.node, {}, {Metric::named(names::kRebirth.toString(), DataType::Boolean, true)});
         if (!sent)
             return;
         ++counters.rebirthRequests;
@@ -315,7 +310,8 @@ void HostSession::Private::learnBirth(const RecordedBirth &birth)
     auto payload = decode(birth.payload);
     if (!sparkplug || !payload) {
         ++counters.malformed;
-        report(payload ? Error{Errc::Malformed, QStringLiteral("A recorded birth has no Sparkplug topic: \"%1\".").arg(birth.topic)}
+        report(payload ? Error{Errc::Malformed,
+                               QStringLiteral("A recorded birth has no Sparkplug topic: \"%1\".").arg(birth.topic)}
                        : payload.error());
         return;
     }
@@ -330,7 +326,8 @@ void HostSession::Private::learnBirth(const RecordedBirth &birth)
     const HeldMessage message{sparkplug->verb, sparkplug->device, *std::move(payload), birth.topic, birth.payload};
     if (sparkplug->verb == SparkplugVerb::NBirth)
         onNodeBirth(*node, message, true);
-    else if (sparkplug->verb == SparkplugVerb::DBirth && node->self.hasBirth && at >= node->self.birthTime.value_or(Timestamp{}))
+    else if (sparkplug->verb == SparkplugVerb::DBirth && node->self.hasBirth
+             && at >= node->self.birthTime.value_or(Timestamp{}))
         onDeviceBirth(*node, message);
 }
 

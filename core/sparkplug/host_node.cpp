@@ -43,7 +43,8 @@ std::optional<SpoolOffer> offerOf(const Payload &birth)
 }
 
 /// A device's own aliases first, then the node's: some nodes number each device anew.
-const MetricDefinition *definitionOf(const HostEntity *entity, const HostNode &node, const Metric &metric, const HostEntity *&owner)
+const MetricDefinition *definitionOf(const HostEntity *entity, const HostNode &node, const Metric &metric,
+                                     const HostEntity *&owner)
 {
     for (const HostEntity *candidate : {entity, &node.self}) {
         if (!candidate)
@@ -74,7 +75,8 @@ const MetricDefinition *addFromData(HostEntity &entity, const QString &name, con
     auto point = pointOf(named, taken);
     if (!point || entity.metrics.size() >= kMostMetrics)
         return nullptr;
-    const MetricDefinition definition{name, metric.type == DataType::Unknown ? guessDataType(metric.value) : metric.type,
+    const MetricDefinition definition{name,
+                                      metric.type == DataType::Unknown ? guessDataType(metric.value) : metric.type,
                                       int(entity.who.points.size())};
     entity.who.points.append(*std::move(point));
     if (const auto declared = entity.byName.constFind(name); declared != entity.byName.constEnd()) {

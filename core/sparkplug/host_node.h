@@ -44,14 +44,14 @@ struct HostNode {
     HostEntity self;
     std::map<QString, HostEntity> devices;
     std::optional<quint64> bdSeq;
-    std::optional<quint8> expected;      // next seq; nothing = whatever comes
-    std::map<quint8, HeldMessage> held;  // by seq
+    std::optional<quint8> expected;     // next seq; nothing = whatever comes
+    std::map<quint8, HeldMessage> held; // by seq
     Nanos heldSince{};
     std::deque<std::pair<quint8, size_t>> recent; // seq and hash of what was delivered: repetitions are dropped
-    std::optional<Nanos> diesAt;         // death certificate came; a birth until then makes it a reconnection
-    std::optional<Nanos> lastRequest;    // for a rebirth
+    std::optional<Nanos> diesAt;                  // death certificate came; a birth until then makes it a reconnection
+    std::optional<Nanos> lastRequest;             // for a rebirth
     bool rebirthWanted = false;
-    std::optional<Nanos> verifyBy;       // we were away: it has to show itself until then
+    std::optional<Nanos> verifyBy; // we were away: it has to show itself until then
     bool asked = false;
 
     [[nodiscard]] HostEntity *entity(const QString &device);

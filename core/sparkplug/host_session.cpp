@@ -63,8 +63,9 @@ void HostSession::acknowledge(const NodeId &node, const StreamId &stream, Msn ms
         return; // the next birth asks again
     const QString name = stream.toString(QUuid::WithoutBraces);
     // A lost or refused acknowledgement is harmless: the next one counts for it, too.
-    (void)d->sendMetrics(node, {}, {Metric::named(sf::kAck.toString(), DataType::UInt64, quint64(msn)),
-                                    Metric::named(sf::kAckStream.toString(), DataType::Uuid, name)});
+    (void)d->sendMetrics(node, {},
+                         {Metric::named(sf::kAck.toString(), DataType::UInt64, quint64(msn)),
+                          Metric::named(sf::kAckStream.toString(), DataType::Uuid, name)});
 }
 
 void HostSession::requestRebirth(const NodeId &node)
@@ -148,7 +149,8 @@ MqttConnect HostSession::Private::connectPacket()
     else
         packet.clientId = QStringLiteral("lintel-observer-") + QUuid::createUuid().toString(QUuid::Id128);
     if (isHost())
-        packet.will = MqttMessage{lintel::toString(StateTopic{config.hostId}), encodeState({false, stateTime}), 1, true};
+        packet.will =
+            MqttMessage{lintel::toString(StateTopic{config.hostId}), encodeState({false, stateTime}), 1, true};
     return packet;
 }
 
@@ -225,7 +227,8 @@ Result<void> HostSession::Private::publishState(bool online, Timestamp at)
 Result<void> HostSession::Private::sendMetrics(const NodeId &node, const QString &device, QList<Metric> metrics)
 {
     if (!connected)
-        return Error{Errc::Unavailable, QStringLiteral("No connection to the broker; the command for %1 was not sent.").arg(node.node)};
+        return Error{Errc::Unavailable,
+                     QStringLiteral("No connection to the broker; the command for %1 was not sent.").arg(node.node)};
     Payload payload;
     payload.timestamp = clock.now();
     for (Metric &metric : metrics) {
@@ -234,7 +237,8 @@ Result<void> HostSession::Private::sendMetrics(const NodeId &node, const QString
     }
     payload.metrics = std::move(metrics);
     const auto verb = device.isEmpty() ? SparkplugVerb::NCmd : SparkplugVerb::DCmd;
-    return transport.publish({lintel::toString(SparkplugTopic{node.group, verb, node.node, device}), encode(payload), 0, false});
+    return transport.publish(
+        {lintel::toString(SparkplugTopic{node.group, verb, node.node, device}), encode(payload), 0, false});
 }
 
 // ---------------------------------------------------------------- what comes in

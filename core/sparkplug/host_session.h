@@ -38,12 +38,12 @@ struct NodeId {
 struct HostConfig {
     enum class Role { Host, Observer };
     Role role = Role::Host;
-    QString hostId;                       // Host only
-    Principal self;                       // MQTT client id; empty = host id
-    QStringList groups;                   // what to subscribe to; empty = every group
+    QString hostId;     // Host only
+    Principal self;     // MQTT client id; empty = host id
+    QStringList groups; // what to subscribe to; empty = every group
     std::chrono::seconds keepAlive{30};
     Millis reorderTimeout{2'000};
-    Millis rebirthInterval{10'000};       // at most one rebirth request a node in this time
+    Millis rebirthInterval{10'000}; // at most one rebirth request a node in this time
     Millis flapGrace{5'000};
 };
 
@@ -59,20 +59,20 @@ struct SpoolOffer {
 /// The state of a node or a device, as the host knows it.
 struct Participant {
     NodeId node;
-    QString device;                     // empty = the node itself
+    QString device; // empty = the node itself
     bool online = false;
-    Timestamp since{};                  // online or offline since
-    QList<Point> points;                // from the birth; a foreign node's metrics become points too
-    std::optional<SpoolOffer> spool;    // nodes only
+    Timestamp since{};               // online or offline since
+    QList<Point> points;             // from the birth; a foreign node's metrics become points too
+    std::optional<SpoolOffer> spool; // nodes only
 };
 
 /// One DATA (or the values of a BIRTH) after aliases, types and order were put right.
 struct HostBatch {
     NodeId node;
-    QString device;                     // Sparkplug device; empty = node metrics
-    ReadingBatch batch;                 // batch.device = Sparkplug device or else the node's name
-    std::optional<Receipt> receipt;     // present with the SF extension
-    bool fromBirth = false;             // values of a birth: state, not a new measurement. Never numbered.
+    QString device;                 // Sparkplug device; empty = node metrics
+    ReadingBatch batch;             // batch.device = Sparkplug device or else the node's name
+    std::optional<Receipt> receipt; // present with the SF extension
+    bool fromBirth = false;         // values of a birth: state, not a new measurement. Never numbered.
 };
 
 /// A birth as it came, so that it can be handed to an observer that missed it.
@@ -87,10 +87,10 @@ class HostSession : public QObject
 public:
     struct Counters {
         quint64 messages = 0;
-        quint64 malformed = 0;         // payloads and topics that could not be used
-        quint64 reordered = 0;         // put back in order by seq
+        quint64 malformed = 0; // payloads and topics that could not be used
+        quint64 reordered = 0; // put back in order by seq
         quint64 rebirthRequests = 0;
-        quint64 unknownAliases = 0;    // metrics that no birth explains
+        quint64 unknownAliases = 0; // metrics that no birth explains
     };
 
     HostSession(HostConfig config, const Clock &clock, MqttTransport &transport, QObject *parent = nullptr);

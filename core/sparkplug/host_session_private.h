@@ -9,8 +9,7 @@ namespace lintel::sparkplug {
 struct HostSession::Private {
     Private(HostSession *session, HostConfig c, const Clock &cl, MqttTransport &t)
         : q(session), config(std::move(c)), clock(cl), transport(t)
-    {
-    }
+    {}
 
     using NodePtr = std::shared_ptr<HostNode>;
 

@@ -12,8 +12,8 @@
 namespace lintel::sparkplug {
 namespace {
 
-constexpr int kMaxDepth = 16;           // templates in templates, property sets in property sets
-constexpr int kProtobufRecursion = 64;  // three Protobuf levels for each of ours, and some
+constexpr int kMaxDepth = 16;          // templates in templates, property sets in property sets
+constexpr int kProtobufRecursion = 64; // three Protobuf levels for each of ours, and some
 
 std::string toUtf8(const QString &text)
 {
@@ -33,7 +33,8 @@ std::optional<QString> optionalText(bool present, const std::string &text)
 
 Error malformed(const char *what)
 {
-    return Error{Errc::Malformed, QStringLiteral("The Sparkplug payload is malformed: %1.").arg(QLatin1StringView(what))};
+    return Error{Errc::Malformed,
+                 QStringLiteral("The Sparkplug payload is malformed: %1.").arg(QLatin1StringView(what))};
 }
 
 // Time stamps travel as unsigned milliseconds; what does not fit is what a broken clock sends.
@@ -58,10 +59,8 @@ bool isInt32Like(DataType type)
     case DataType::Int32:
     case DataType::UInt8:
     case DataType::UInt16:
-    case DataType::UInt32:
-        return true;
-    default:
-        return false;
+    case DataType::UInt32: return true;
+    default: return false;
     }
 }
 
@@ -376,8 +375,7 @@ Result<Metric> take(const wire::Metric &in, int depth)
         metric.templateValue = *std::move(value);
         break;
     }
-    default:
-        metric.value = typed(rawScalar(in), metric.type);
+    default: metric.value = typed(rawScalar(in), metric.type);
     }
     return metric;
 }
@@ -386,7 +384,8 @@ Result<Metric> take(const wire::Metric &in, int depth)
 
 Error doesNotFit(DataType type)
 {
-    return Error{Errc::OutOfRange, QStringLiteral("A value does not fit its Sparkplug data type %1.").arg(quint32(type))};
+    return Error{Errc::OutOfRange,
+                 QStringLiteral("A value does not fit its Sparkplug data type %1.").arg(quint32(type))};
 }
 
 /// A signed integer of `bits`, which on the wire stands as an unsigned one, either sign-extended or
@@ -407,11 +406,11 @@ Result<Scalar> toSigned(const Scalar &scalar, int bits, DataType type)
         return Scalar(qint64(*u));
     const quint64 width = quint64(1) << bits;
     if (*u < width)
-        return Scalar(qint64(*u) - qint64(width));                   // cut to its width
+        return Scalar(qint64(*u) - qint64(width)); // cut to its width
     if (*u <= 0xFFFFFFFFu && qint64(qint32(quint32(*u))) >= lowest && qint32(quint32(*u)) < 0)
-        return Scalar(qint64(qint32(quint32(*u))));                  // sign-extended to 32 bits
+        return Scalar(qint64(qint32(quint32(*u)))); // sign-extended to 32 bits
     if (qint64(*u) < 0 && qint64(*u) >= lowest)
-        return Scalar(qint64(*u));                                   // sign-extended to 64 bits
+        return Scalar(qint64(*u)); // sign-extended to 64 bits
     return doesNotFit(type);
 }
 
@@ -481,8 +480,7 @@ Result<Scalar> retype(const Scalar &scalar, DataType type)
         if (std::holds_alternative<QString>(scalar))
             return scalar;
         return doesNotFit(type);
-    case DataType::Unknown:
-        return scalar;
+    case DataType::Unknown: return scalar;
     default:
         if (std::holds_alternative<QByteArray>(scalar))
             return scalar;
@@ -578,16 +576,16 @@ bool operator==(const PropertyValue &a, const PropertyValue &b)
 bool operator==(const Template &a, const Template &b)
 {
     return a.version == b.version && a.metrics == b.metrics && a.parameters == b.parameters
-        && a.templateRef == b.templateRef && a.isDefinition == b.isDefinition;
+           && a.templateRef == b.templateRef && a.isDefinition == b.isDefinition;
 }
 
 bool operator==(const Metric &a, const Metric &b)
 {
-    const bool sameTemplate = a.templateValue && b.templateValue ? *a.templateValue == *b.templateValue
-                                                                 : a.templateValue == b.templateValue;
+    const bool sameTemplate =
+        a.templateValue && b.templateValue ? *a.templateValue == *b.templateValue : a.templateValue == b.templateValue;
     return sameTemplate && a.name == b.name && a.alias == b.alias && a.timestamp == b.timestamp && a.type == b.type
-        && a.isHistorical == b.isHistorical && a.isTransient == b.isTransient && a.isNull == b.isNull
-        && a.metaData == b.metaData && a.properties == b.properties && a.value == b.value && a.dataSet == b.dataSet;
+           && a.isHistorical == b.isHistorical && a.isTransient == b.isTransient && a.isNull == b.isNull
+           && a.metaData == b.metaData && a.properties == b.properties && a.value == b.value && a.dataSet == b.dataSet;
 }
 
 } // namespace lintel::sparkplug

@@ -18,12 +18,41 @@ namespace lintel::sparkplug {
 
 /// Section 6.4.16, table of data types; the numbers are the wire's.
 enum class DataType : quint32 {
-    Unknown = 0, Int8 = 1, Int16 = 2, Int32 = 3, Int64 = 4, UInt8 = 5, UInt16 = 6, UInt32 = 7, UInt64 = 8,
-    Float = 9, Double = 10, Boolean = 11, String = 12, DateTime = 13, Text = 14, Uuid = 15, DataSet = 16,
-    Bytes = 17, File = 18, Template = 19, PropertySet = 20, PropertySetList = 21,
-    Int8Array = 22, Int16Array = 23, Int32Array = 24, Int64Array = 25, UInt8Array = 26, UInt16Array = 27,
-    UInt32Array = 28, UInt64Array = 29, FloatArray = 30, DoubleArray = 31, BooleanArray = 32,
-    StringArray = 33, DateTimeArray = 34,
+    Unknown = 0,
+    Int8 = 1,
+    Int16 = 2,
+    Int32 = 3,
+    Int64 = 4,
+    UInt8 = 5,
+    UInt16 = 6,
+    UInt32 = 7,
+    UInt64 = 8,
+    Float = 9,
+    Double = 10,
+    Boolean = 11,
+    String = 12,
+    DateTime = 13,
+    Text = 14,
+    Uuid = 15,
+    DataSet = 16,
+    Bytes = 17,
+    File = 18,
+    Template = 19,
+    PropertySet = 20,
+    PropertySetList = 21,
+    Int8Array = 22,
+    Int16Array = 23,
+    Int32Array = 24,
+    Int64Array = 25,
+    UInt8Array = 26,
+    UInt16Array = 27,
+    UInt32Array = 28,
+    UInt64Array = 29,
+    FloatArray = 30,
+    DoubleArray = 31,
+    BooleanArray = 32,
+    StringArray = 33,
+    DateTimeArray = 34,
 };
 
 /// Signed integers are stored sign-extended, unsigned ones zero-extended, whatever their width.
@@ -42,8 +71,8 @@ struct PropertySet;
 struct PropertyValue {
     DataType type = DataType::Unknown;
     bool isNull = false;
-    Scalar scalar;                                 // unless one of the two below
-    QList<PropertySet> sets;                       // one for PropertySet, any number for PropertySetList
+    Scalar scalar;           // unless one of the two below
+    QList<PropertySet> sets; // one for PropertySet, any number for PropertySetList
 
     friend bool operator==(const PropertyValue &, const PropertyValue &);
 };
@@ -100,7 +129,7 @@ struct Metric {
     bool isNull = false;
     std::optional<MetaData> metaData;
     std::optional<PropertySet> properties;
-    Scalar value;                        // unless one of the two below; arrays as Bytes
+    Scalar value; // unless one of the two below; arrays as Bytes
     std::optional<DataSet> dataSet;
     std::shared_ptr<Template> templateValue;
 

@@ -67,7 +67,8 @@ Unit unitFromSymbol(const QString &symbol)
     if (symbol.isEmpty())
         return Unit::None;
     for (const UnitInfo &info : allUnits()) {
-        if (symbol == info.symbol || symbol == info.ucum || symbol == info.qudt || symbol == info.haystack || symbol == info.code)
+        if (symbol == info.symbol || symbol == info.ucum || symbol == info.qudt || symbol == info.haystack
+            || symbol == info.code)
             return info.unit;
     }
     return Unit::None;
@@ -78,7 +79,8 @@ QString legalId(const QString &name, const QSet<QString> &taken)
     QString id;
     id.reserve(name.size());
     for (const QChar c : name) {
-        const bool plain = (c >= u'a' && c <= u'z') || (c >= u'A' && c <= u'Z') || (c >= u'0' && c <= u'9') || c == u'_' || c == u'-';
+        const bool plain =
+            (c >= u'a' && c <= u'z') || (c >= u'A' && c <= u'Z') || (c >= u'0' && c <= u'9') || c == u'_' || c == u'-';
         id.append(plain ? c : (c == u'/' || c == u'.') ? QChar(u'.') : QChar(u'_'));
     }
     if (id.isEmpty())
@@ -100,7 +102,7 @@ void setUnit(PropertySet &properties, Unit unit)
 bool isMeasurement(QStringView name)
 {
     return !name.isEmpty() && name != names::kBdSeq && !name.startsWith(names::kNodeControl)
-        && !name.startsWith(names::kDeviceControl) && !name.startsWith(names::kLintel);
+           && !name.startsWith(names::kDeviceControl) && !name.startsWith(names::kLintel);
 }
 
 Value emptyValue(Kind kind)
@@ -147,19 +149,14 @@ std::optional<Kind> kindOf(DataType type)
     case DataType::UInt16:
     case DataType::UInt32:
     case DataType::UInt64:
-    case DataType::DateTime:
-        return Kind::Integer;
+    case DataType::DateTime: return Kind::Integer;
     case DataType::Float:
-    case DataType::Double:
-        return Kind::Number;
-    case DataType::Boolean:
-        return Kind::Bool;
+    case DataType::Double: return Kind::Number;
+    case DataType::Boolean: return Kind::Bool;
     case DataType::String:
     case DataType::Text:
-    case DataType::Uuid:
-        return Kind::Text;
-    default:
-        return std::nullopt;
+    case DataType::Uuid: return Kind::Text;
+    default: return std::nullopt;
     }
 }
 
@@ -319,16 +316,16 @@ Result<Reading> readingOf(const Metric &metric, const Point &point, DataType typ
 DataSet toDataSet(const QList<Loss> &losses)
 {
     DataSet set;
-    set.columns = {kStream.toString(), kFirst.toString(), kLast.toString(), kReadings.toString(),
-                   kFrom.toString(), kTo.toString(), kReason.toString(), kDevice.toString()};
+    set.columns = {kStream.toString(), kFirst.toString(), kLast.toString(),   kReadings.toString(),
+                   kFrom.toString(),   kTo.toString(),    kReason.toString(), kDevice.toString()};
     // Int64 and String are what every decoder understands in a data set; the common JavaScript one
     // refuses most other types.
     constexpr auto number = DataType::Int64;
     set.types = {DataType::String, number, number, number, number, number, number, DataType::String};
     for (const Loss &loss : losses) {
-        set.rows.append({Scalar(loss.stream.toString(QUuid::WithoutBraces)), Scalar(qint64(loss.first)), Scalar(qint64(loss.last)),
-                         Scalar(qint64(loss.readings)), Scalar(toEpochMillis(loss.from)), Scalar(toEpochMillis(loss.to)),
-                         Scalar(qint64(loss.reason)), Scalar(loss.device)});
+        set.rows.append({Scalar(loss.stream.toString(QUuid::WithoutBraces)), Scalar(qint64(loss.first)),
+                         Scalar(qint64(loss.last)), Scalar(qint64(loss.readings)), Scalar(toEpochMillis(loss.from)),
+                         Scalar(toEpochMillis(loss.to)), Scalar(qint64(loss.reason)), Scalar(loss.device)});
     }
     return set;
 }
@@ -336,14 +333,17 @@ DataSet toDataSet(const QList<Loss> &losses)
 Result<QList<Loss>> lossesOf(const DataSet &set)
 {
     const auto column = [&set](QStringView name) { return set.columns.indexOf(name); };
-    const qsizetype stream = column(kStream), first = column(kFirst), last = column(kLast), readings = column(kReadings),
-                    from = column(kFrom), to = column(kTo), reason = column(kReason), device = column(kDevice);
+    const qsizetype stream = column(kStream), first = column(kFirst), last = column(kLast),
+                    readings = column(kReadings), from = column(kFrom), to = column(kTo), reason = column(kReason),
+                    device = column(kDevice);
     if (std::min({stream, first, last, readings, from, to, reason, device}) < 0)
-        return Error{Errc::Malformed, QStringLiteral("A loss table lacks one of its columns; the sender speaks another version.")};
+        return Error{Errc::Malformed,
+                     QStringLiteral("A loss table lacks one of its columns; the sender speaks another version.")};
     QList<Loss> losses;
     for (const QList<Scalar> &row : set.rows) {
         if (row.size() != set.columns.size())
-            return Error{Errc::Malformed, QStringLiteral("A row of a loss table has not as many values as it has columns.")};
+            return Error{Errc::Malformed,
+                         QStringLiteral("A row of a loss table has not as many values as it has columns.")};
         const auto number = [&row](qsizetype i) {
             const auto value = retype(row[i], DataType::UInt64);
             return value && std::holds_alternative<quint64>(*value) ? std::get<quint64>(*value) : quint64(0);

@@ -29,7 +29,8 @@ namespace lintel::sparkplug {
 /// The metric of a DATA message: by alias, or by name without one. The data type costs two bytes and
 /// stands in it all the same, because decoders that know no births (the common JavaScript one) read
 /// null without it. The unit stands in it only where it differs from the point's.
-[[nodiscard]] Metric dataMetric(const Point &point, std::optional<quint64> alias, const Reading &reading, bool historical);
+[[nodiscard]] Metric dataMetric(const Point &point, std::optional<quint64> alias, const Reading &reading,
+                                bool historical);
 
 /// Nothing for metrics that are no measurements: bdSeq, Node Control/…, Lintel/…, data sets.
 /// `taken` holds the ids that the device has already; a foreign name is turned into an id that is

@@ -15,8 +15,9 @@ inline constexpr QStringView kHead = u"Lintel/SF/Head";           // UInt64, hig
 inline constexpr QStringView kTail = u"Lintel/SF/Tail";           // UInt64, lowest number still there; head + 1 = none
 inline constexpr QStringView kDropped = u"Lintel/SF/Dropped";     // UInt64, readings ever lost
 // Each DATA of an edge node
-inline constexpr QStringView kMsn = u"Lintel/Msn";                // UInt64, number of this batch
-inline constexpr QStringView kLoss = u"Lintel/SF/Loss";           // DataSet, one row a loss; also in DATA: kTail after an eviction
+inline constexpr QStringView kMsn = u"Lintel/Msn"; // UInt64, number of this batch
+inline constexpr QStringView kLoss =
+    u"Lintel/SF/Loss"; // DataSet, one row a loss; also in DATA: kTail after an eviction
 // NBIRTH (writable) and NCMD of a host
 inline constexpr QStringView kAck = u"Lintel/SF/Ack";             // UInt64, highest contiguous number committed
 inline constexpr QStringView kAckStream = u"Lintel/SF/AckStream"; // UUID that the number belongs to

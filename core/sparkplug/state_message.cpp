@@ -23,8 +23,9 @@ Result<HostState> decodeState(const QByteArray &json)
     const QJsonValue online = object.value(kOnline);
     const QJsonValue timestamp = object.value(kTimestamp);
     if (!online.isBool() || !timestamp.isDouble()) {
-        return Error{Errc::Malformed, QStringLiteral("A STATE message is not a JSON object with \"online\" and \"timestamp\"; "
-                                                     "the host should speak Sparkplug B 3.0.")};
+        return Error{Errc::Malformed,
+                     QStringLiteral("A STATE message is not a JSON object with \"online\" and \"timestamp\"; "
+                                    "the host should speak Sparkplug B 3.0.")};
     }
     return HostState{online.toBool(), fromEpochMillis(timestamp.toInteger())};
 }

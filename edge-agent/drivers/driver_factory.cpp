@@ -20,14 +20,23 @@ struct Maker {
 
     Made operator()(std::monostate) const
     {
-        return Error{Errc::Unsupported, u"The configuration names no driver; add a section \"driver\" with type simulated, replay, hwmon or iio."_s};
+        return Error{
+            Errc::Unsupported,
+            u"The configuration names no driver; add a section \"driver\" with type simulated, replay, hwmon or iio."_s};
     }
-    Made operator()(const SimulatedConfig &simulated) const { return Made(std::make_unique<SimulatedDriver>(simulated, config.location, clock)); }
-    Made operator()(const ReplayConfig &replay) const { return Made(std::make_unique<ReplayDriver>(replay, clock, state)); }
+    Made operator()(const SimulatedConfig &simulated) const
+    {
+        return Made(std::make_unique<SimulatedDriver>(simulated, config.location, clock));
+    }
+    Made operator()(const ReplayConfig &replay) const
+    {
+        return Made(std::make_unique<ReplayDriver>(replay, clock, state));
+    }
     Made operator()(const SysfsConfig &sysfs) const
     {
         const bool isHwmon = sysfs.deviceClass == SysfsConfig::Class::Hwmon;
-        return Made(std::make_unique<SysfsDriver>(sysfs, isHwmon ? readHwmonChannel : readIioChannel, isHwmon ? u"hwmon"_s : u"iio"_s));
+        return Made(std::make_unique<SysfsDriver>(sysfs, isHwmon ? readHwmonChannel : readIioChannel,
+                                                  isHwmon ? u"hwmon"_s : u"iio"_s));
     }
 };
 

@@ -11,6 +11,7 @@
 namespace lintel {
 
 /// Not yet open. Unsupported when the configuration names no driver. Clock and store must outlive it.
-[[nodiscard]] Result<std::unique_ptr<SensorDriver>> makeDriver(const DriverConfig &config, const Clock &clock, StateStore &state);
+[[nodiscard]] Result<std::unique_ptr<SensorDriver>> makeDriver(const DriverConfig &config, const Clock &clock,
+                                                               StateStore &state);
 
 } // namespace lintel

@@ -19,7 +19,9 @@ void readPoint(config::Section &section, Point &point)
     if (point.name.isEmpty())
         point.name = point.id;
     section.text(u"name", point.name);
-    section.choice<Kind>(u"kind", point.kind, {{u"number", Kind::Number}, {u"integer", Kind::Integer}, {u"bool", Kind::Bool}, {u"text", Kind::Text}});
+    section.choice<Kind>(
+        u"kind", point.kind,
+        {{u"number", Kind::Number}, {u"integer", Kind::Integer}, {u"bool", Kind::Bool}, {u"text", Kind::Text}});
     QString unit;
     section.text(u"unit", unit);
     if (!unit.isEmpty()) {
@@ -38,8 +40,8 @@ void readPoint(config::Section &section, Point &point)
         section.complain(u"id", valid.error().message);
 }
 
-Point makePoint(const Location &location, const QString &id, const QString &name, Kind kind, Unit unit, const QStringList &tags,
-                const QString &brickClass)
+Point makePoint(const Location &location, const QString &id, const QString &name, Kind kind, Unit unit,
+                const QStringList &tags, const QString &brickClass)
 {
     Point point;
     point.id = id;

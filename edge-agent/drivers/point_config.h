@@ -8,7 +8,7 @@ namespace lintel {
 
 /// Where a device is: section "location".
 struct Location {
-    QString site;  // default: the Sparkplug group
+    QString site; // default: the Sparkplug group
     QString space;
     QString equip;
 };
@@ -20,7 +20,7 @@ struct Location {
 void readPoint(config::Section &section, Point &point);
 
 /// A point of a driver that knows its own points.
-[[nodiscard]] Point makePoint(const Location &location, const QString &id, const QString &name, Kind kind, Unit unit, const QStringList &tags,
-                              const QString &brickClass);
+[[nodiscard]] Point makePoint(const Location &location, const QString &id, const QString &name, Kind kind, Unit unit,
+                              const QStringList &tags, const QString &brickClass);
 
 } // namespace lintel

@@ -17,9 +17,9 @@ namespace lintel {
 class RecordedDriver;
 
 struct DriverInfo {
-    QString type;              // "simulated", as in the configuration
-    QString description;       // for people and the call "status"
-    bool isSimulated = false;  // made up, and it says so wherever it can
+    QString type;             // "simulated", as in the configuration
+    QString description;      // for people and the call "status"
+    bool isSimulated = false; // made up, and it says so wherever it can
 };
 
 class SensorDriver : public QObject

@@ -59,8 +59,10 @@ Result<void> DeviceTable::restore()
             continue;
         auto sensor = decodeSensor(name, **stored);
         if (!sensor) {
-            return Error{Errc::Malformed, u"What was stored of the sensor \"%1\" cannot be read (%2); it is known again with its next birth."_s
-                                              .arg(name, sensor.error().message)};
+            return Error{
+                Errc::Malformed,
+                u"What was stored of the sensor \"%1\" cannot be read (%2); it is known again with its next birth."_s
+                    .arg(name, sensor.error().message)};
         }
         sensor->since = m_clock.now();
         m_sensors.insert(name, *std::move(sensor));
@@ -74,7 +76,7 @@ Result<void> DeviceTable::born(const sparkplug::Participant &who)
     const bool isNew = !m_sensors.contains(name);
     Sensor &sensor = m_sensors[name];
     const bool changed = isNew || sensor.points != who.points || sensor.node != who.node
-        || sensor.storesAndForwards != who.spool.has_value();
+                         || sensor.storesAndForwards != who.spool.has_value();
     sensor.name = name;
     sensor.node = who.node;
     sensor.online = true;
@@ -136,7 +138,8 @@ int DeviceTable::onlineCount() const
 sparkplug::EdgeDevice DeviceTable::asEdgeDevice(const QString &name) const
 {
     const Sensor *sensor = find(name);
-    return sensor ? sparkplug::EdgeDevice{name, sensor->points, sensor->online} : sparkplug::EdgeDevice{name, {}, false};
+    return sensor ? sparkplug::EdgeDevice{name, sensor->points, sensor->online}
+                  : sparkplug::EdgeDevice{name, {}, false};
 }
 
 QCborMap DeviceTable::aggregate() const

@@ -19,15 +19,15 @@
 namespace lintel {
 
 struct Sensor {
-    QString name;                   // its device name: Sparkplug device, or else the node
+    QString name; // its device name: Sparkplug device, or else the node
     sparkplug::NodeId node;
     bool online = false;
     Timestamp since{};              // online or offline since
     bool storesAndForwards = false; // has a spool of its own
     QList<Point> points;
-    QHash<QString, Reading> last;   // by point
+    QHash<QString, Reading> last; // by point
     std::optional<Timestamp> lastSeen;
-    quint64 readings = 0;           // since this process started
+    quint64 readings = 0; // since this process started
 };
 
 class DeviceTable

@@ -14,14 +14,14 @@ struct GatewayConfig {
     // building: the side of the sensors
     MqttConfig buildingBroker;
     QString hostId;
-    QStringList groups;          // sites whose sensors are ours
+    QStringList groups; // sites whose sensors are ours
     // cloud: the uplink
     MqttConfig cloudBroker;
     QString primaryHost = QStringLiteral("lintel-cloud");
-    QString group;               // the site we report as
+    QString group; // the site we report as
     QString node;
     Millis syncInterval{300'000};
-    int window = 256;            // batches in flight
+    int window = 256; // batches in flight
     Millis ackTimeout{5'000};
     // storage
     QString directory;

@@ -16,7 +16,7 @@ namespace {
 
 constexpr Millis kTick{100};
 constexpr int kDefaultRows = 10'000;
-constexpr int kMaxRows = 20'000; // an answer must fit into one MQTT message of 4 MiB
+constexpr int kMaxRows = 20'000;    // an answer must fit into one MQTT message of 4 MiB
 constexpr Millis kStopGrace{5'000}; // transports take two seconds at most
 
 QString phaseName(EdgeNodeSession::Phase phase)
@@ -64,18 +64,17 @@ GatewayService::GatewayService(HostSession &host, EdgeNodeSession &uplink, Readi
     connect(&m_host, &HostSession::tailMoved, &m_intake, &CustodyIntake::tailMoved);
     connect(&m_uplink, &EdgeNodeSession::trouble, this, &GatewayService::trouble);
     connect(&m_uplink, &EdgeNodeSession::acknowledged, this, &GatewayService::settleSyncs);
-    connect(&m_uplink, &EdgeNodeSession::phaseChanged, this, [this](EdgeNodeSession::Phase phase) {
-        Q_EMIT notice(u"Uplink: %1."_s.arg(phaseName(phase)));
-    });
+    connect(&m_uplink, &EdgeNodeSession::phaseChanged, this,
+            [this](EdgeNodeSession::Phase phase) { Q_EMIT notice(u"Uplink: %1."_s.arg(phaseName(phase))); });
 
     connect(&m_intake, &CustodyIntake::acknowledge, &m_host, &HostSession::acknowledge);
     connect(&m_intake, &CustodyIntake::stored, &m_uplink, &EdgeNodeSession::pump);
     connect(&m_intake, &CustodyIntake::storageFailed, this, [this](const Error &why) {
-        Q_EMIT trouble({why.code, u"Readings cannot be stored, so sensors keep theirs until this is mended: %1"_s.arg(why.message)});
+        Q_EMIT trouble({why.code, u"Readings cannot be stored, so sensors keep theirs until this is mended: %1"_s.arg(
+                                      why.message)});
     });
-    connect(&m_intake, &CustodyIntake::storageRecovered, this, [this] {
-        Q_EMIT notice(u"Readings are stored again; the sensors send what they kept."_s);
-    });
+    connect(&m_intake, &CustodyIntake::storageRecovered, this,
+            [this] { Q_EMIT notice(u"Readings are stored again; the sensors send what they kept."_s); });
 
     connect(&m_tick, &QTimer::timeout, this, &GatewayService::onTick);
 }
@@ -158,9 +157,8 @@ void GatewayService::onBatch(const HostBatch &batch)
     } else if (isPlain) {
         // A plain node reports by exception from its birth on, so the birth's values count once.
         HostBatch fresh = batch;
-        erase_if(fresh.batch.readings, [this, &batch](const Reading &reading) {
-            return m_devices.knows(batch.batch.device, reading);
-        });
+        erase_if(fresh.batch.readings,
+                 [this, &batch](const Reading &reading) { return m_devices.knows(batch.batch.device, reading); });
         if (!fresh.batch.readings.isEmpty())
             m_intake.take(fresh);
     } // else: its readings stand in its spool and come numbered
@@ -182,7 +180,7 @@ bool GatewayService::isCloudAvailable() const
 {
     const auto phase = m_uplink.status().phase;
     return phase == EdgeNodeSession::Phase::Custody || phase == EdgeNodeSession::Phase::Born
-        || phase == EdgeNodeSession::Phase::BestEffort;
+           || phase == EdgeNodeSession::Phase::BestEffort;
 }
 
 void GatewayService::beginSync(CallServer::Reply reply, std::optional<Timestamp> expires)
@@ -258,10 +256,13 @@ void GatewayService::serve(CallServer &server)
     using Reply = CallServer::Reply;
     server.provide(u"aggregate_sensors"_s, [this](const Call &, const Reply &reply) { reply(m_devices.aggregate()); });
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(m_devices.list()); });
-    server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
+    server.provide(u"read_births"_s,
+                   [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
     server.provide(u"status"_s, [this](const Call &, const Reply &reply) { reply(status()); });
-    server.provide(u"sync_to_cloud"_s, [this](const Call &call, const Reply &reply) { beginSync(reply, call.expires); });
-    server.provide(u"query_history"_s, [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
+    server.provide(u"sync_to_cloud"_s,
+                   [this](const Call &call, const Reply &reply) { beginSync(reply, call.expires); });
+    server.provide(u"query_history"_s,
+                   [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
 }
 
 Result<QCborMap> GatewayService::queryHistory(const QCborMap &args) const
@@ -289,12 +290,8 @@ Result<QCborMap> GatewayService::queryHistory(const QCborMap &args) const
     for (const Reading &reading : readings->first(std::min<qsizetype>(limit, readings->size())))
         array.append(answers::reading(reading));
     return QCborMap{
-        {"device"_L1, *device},
-        {"point"_L1, *point},
-        {"from"_L1, toIso8601(span->from)},
-        {"to"_L1, toIso8601(span->to)},
-        {"readings"_L1, array},
-        {"truncated"_L1, readings->size() > limit},
+        {"device"_L1, *device},         {"point"_L1, *point},   {"from"_L1, toIso8601(span->from)},
+        {"to"_L1, toIso8601(span->to)}, {"readings"_L1, array}, {"truncated"_L1, readings->size() > limit},
     };
 }
 

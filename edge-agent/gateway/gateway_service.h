@@ -20,8 +20,8 @@
 namespace lintel {
 
 struct GatewayLimits {
-    Millis syncInterval{300'000};  // periodic sync_to_cloud
-    Millis syncTimeout{20'000};    // longest wait of a sync_to_cloud call for the cloud
+    Millis syncInterval{300'000}; // periodic sync_to_cloud
+    Millis syncTimeout{20'000};   // longest wait of a sync_to_cloud call for the cloud
     CustodyIntake::Limits intake;
 };
 

@@ -36,7 +36,9 @@ struct Storage {
 Result<Storage> openStorage(const GatewayConfig &config, const Clock &clock)
 {
     if (!QDir().mkpath(config.directory))
-        return Error{Errc::Io, u"The folder \"%1\" (storage.directory) cannot be made; check its path and permissions."_s.arg(config.directory)};
+        return Error{Errc::Io,
+                     u"The folder \"%1\" (storage.directory) cannot be made; check its path and permissions."_s.arg(
+                         config.directory)};
     Storage storage;
     HistoryLimits history;
     history.maxAge = config.historyAge;
@@ -89,9 +91,8 @@ MqttEndpoint endpointOf(const MqttConfig &config)
 
 void logConnection(const MqttTransport &transport, const QString &where)
 {
-    QObject::connect(&transport, &MqttTransport::connected, &transport, [where] {
-        qCInfo(lcGateway).noquote() << u"connected to the %1 broker"_s.arg(where);
-    });
+    QObject::connect(&transport, &MqttTransport::connected, &transport,
+                     [where] { qCInfo(lcGateway).noquote() << u"connected to the %1 broker"_s.arg(where); });
     QObject::connect(&transport, &MqttTransport::disconnected, &transport, [where, &transport](const Error &reason) {
         if (transport.state() != MqttTransport::State::Stopped)
             qCWarning(lcGateway).noquote() << u"the %1 broker is gone: %2"_s.arg(where, reason.message);
@@ -110,12 +111,13 @@ int run(const GatewayConfig &config)
         return service::kCannotRun;
     }
     if (!isPlausible(clock.now()))
-        qCWarning(lcGateway).noquote() << u"the clock was never set (%1); late and live readings cannot be told apart until it is."_s.arg(toIso8601(clock.now()));
+        qCWarning(lcGateway).noquote()
+            << u"the clock was never set (%1); late and live readings cannot be told apart until it is."_s.arg(
+                   toIso8601(clock.now()));
 
     tls::FileIdentitySource identity(config.common.identity.directory);
-    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity, [](const Error &problem) {
-        qCWarning(lcGateway).noquote() << problem.message;
-    });
+    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
+                     [](const Error &problem) { qCWarning(lcGateway).noquote() << problem.message; });
     if (const auto current = identity.current(); !current)
         qCWarning(lcGateway).noquote() << u"no identity yet, so no connection: %1"_s.arg(current.error().message);
 
@@ -139,9 +141,9 @@ int run(const GatewayConfig &config)
     GatewayLimits limits;
     limits.syncInterval = config.syncInterval;
     GatewayService gateway(host, uplink, *storage->spool, devices, clock, limits);
-    gateway.setHistory([&history = *storage->history](const QString &device, const QString &point, Timestamp from, Timestamp to, int limit) {
-        return history.query(device, point, from, to, limit);
-    });
+    gateway.setHistory(
+        [&history = *storage->history](const QString &device, const QString &point, Timestamp from, Timestamp to,
+                                       int limit) { return history.query(device, point, from, to, limit); });
     CallServer buildingCalls(self, clock, building);
     CallServer cloudCalls(self, clock, cloud);
     gateway.serve(buildingCalls);
@@ -151,12 +153,14 @@ int run(const GatewayConfig &config)
     QObject::connect(&gateway, &GatewayService::trouble, &gateway, [&](const Error &what) {
         qCWarning(lcGateway).noquote() << what.message;
         if (storage->spool->isDamaged() && exitCode == service::kStopped) {
-            qCCritical(lcGateway).noquote() << u"the spool's file is damaged; stopping, so that the next start sets it aside."_s;
+            qCCritical(lcGateway).noquote()
+                << u"the spool's file is damaged; stopping, so that the next start sets it aside."_s;
             exitCode = kRestartForDamage;
             gateway.stop();
         }
     });
-    QObject::connect(&gateway, &GatewayService::notice, &gateway, [](const QString &what) { qCInfo(lcGateway).noquote() << what; });
+    QObject::connect(&gateway, &GatewayService::notice, &gateway,
+                     [](const QString &what) { qCInfo(lcGateway).noquote() << what; });
     QObject::connect(&gateway, &GatewayService::stopped, qApp, &QCoreApplication::quit);
     StopSignals stopSignals;
     QObject::connect(&stopSignals, &StopSignals::stopRequested, &gateway, [&gateway](bool again) {
@@ -173,7 +177,8 @@ int run(const GatewayConfig &config)
     });
     prune.start(1h);
 
-    qCInfo(lcGateway).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version, config.common.agent.spiffeId.toString());
+    qCInfo(lcGateway).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version,
+                                                               config.common.agent.spiffeId.toString());
     gateway.start();
     const int code = QCoreApplication::exec();
     return code != 0 ? code : exitCode;

@@ -11,7 +11,10 @@ public:
     explicit SpoolStore(ReadingSpool &spool) : m_spool(spool) {}
 
     [[nodiscard]] Result<Stored> append(std::span<const sparkplug::HostBatch> batches) override;
-    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override { return m_spool.contiguousReceipt(stream); }
+    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override
+    {
+        return m_spool.contiguousReceipt(stream);
+    }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
 
 private:

@@ -26,19 +26,24 @@ using namespace Qt::StringLiterals;
 
 Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
 
-const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION), u"Measures, stores, and forwards to its gateway."_s, false};
+const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION),
+                               u"Measures, stores, and forwards to its gateway."_s, false};
 
 /// The identity that this version can use, or what it needs in one sentence.
 Result<void> checkIdentity(const SensorConfig &config)
 {
     const IdentityConfig &identity = config.common.identity;
     if (identity.provider == IdentityConfig::Provider::Spiffe) {
-        return Error{Errc::Unsupported,
-                     u"This version cannot fetch its identity from the SPIFFE Workload API at %1; it needs identity.provider \"files\" with a directory that \"lintelctl pki\" has filled for %2."_s
-                         .arg(identity.spiffeEndpoint.isEmpty() ? u"any socket"_s : identity.spiffeEndpoint, config.common.agent.spiffeId.toString())};
+        return Error{
+            Errc::Unsupported,
+            u"This version cannot fetch its identity from the SPIFFE Workload API at %1; it needs identity.provider \"files\" with a directory that \"lintelctl pki\" has filled for %2."_s
+                .arg(identity.spiffeEndpoint.isEmpty() ? u"any socket"_s : identity.spiffeEndpoint,
+                     config.common.agent.spiffeId.toString())};
     }
     if (identity.directory.isEmpty())
-        return Error{Errc::NotFound, u"The configuration names no identity; add identity.provider \"files\" and identity.directory, filled by \"lintelctl pki\"."_s};
+        return Error{
+            Errc::NotFound,
+            u"The configuration names no identity; add identity.provider \"files\" and identity.directory, filled by \"lintelctl pki\"."_s};
     return {};
 }
 
@@ -48,16 +53,21 @@ Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &expecte
     if (!current)
         return current.error();
     if ((*current)->svid.id != expected)
-        return Error{Errc::Denied, u"The certificate in identity.directory belongs to %1, but this agent is %2; correct one of them."_s.arg((*current)->svid.id.toString(), expected.toString())};
+        return Error{
+            Errc::Denied,
+            u"The certificate in identity.directory belongs to %1, but this agent is %2; correct one of them."_s.arg(
+                (*current)->svid.id.toString(), expected.toString())};
     return {};
 }
 
 void logNotices(const SensorConfig &config)
 {
     if (config.common.observability.metricsEnabled)
-        qCWarning(lcSensor).noquote() << u"observability.metrics is enabled, but a sensor serves no metrics; ask with the call \"status\""_s;
+        qCWarning(lcSensor).noquote()
+            << u"observability.metrics is enabled, but a sensor serves no metrics; ask with the call \"status\""_s;
     if (config.settings.callsNeedPolicy)
-        qCWarning(lcSensor).noquote() << u"authorization.provider is opa: capability calls are refused, because this sensor has no policy decider"_s;
+        qCWarning(lcSensor).noquote()
+            << u"authorization.provider is opa: capability calls are refused, because this sensor has no policy decider"_s;
     if (std::holds_alternative<SimulatedConfig>(config.driver.driver))
         qCWarning(lcSensor).noquote() << u"the driver is simulated: the readings belong to no real building"_s;
 }
@@ -78,14 +88,15 @@ sparkplug::EdgeNodeConfig sessionConfig(const SensorConfig &config)
 void logConnection(const PahoTransport &transport, const MqttConfig &mqtt, QObject *context)
 {
     const QString broker = u"%1:%2"_s.arg(mqtt.host).arg(mqtt.port);
-    QObject::connect(&transport, &MqttTransport::connected, context, [broker] {
-        qCInfo(lcSensor).noquote() << u"connected"_s << log::field(u"broker", broker);
-    });
+    QObject::connect(&transport, &MqttTransport::connected, context,
+                     [broker] { qCInfo(lcSensor).noquote() << u"connected"_s << log::field(u"broker", broker); });
     QObject::connect(&transport, &MqttTransport::disconnected, context, [broker](const Error &reason) {
-        qCWarning(lcSensor).noquote() << u"disconnected; readings stay in the spool: %1"_s.arg(reason.message) << log::field(u"broker", broker);
+        qCWarning(lcSensor).noquote() << u"disconnected; readings stay in the spool: %1"_s.arg(reason.message)
+                                      << log::field(u"broker", broker);
     });
     QObject::connect(&transport, &MqttTransport::connectFailed, context, [broker](const Error &reason) {
-        qCWarning(lcSensor).noquote() << u"no connection; readings stay in the spool: %1"_s.arg(reason.message) << log::field(u"broker", broker);
+        qCWarning(lcSensor).noquote() << u"no connection; readings stay in the spool: %1"_s.arg(reason.message)
+                                      << log::field(u"broker", broker);
     });
 }
 
@@ -103,15 +114,17 @@ int run(const SensorConfig &config)
     tls::FileIdentitySource identity(config.common.identity.directory);
     if (const auto self = checkIsSelf(identity, config.common.agent.spiffeId); !self)
         return fail(self.error());
-    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity, [](const Error &problem) {
-        qCWarning(lcSensor).noquote() << problem.message;
-    });
+    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
+                     [](const Error &problem) { qCWarning(lcSensor).noquote() << problem.message; });
 
     const QString folder = QFileInfo(config.spool.path).absolutePath();
     if (!QDir().mkpath(folder))
-        return fail(Error{Errc::Io, u"The folder %1 for the spool cannot be made; correct spool.path or its permissions."_s.arg(folder)});
+        return fail(
+            Error{Errc::Io,
+                  u"The folder %1 for the spool cannot be made; correct spool.path or its permissions."_s.arg(folder)});
     const SystemClock clock;
-    auto spool = SqliteSpool::open({config.spool.path, config.settings.device, {config.spool.maxBytes, config.spool.maxBatches}, {}}, clock);
+    auto spool = SqliteSpool::open(
+        {config.spool.path, config.settings.device, {config.spool.maxBytes, config.spool.maxBatches}, {}}, clock);
     if (!spool)
         return fail(spool.error());
     auto state = SqliteStateStore::open(config.stateFile, clock);
@@ -133,13 +146,16 @@ int run(const SensorConfig &config)
 
     logConnection(transport, config.mqtt, &agent);
     QObject::connect(&identity, &IdentitySource::svidChanged, &session, &sparkplug::EdgeNodeSession::reconnect);
-    QObject::connect(&session, &sparkplug::EdgeNodeSession::phaseChanged, &agent, [](sparkplug::EdgeNodeSession::Phase phase) {
-        const char *name = QMetaEnum::fromType<sparkplug::EdgeNodeSession::Phase>().valueToKey(int(phase));
-        qCInfo(lcSensor).noquote() << u"session"_s << log::field(u"phase", QString::fromLatin1(name));
-    });
-    QObject::connect(&agent, &SensorAgent::trouble, &agent, [](const Error &what) { qCWarning(lcSensor).noquote() << what.message; });
+    QObject::connect(
+        &session, &sparkplug::EdgeNodeSession::phaseChanged, &agent, [](sparkplug::EdgeNodeSession::Phase phase) {
+            const char *name = QMetaEnum::fromType<sparkplug::EdgeNodeSession::Phase>().valueToKey(int(phase));
+            qCInfo(lcSensor).noquote() << u"session"_s << log::field(u"phase", QString::fromLatin1(name));
+        });
+    QObject::connect(&agent, &SensorAgent::trouble, &agent,
+                     [](const Error &what) { qCWarning(lcSensor).noquote() << what.message; });
     QObject::connect(&agent, &SensorAgent::playbackFinished, &agent, [](quint64 rows) {
-        qCInfo(lcSensor).noquote() << u"the recording is over and stored; this sensor goes on sending what waits"_s << log::field(u"rows", qint64(rows));
+        qCInfo(lcSensor).noquote() << u"the recording is over and stored; this sensor goes on sending what waits"_s
+                                   << log::field(u"rows", qint64(rows));
     });
     QObject::connect(&signals, &StopSignals::stopRequested, &agent, &SensorAgent::stop);
     QObject::connect(&agent, &SensorAgent::stopped, &agent, [] { QCoreApplication::quit(); });
@@ -147,11 +163,14 @@ int run(const SensorConfig &config)
     logNotices(config);
     if (const auto started = agent.start(); !started)
         return fail(started.error());
-    qCInfo(lcSensor).noquote() << u"started: %1"_s.arg((*driver)->info().description) << log::field(u"version", program.version)
-                               << log::field(u"id", config.common.agent.spiffeId.toString()) << log::field(u"spool", config.spool.path);
+    qCInfo(lcSensor).noquote() << u"started: %1"_s.arg((*driver)->info().description)
+                               << log::field(u"version", program.version)
+                               << log::field(u"id", config.common.agent.spiffeId.toString())
+                               << log::field(u"spool", config.spool.path);
     process::returnIdleMemory(&agent);
     const int code = QCoreApplication::exec();
-    qCInfo(lcSensor).noquote() << u"stopped"_s << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));
+    qCInfo(lcSensor).noquote() << u"stopped"_s
+                               << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));
     log::uninstall();
     return code;
 }

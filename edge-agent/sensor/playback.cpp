@@ -11,10 +11,10 @@ constexpr int rowsAtOnce = 64;
 
 } // namespace
 
-Playback::Playback(RecordedDriver &recording, const Clock &clock, ReadingSpool &spool, SpoolWriter &writer, QObject *parent)
+Playback::Playback(RecordedDriver &recording, const Clock &clock, ReadingSpool &spool, SpoolWriter &writer,
+                   QObject *parent)
     : QObject(parent), m_recording(recording), m_clock(clock), m_spool(spool), m_writer(writer)
-{
-}
+{}
 
 Result<void> Playback::start()
 {

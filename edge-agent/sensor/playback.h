@@ -19,7 +19,8 @@ public:
     enum class State { Stopped, Playing, Finished, Failed };
     Q_ENUM(State)
 
-    Playback(RecordedDriver &recording, const Clock &clock, ReadingSpool &spool, SpoolWriter &writer, QObject *parent = nullptr);
+    Playback(RecordedDriver &recording, const Clock &clock, ReadingSpool &spool, SpoolWriter &writer,
+             QObject *parent = nullptr);
 
     [[nodiscard]] Result<void> start();
     void stop();

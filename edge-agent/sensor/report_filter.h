@@ -12,8 +12,8 @@
 namespace lintel {
 
 struct PointRule {
-    double deadband = 0;     // in the point's unit; a change of more than this is reported
-    Millis heartbeat{0};     // 0 = the one of all points
+    double deadband = 0; // in the point's unit; a change of more than this is reported
+    Millis heartbeat{0}; // 0 = the one of all points
 };
 
 struct ReportRules {

@@ -22,7 +22,8 @@ Value nothingOf(Kind kind)
 } // namespace
 
 Sampler::Sampler(ReportRules rules, SensorDriver &driver, const Clock &clock, SpoolWriter &writer, QObject *parent)
-    : QObject(parent), m_driver(driver), m_clock(clock), m_writer(writer), m_period(rules.period), m_filter(std::move(rules))
+    : QObject(parent), m_driver(driver), m_clock(clock), m_writer(writer), m_period(rules.period),
+      m_filter(std::move(rules))
 {
     connect(&m_driver, &SensorDriver::readFinished, this, &Sampler::onFinished);
     connect(&m_driver, &SensorDriver::readFailed, this, &Sampler::onFailed);
@@ -44,7 +45,9 @@ void Sampler::tick()
     if (m_next <= now)
         m_next = now + m_period; // after a pause there is one sample, not many
     if (m_isReading && m_isSampleDue) {
-        Q_EMIT trouble(Error{Errc::Timeout, u"The sample before is still being read; this one is left out. Raise sampling.period if the hardware is slow."_s});
+        Q_EMIT trouble(Error{
+            Errc::Timeout,
+            u"The sample before is still being read; this one is left out. Raise sampling.period if the hardware is slow."_s});
         return;
     }
     m_isSampleDue = true;

@@ -20,7 +20,8 @@ class Sampler : public QObject
 public:
     using Done = std::function<void(Result<QList<Reading>>)>;
 
-    Sampler(ReportRules rules, SensorDriver &driver, const Clock &clock, SpoolWriter &writer, QObject *parent = nullptr);
+    Sampler(ReportRules rules, SensorDriver &driver, const Clock &clock, SpoolWriter &writer,
+            QObject *parent = nullptr);
 
     /// The first sample is taken by the next tick().
     void start();

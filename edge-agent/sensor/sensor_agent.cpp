@@ -28,10 +28,11 @@ QCborMap withPoint(const Reading &one)
 
 } // namespace
 
-SensorAgent::SensorAgent(SensorSettings settings, SensorDriver &driver, const Clock &clock, ReadingSpool &spool, EdgeNodeSession &session,
-                         CallServer &calls, QObject *parent)
-    : QObject(parent), m_settings(std::move(settings)), m_driver(driver), m_clock(clock), m_spool(spool), m_session(session), m_calls(calls),
-      m_writer(m_settings.device, m_settings.memoryBatches, clock, spool), m_sampler(m_settings.reports, driver, clock, m_writer)
+SensorAgent::SensorAgent(SensorSettings settings, SensorDriver &driver, const Clock &clock, ReadingSpool &spool,
+                         EdgeNodeSession &session, CallServer &calls, QObject *parent)
+    : QObject(parent), m_settings(std::move(settings)), m_driver(driver), m_clock(clock), m_spool(spool),
+      m_session(session), m_calls(calls), m_writer(m_settings.device, m_settings.memoryBatches, clock, spool),
+      m_sampler(m_settings.reports, driver, clock, m_writer)
 {
     if (RecordedDriver *recording = m_driver.recorded()) {
         m_playback = std::make_unique<Playback>(*recording, clock, spool, m_writer);
@@ -44,10 +45,13 @@ SensorAgent::SensorAgent(SensorSettings settings, SensorDriver &driver, const Cl
     connect(&m_session, &EdgeNodeSession::trouble, this, &SensorAgent::trouble);
     connect(&m_writer, &SpoolWriter::stored, this, [this] { m_session.pump(); });
     // A recording that goes as fast as acknowledged goes on at once, not with the next tick.
-    connect(&m_session, &EdgeNodeSession::acknowledged, this, [this] {
-        if (m_playback && m_state == State::Running)
-            m_playback->tick();
-    }, Qt::QueuedConnection);
+    connect(
+        &m_session, &EdgeNodeSession::acknowledged, this,
+        [this] {
+            if (m_playback && m_state == State::Running)
+                m_playback->tick();
+        },
+        Qt::QueuedConnection);
     connect(&m_session, &EdgeNodeSession::stopped, this, &SensorAgent::stopped);
     m_timer.setInterval(tickMilliseconds);
     connect(&m_timer, &QTimer::timeout, this, &SensorAgent::tick);
@@ -81,8 +85,7 @@ Result<void> SensorAgent::start()
 void SensorAgent::tick()
 {
     switch (m_state) {
-    case State::Idle:
-        return;
+    case State::Idle: return;
     case State::Running:
         if (m_playback)
             m_playback->tick();
@@ -90,8 +93,7 @@ void SensorAgent::tick()
             m_sampler.tick();
         break;
     case State::Draining:
-    case State::Stopping:
-        break;
+    case State::Stopping: break;
     }
     m_writer.flush();
     m_session.tick();
@@ -135,8 +137,10 @@ void SensorAgent::endSession()
 
 void SensorAgent::provideCalls()
 {
-    provide(capability::kReadSensors, [this](const CallServer::Call &, const CallServer::Reply &reply) { onReadSensors(reply); });
-    provide(capability::kSyncBuffered, [this](const CallServer::Call &call, const CallServer::Reply &reply) { onSyncBuffered(call.args, reply); });
+    provide(capability::kReadSensors,
+            [this](const CallServer::Call &, const CallServer::Reply &reply) { onReadSensors(reply); });
+    provide(capability::kSyncBuffered,
+            [this](const CallServer::Call &call, const CallServer::Reply &reply) { onSyncBuffered(call.args, reply); });
     provide(capability::kStatus, [this](const CallServer::Call &, const CallServer::Reply &reply) { reply(status()); });
 }
 
@@ -150,7 +154,9 @@ void SensorAgent::provide(QStringView method, CallServer::Handler handler)
         return;
     }
     m_calls.provide(method.toString(), [](const CallServer::Call &, const CallServer::Reply &reply) {
-        reply(Error{Errc::Denied, u"This sensor wants a policy decision for each call (authorization.provider opa), and it has no policy decider; set the provider to none to rely on the broker's rules."_s});
+        reply(Error{
+            Errc::Denied,
+            u"This sensor wants a policy decision for each call (authorization.provider opa), and it has no policy decider; set the provider to none to rely on the broker's rules."_s});
     });
 }
 
@@ -173,7 +179,8 @@ void SensorAgent::onSyncBuffered(const QCborMap &args, const CallServer::Reply &
     if (!limit)
         return reply(limit.error());
     if (*limit < 0 || *limit > mostBufferedReadings)
-        return reply(Error{Errc::OutOfRange, u"The argument \"limit\" must be from 0 to %1."_s.arg(mostBufferedReadings)});
+        return reply(
+            Error{Errc::OutOfRange, u"The argument \"limit\" must be from 0 to %1."_s.arg(mostBufferedReadings)});
     m_writer.flush();
     m_session.pump();
     const SpoolStatus spool = m_spool.status();
@@ -210,7 +217,10 @@ QCborMap SensorAgent::status() const
         {"time"_L1, toIso8601(m_clock.now())},
         {"phase"_L1, phaseName(session.phase)},
         {"resent_batches"_L1, qint64(session.resentBatches)},
-        {"driver"_L1, QCborMap{{"type"_L1, driver.type}, {"description"_L1, driver.description}, {"simulated"_L1, driver.isSimulated}, {"points"_L1, qint64(m_driver.points().size())}}},
+        {"driver"_L1, QCborMap{{"type"_L1, driver.type},
+                               {"description"_L1, driver.description},
+                               {"simulated"_L1, driver.isSimulated},
+                               {"points"_L1, qint64(m_driver.points().size())}}},
         {"spool"_L1, answers::spool(m_spool.status())},
         {"accepted"_L1, qint64(counts.accepted)},
         {"lost"_L1, qint64(counts.lost)},
@@ -218,8 +228,10 @@ QCborMap SensorAgent::status() const
         {"clock_unset"_L1, counts.isClockUnset},
     };
     if (m_playback) {
-        answer[u"playback"_s] = QCborMap{{"state"_L1, QString::fromLatin1(QMetaEnum::fromType<Playback::State>().valueToKey(int(m_playback->state())))},
-                                         {"rows"_L1, qint64(m_playback->rows())}};
+        answer[u"playback"_s] =
+            QCborMap{{"state"_L1,
+                      QString::fromLatin1(QMetaEnum::fromType<Playback::State>().valueToKey(int(m_playback->state())))},
+                     {"rows"_L1, qint64(m_playback->rows())}};
     } else {
         answer[u"samples"_s] = qint64(m_sampler.samples());
     }

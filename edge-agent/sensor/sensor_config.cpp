@@ -61,17 +61,20 @@ void checkPointNames(Section &root, const DriverConfig &driver, const ReportRule
     }
     for (auto it = reports.points.begin(); it != reports.points.end() && !known.isEmpty(); ++it) {
         if (!known.contains(it.key()))
-            root.complain(u"sampling", u"there is no point \"%1\"; the driver has %2."_s.arg(it.key(), known.join(u", "_s)));
+            root.complain(u"sampling",
+                          u"there is no point \"%1\"; the driver has %2."_s.arg(it.key(), known.join(u", "_s)));
     }
 }
 
 QStringList readCapabilities(Section &root, const AgentConfig &agent)
 {
-    const QStringList offered{capability::kReadSensors.toString(), capability::kSyncBuffered.toString(), capability::kStatus.toString()};
+    const QStringList offered{capability::kReadSensors.toString(), capability::kSyncBuffered.toString(),
+                              capability::kStatus.toString()};
     QStringList wanted;
     for (const CapabilityConfig &one : agent.capabilities) {
         if (!one.name.isEmpty() && !offered.contains(one.name))
-            root.complain(u"agent", u"a sensor does not offer the capability \"%1\"; it offers %2."_s.arg(one.name, offered.join(u", "_s)));
+            root.complain(u"agent", u"a sensor does not offer the capability \"%1\"; it offers %2."_s.arg(
+                                        one.name, offered.join(u", "_s)));
         wanted.append(one.name);
     }
     return wanted;
@@ -86,7 +89,8 @@ Result<SensorConfig> sensorConfigFrom(const config::Document &document)
     SensorConfig config;
     config.common = readCommon(root);
     const AgentConfig &agent = config.common.agent;
-    config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval, brokerOf(agent.trustDomain));
+    config.mqtt =
+        readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval, brokerOf(agent.trustDomain));
     config.sparkplug = readSparkplug(root.section(u"sparkplug"), agent);
     config.spool = readSpool(root.section(u"spool"), u"/var/lib/lintel/%1/spool.db"_s.arg(agent.name));
     config.stateFile = QFileInfo(config.spool.path).path() + u"/state.db"_s;

@@ -10,9 +10,9 @@ namespace lintel {
 
 /// Section sparkplug.
 struct SparkplugConfig {
-    QString group;              // default: the first label of the trust domain
+    QString group;                                // default: the first label of the trust domain
     QString hostId = QStringLiteral("gateway-1"); // sends only while this host is online
-    int window = 256;           // batches in flight without acknowledgement
+    int window = 256;                             // batches in flight without acknowledgement
 };
 
 struct SensorConfig {
@@ -20,7 +20,7 @@ struct SensorConfig {
     MqttConfig mqtt;
     SparkplugConfig sparkplug;
     SpoolConfig spool;
-    QString stateFile;          // beside the spool
+    QString stateFile; // beside the spool
     DriverConfig driver;
     SensorSettings settings;
 };

@@ -10,14 +10,14 @@
 namespace lintel {
 
 struct SensorSettings {
-    QString device;                  // the agent's name
+    QString device; // the agent's name
     QString version;
     Millis period{60'000};
     ReportRules reports;
-    int memoryBatches = 600;         // kept while the spool refuses
-    Millis drainTime{5'000};         // how long a stop waits for the last acknowledgements
-    QStringList capabilities;        // empty = all of them
-    bool callsNeedPolicy = false;    // a policy must decide, and there is no decider: refuse
+    int memoryBatches = 600;      // kept while the spool refuses
+    Millis drainTime{5'000};      // how long a stop waits for the last acknowledgements
+    QStringList capabilities;     // empty = all of them
+    bool callsNeedPolicy = false; // a policy must decide, and there is no decider: refuse
 };
 
 /// Names of the capability calls, for configuration and registration.

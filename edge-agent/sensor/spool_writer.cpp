@@ -16,9 +16,9 @@ constexpr size_t groupSize = 64; // batches a transaction
 } // namespace
 
 SpoolWriter::SpoolWriter(QString device, int capacity, const Clock &clock, ReadingSpool &spool, QObject *parent)
-    : QObject(parent), m_device(std::move(device)), m_capacity(size_t(std::max(1, capacity))), m_clock(clock), m_spool(spool)
-{
-}
+    : QObject(parent), m_device(std::move(device)), m_capacity(size_t(std::max(1, capacity))), m_clock(clock),
+      m_spool(spool)
+{}
 
 void SpoolWriter::add(QList<Reading> readings, std::chrono::nanoseconds measuredAt)
 {
@@ -39,11 +39,16 @@ void SpoolWriter::dropOldest()
     m_gone->to = oldest.measuredAt;
     m_lost += count;
     m_waiting.pop_front();
-    Q_EMIT trouble(Error{Errc::Full, u"The memory for readings that cannot be stored is full; the oldest ones are lost. Free the disk, or raise sampling.memory_batches."_s});
+    Q_EMIT trouble(Error{
+        Errc::Full,
+        u"The memory for readings that cannot be stored is full; the oldest ones are lost. Free the disk, or raise sampling.memory_batches."_s});
     Q_EMIT lossHappened();
 }
 
-bool SpoolWriter::flush() { return m_clock.monotonic() < m_retryAt ? m_waiting.empty() : flushNow(); }
+bool SpoolWriter::flush()
+{
+    return m_clock.monotonic() < m_retryAt ? m_waiting.empty() : flushNow();
+}
 
 bool SpoolWriter::flushNow()
 {
@@ -52,7 +57,10 @@ bool SpoolWriter::flushNow()
     const bool isStamped = m_waiting.front().readings.front().deviceTime != Timestamp{};
     if (!isStamped && !isPlausible(m_clock.now())) {
         if (!std::exchange(m_saidClock, true))
-            Q_EMIT trouble(Error{Errc::Unavailable, u"The clock has not been set (it says %1); readings wait in memory until it is. Check the time synchronisation."_s.arg(toIso8601(m_clock.now()))});
+            Q_EMIT trouble(Error{
+                Errc::Unavailable,
+                u"The clock has not been set (it says %1); readings wait in memory until it is. Check the time synchronisation."_s
+                    .arg(toIso8601(m_clock.now()))});
         return false;
     }
     while (!m_waiting.empty()) {
@@ -64,19 +72,30 @@ bool SpoolWriter::flushNow()
             readings += quint64(group.back().batch.readings.size());
         }
         if (m_gone) {
-            group.front().batch.losses.append(Loss{m_device, {}, 0, 0, m_gone->readings, wallTime(m_gone->from), wallTime(m_gone->to), LossReason::StorageFailed});
+            group.front().batch.losses.append(Loss{m_device,
+                                                   {},
+                                                   0,
+                                                   0,
+                                                   m_gone->readings,
+                                                   wallTime(m_gone->from),
+                                                   wallTime(m_gone->to),
+                                                   LossReason::StorageFailed});
         }
         const auto appended = m_spool.append(group);
         if (!appended) {
             m_retryAt = m_clock.monotonic() + retryInterval;
-            Q_EMIT trouble(Error{appended.error().code, u"Readings cannot be stored and wait in memory: %1"_s.arg(appended.error().message)});
+            Q_EMIT trouble(Error{appended.error().code,
+                                 u"Readings cannot be stored and wait in memory: %1"_s.arg(appended.error().message)});
             return false;
         }
         m_gone.reset();
         m_waiting.erase(m_waiting.begin(), m_waiting.begin() + ptrdiff_t(count));
         m_accepted += readings;
         for (const Loss &loss : appended->evicted)
-            Q_EMIT trouble(Error{Errc::Full, u"The spool is full: its oldest %1 readings were lost before the gateway took them. Raise spool.max_bytes, or look after the connection."_s.arg(loss.readings)});
+            Q_EMIT trouble(Error{
+                Errc::Full,
+                u"The spool is full: its oldest %1 readings were lost before the gateway took them. Raise spool.max_bytes, or look after the connection."_s
+                    .arg(loss.readings)});
         Q_EMIT stored(appended->last);
     }
     return true;

@@ -25,9 +25,9 @@ class SpoolWriter : public QObject
     Q_OBJECT
 public:
     struct Counts {
-        quint64 accepted = 0;  // readings on stable storage since start
-        quint64 lost = 0;      // readings that had to go
-        quint64 waiting = 0;   // batches in memory
+        quint64 accepted = 0; // readings on stable storage since start
+        quint64 lost = 0;     // readings that had to go
+        quint64 waiting = 0;  // batches in memory
         bool isClockUnset = false;
     };
 

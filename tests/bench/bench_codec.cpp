@@ -44,12 +44,14 @@ Payload birthMessage()
     payload.timestamp = fromEpochMillis(1'763'719'260'000);
     payload.seq = 0;
     for (int i = 0; i < 60; ++i) {
-        Metric metric = Metric::named(QStringLiteral("hvac/ahu-%1/discharge_air_temp").arg(i), DataType::Double, 20.0 + i);
+        Metric metric =
+            Metric::named(QStringLiteral("hvac/ahu-%1/discharge_air_temp").arg(i), DataType::Double, 20.0 + i);
         metric.alias = quint64(10 + i);
         metric.timestamp = payload.timestamp;
         metric.properties.emplace();
         metric.properties->set(QStringLiteral("engUnit"), DataType::String, QStringLiteral("°C"));
-        metric.properties->set(QStringLiteral("Lintel/Brick"), DataType::String, QStringLiteral("Supply_Air_Temperature_Sensor"));
+        metric.properties->set(QStringLiteral("Lintel/Brick"), DataType::String,
+                               QStringLiteral("Supply_Air_Temperature_Sensor"));
         payload.metrics.append(metric);
     }
     return payload;

@@ -42,7 +42,10 @@ QByteArray sensorYaml(const test::MosquittoBroker &broker, const QString &identi
            "sparkplug: {host_id: gateway-1}\n"
            "driver: {type: simulated, kind: hvac, speed: 60}\n"
            "sampling: {period: 1s}\n"
-           "spool: {path: \"%3/spool.db\"}\n"_s.arg(identity).arg(broker.port()).arg(folder).toUtf8();
+           "spool: {path: \"%3/spool.db\"}\n"_s.arg(identity)
+               .arg(broker.port())
+               .arg(folder)
+               .toUtf8();
 }
 
 } // namespace
@@ -80,7 +83,8 @@ int main(int argc, char **argv)
     QFile config(folder.filePath(u"sensor.yaml"_s));
     if (!config.open(QIODevice::WriteOnly))
         return 1;
-    config.write(sensorYaml(broker, broker.identityDir(u"spiffe://building-1.smart.local/agent/hvac-001"_s), folder.path()));
+    config.write(
+        sensorYaml(broker, broker.identityDir(u"spiffe://building-1.smart.local/agent/hvac-001"_s), folder.path()));
     config.close();
     QProcess sensor;
     sensor.setProcessChannelMode(QProcess::ForwardedErrorChannel);
@@ -94,8 +98,9 @@ int main(int argc, char **argv)
     sensor.terminate();
     if (!sensor.waitForFinished(15'000))
         sensor.kill();
-    std::printf("{\"process\": \"lintel-sensor\", \"seconds\": %d, \"batches\": %llu, \"rss_kib\": %lld, \"pss_kib\": %lld, "
-                "\"rss_goal_kib\": %d, \"pss_goal_kib\": %d}\n",
-                seconds, received, rss, pss, 18 * 1024, 12 * 1024);
+    std::printf(
+        "{\"process\": \"lintel-sensor\", \"seconds\": %d, \"batches\": %llu, \"rss_kib\": %lld, \"pss_kib\": %lld, "
+        "\"rss_goal_kib\": %d, \"pss_goal_kib\": %d}\n",
+        seconds, received, rss, pss, 18 * 1024, 12 * 1024);
     return received > 0 && rss > 0 ? 0 : 1;
 }

@@ -17,7 +17,8 @@ class MqttTlsContract : public MqttTransportContract
     Q_OBJECT
 
 protected:
-    virtual std::unique_ptr<MqttTransport> makeTransport(const MqttEndpoint &endpoint, const IdentitySource &identity) = 0;
+    virtual std::unique_ptr<MqttTransport> makeTransport(const MqttEndpoint &endpoint,
+                                                         const IdentitySource &identity) = 0;
 
     static QString domain() { return QStringLiteral("building-1.smart.local"); }
     static QString idOf(const QString &name) { return QStringLiteral("spiffe://building-1.smart.local/agent/") + name; }
@@ -52,11 +53,11 @@ protected:
     }
 
     struct Attempt {
-        explicit Attempt(std::unique_ptr<MqttTransport> t) :
-            transport(std::move(t)), connected(transport.get(), &MqttTransport::connected),
-            failed(transport.get(), &MqttTransport::connectFailed), disconnected(transport.get(), &MqttTransport::disconnected)
-        {
-        }
+        explicit Attempt(std::unique_ptr<MqttTransport> t)
+            : transport(std::move(t)), connected(transport.get(), &MqttTransport::connected),
+              failed(transport.get(), &MqttTransport::connectFailed),
+              disconnected(transport.get(), &MqttTransport::disconnected)
+        {}
         void start(std::chrono::seconds keepAlive = std::chrono::seconds{30})
         {
             transport->start([keepAlive] {
@@ -65,7 +66,10 @@ protected:
                 return connect;
             });
         }
-        [[nodiscard]] Error firstFailure() const { return failed.isEmpty() ? Error{} : failed.first().first().value<Error>(); }
+        [[nodiscard]] Error firstFailure() const
+        {
+            return failed.isEmpty() ? Error{} : failed.first().first().value<Error>();
+        }
 
         std::unique_ptr<MqttTransport> transport;
         QSignalSpy connected;
@@ -95,7 +99,8 @@ private Q_SLOTS:
         attempt.start();
         QTRY_VERIFY_WITH_TIMEOUT(!attempt.failed.isEmpty(), kWait);
         QCOMPARE(attempt.firstFailure().code, Errc::Denied);
-        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("/other-broker")), qPrintable(attempt.firstFailure().message));
+        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("/other-broker")),
+                 qPrintable(attempt.firstFailure().message));
         QVERIFY(attempt.connected.isEmpty());
     }
 
@@ -110,7 +115,8 @@ private Q_SLOTS:
         attempt.start();
         QTRY_VERIFY_WITH_TIMEOUT(!attempt.failed.isEmpty(), kWait);
         QCOMPARE(attempt.firstFailure().code, Errc::Denied);
-        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("no trust bundle")), qPrintable(attempt.firstFailure().message));
+        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("no trust bundle")),
+                 qPrintable(attempt.firstFailure().message));
     }
 
     void broker_underANewRootIsRefusedUntilTheBundleArrives()
@@ -178,12 +184,14 @@ private Q_SLOTS:
     {
         const auto stranger = *tls::Pki::create(*TrustDomain::parse(domain()), SystemClock().now());
         MemoryIdentitySource identity(
-            {*stranger.issue(spiffe(idOf(QStringLiteral("c1"))), std::chrono::hours{1}, SystemClock().now()), m_broker.bundles()});
+            {*stranger.issue(spiffe(idOf(QStringLiteral("c1"))), std::chrono::hours{1}, SystemClock().now()),
+             m_broker.bundles()});
         Attempt attempt(makeTransport(m_broker.endpoint(), identity));
         attempt.start();
         QTRY_VERIFY_WITH_TIMEOUT(!attempt.failed.isEmpty(), kWait);
         QCOMPARE(attempt.firstFailure().code, Errc::Denied);
-        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("certificate")), qPrintable(attempt.firstFailure().message));
+        QVERIFY2(attempt.firstFailure().message.contains(QStringLiteral("certificate")),
+                 qPrintable(attempt.firstFailure().message));
         // It recovers by itself when the right one comes.
         identity.set(m_broker.identity(idOf(QStringLiteral("c1"))));
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
@@ -200,7 +208,8 @@ private Q_SLOTS:
         snapshot.svid.notAfter = SystemClock().now() - std::chrono::seconds{1};
         attempt.failed.clear();
         identity.set(snapshot);
-        QTRY_VERIFY_WITH_TIMEOUT(!attempt.failed.isEmpty() && attempt.failed.last().first().value<Error>().code == Errc::Denied, kWait);
+        QTRY_VERIFY_WITH_TIMEOUT(
+            !attempt.failed.isEmpty() && attempt.failed.last().first().value<Error>().code == Errc::Denied, kWait);
         QVERIFY(attempt.failed.last().first().value<Error>().message.contains(QStringLiteral("expired")));
         identity.set(m_broker.identity(idOf(QStringLiteral("c1"))));
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
@@ -279,7 +288,8 @@ private Q_SLOTS:
         }
         QCOMPARE(attempt.disconnected.size(), 1);
         // The last packet may have come just before; the machine may be slow.
-        QVERIFY2(timer.elapsed() <= std::chrono::milliseconds(kKeepAlive).count() * 2 + 1'500, qPrintable(QString::number(timer.elapsed())));
+        QVERIFY2(timer.elapsed() <= std::chrono::milliseconds(kKeepAlive).count() * 2 + 1'500,
+                 qPrintable(QString::number(timer.elapsed())));
         proxy.setSilent(false);
         proxy.cut();
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 2, kWait);
@@ -320,7 +330,8 @@ private Q_SLOTS:
     void twoConnections_expectTheirOwnPeers()
     {
         // A gateway: its building's broker and the cloud's, other identities, other bundles, at once.
-        MosquittoBroker cloud({QStringLiteral("spiffe://smart-building.cloud/broker"), {QStringLiteral("smart-building.cloud")}});
+        MosquittoBroker cloud(
+            {QStringLiteral("spiffe://smart-building.cloud/broker"), {QStringLiteral("smart-building.cloud")}});
         QVERIFY(cloud.start());
         MemoryIdentitySource here(m_broker.identity(idOf(QStringLiteral("gateway"))));
         MemoryIdentitySource there(cloud.identity(QStringLiteral("spiffe://smart-building.cloud/agent/x")));
@@ -347,7 +358,8 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
         // A TLS 1.2 server that asks for no certificate, under an authority of its own.
         const auto other = *tls::Pki::create(*TrustDomain::parse(u"example.org"), SystemClock().now());
-        const auto svid = *other.issue(spiffe(QStringLiteral("spiffe://example.org/web")), std::chrono::hours{1}, SystemClock().now());
+        const auto svid = *other.issue(spiffe(QStringLiteral("spiffe://example.org/web")), std::chrono::hours{1},
+                                       SystemClock().now());
         ScriptedTlsBroker server(svid, {other.rootDer()}, QSsl::TlsV1_2);
         QSslSocket socket;
         QSslConfiguration configuration = QSslConfiguration::defaultConfiguration();

@@ -41,7 +41,8 @@ protected:
     /// A client that records what it hears.
     struct Client {
         Client(MqttTransportContract &contract, QString clientName)
-            : name(std::move(clientName)), transport(contract.makeClient(name)), connected(transport.get(), &MqttTransport::connected),
+            : name(std::move(clientName)), transport(contract.makeClient(name)),
+              connected(transport.get(), &MqttTransport::connected),
               disconnected(transport.get(), &MqttTransport::disconnected),
               connectFailed(transport.get(), &MqttTransport::connectFailed)
         {
@@ -52,7 +53,8 @@ protected:
         bool start(std::function<MqttConnect()> make = {})
         {
             transport->start(make ? std::move(make) : [n = name] { return packet(n); });
-            return QTest::qWaitFor([this] { return transport->state() == State::Connected && !connected.isEmpty(); }, kWait);
+            return QTest::qWaitFor([this] { return transport->state() == State::Connected && !connected.isEmpty(); },
+                                   kWait);
         }
         /// Subscribes and waits until the subscription is in force.
         bool listen(const QString &filter, int qos = 1)
@@ -62,7 +64,11 @@ protected:
                 || !transport->publish({probe, QByteArrayLiteral("ready"), 1, false}))
                 return false;
             const bool heard = QTest::qWaitFor(
-                [&] { return std::any_of(messages.cbegin(), messages.cend(), [&](const auto &m) { return m.topic == probe; }); }, kWait);
+                [&] {
+                    return std::any_of(messages.cbegin(), messages.cend(),
+                                       [&](const auto &m) { return m.topic == probe; });
+                },
+                kWait);
             messages.removeIf([&](const MqttMessage &m) { return m.topic == probe; });
             return heard;
         }
@@ -143,9 +149,12 @@ private Q_SLOTS:
         QVERIFY(receiver.listen(QStringLiteral("order/+"), 1));
         constexpr int kCount = 1'000;
         for (int i = 0; i < kCount; ++i)
-            QVERIFY(QTest::qWaitFor([&] { // the queue may be full for a moment
-                return bool(sender.transport->publish({QStringLiteral("order/x"), QByteArray::number(i), 1, false}));
-            }, kWait));
+            QVERIFY(QTest::qWaitFor(
+                [&] { // the queue may be full for a moment
+                    return bool(
+                        sender.transport->publish({QStringLiteral("order/x"), QByteArray::number(i), 1, false}));
+                },
+                kWait));
         QVERIFY(receiver.heard(kCount));
         for (int i = 0; i < kCount; ++i)
             QCOMPARE(receiver.messages[i].payload, QByteArray::number(i));

@@ -11,7 +11,10 @@ class TestLoopbackTransport final : public MqttTransportContract
 {
     Q_OBJECT
 
-    std::unique_ptr<MqttTransport> makeClient(const QString &) override { return std::make_unique<LoopbackTransport>(m_broker); }
+    std::unique_ptr<MqttTransport> makeClient(const QString &) override
+    {
+        return std::make_unique<LoopbackTransport>(m_broker);
+    }
     void breakConnection(const QString &name) override
     {
         m_broker.cut(name);
@@ -28,7 +31,9 @@ private Q_SLOTS:
         LoopbackBroker broker(clock);
         LoopbackTransport transport(broker);
         QSignalSpy connected(&transport, &MqttTransport::connected);
-        const auto keep = [] { return MqttConnect{u"c"_s, {}, std::chrono::seconds{30}, false, std::chrono::seconds{60}}; };
+        const auto keep = [] {
+            return MqttConnect{u"c"_s, {}, std::chrono::seconds{30}, false, std::chrono::seconds{60}};
+        };
         transport.start(keep);
         QTRY_COMPARE(connected.size(), 1);
         QVERIFY(transport.subscribe(u"a"_s, 1));
@@ -46,7 +51,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("topic");
         QTest::addColumn<bool>("match");
         const auto row = [](const char *filter, const char *topic, bool match) {
-            QTest::addRow("%s ~ %s", filter, topic) << QString::fromLatin1(filter) << QString::fromLatin1(topic) << match;
+            QTest::addRow("%s ~ %s", filter, topic)
+                << QString::fromLatin1(filter) << QString::fromLatin1(topic) << match;
         };
         row("sport/tennis/player1/#", "sport/tennis/player1", true);
         row("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true);

@@ -76,7 +76,8 @@ quint16 freePort()
     return server.listen(QHostAddress::LocalHost, 0) ? server.serverPort() : quint16{0};
 }
 
-MosquittoBroker::MosquittoBroker(Options options) : m_options(std::move(options)), m_id(must(SpiffeId::parse(m_options.brokerId)))
+MosquittoBroker::MosquittoBroker(Options options)
+    : m_options(std::move(options)), m_id(must(SpiffeId::parse(m_options.brokerId)))
 {
     for (const QString &domain : std::as_const(m_options.domains))
         m_pkis.push_back(must(tls::Pki::create(must(TrustDomain::parse(domain)), SystemClock().now())));

@@ -12,7 +12,6 @@
 
 #include <QByteArray>
 #include <QMutex>
-#include <QMutex>
 #include <QProcess>
 #include <QTemporaryDir>
 
@@ -68,7 +67,8 @@ public:
     [[nodiscard]] MqttEndpoint endpoint() const;
 
     /// An identity of one of the domains, with the bundles of all.
-    [[nodiscard]] IdentitySnapshot identity(const QString &spiffeId, std::chrono::seconds ttl = std::chrono::hours{1}) const;
+    [[nodiscard]] IdentitySnapshot identity(const QString &spiffeId,
+                                            std::chrono::seconds ttl = std::chrono::hours{1}) const;
     [[nodiscard]] TrustBundles bundles() const;
     /// The same as files, for programs: svid.pem, svid.key, <trust domain>.pem; returns the directory.
     [[nodiscard]] QString identityDir(const QString &spiffeId);

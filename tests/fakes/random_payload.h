@@ -74,7 +74,8 @@ public:
     }
     DataType tableType()
     {
-        static constexpr DataType understood[] = {DataType::Int64, DataType::Float, DataType::Double, DataType::Boolean, DataType::String};
+        static constexpr DataType understood[] = {DataType::Int64, DataType::Float, DataType::Double, DataType::Boolean,
+                                                  DataType::String};
         return forJavaScript ? understood[below(std::size(understood))] : DataType(1 + below(14));
     }
 
@@ -90,7 +91,8 @@ public:
         case DataType::UInt32: return unsignedOf(32);
         case DataType::UInt64: return unsignedOf(64);
         case DataType::DateTime: return below(4'000'000'000'000ull);
-        case DataType::Float: return float(std::ldexp(double(qint64(below(1u << 24)) - (1 << 23)), int(below(40)) - 20));
+        case DataType::Float:
+            return float(std::ldexp(double(qint64(below(1u << 24)) - (1 << 23)), int(below(40)) - 20));
         case DataType::Double: return std::ldexp(double(qint64(below(1ull << 53)) - (1ll << 52)), int(below(80)) - 60);
         case DataType::Boolean: return chance(1, 2);
         default: return text();

@@ -18,7 +18,8 @@ class ScriptedTlsBroker : public QObject
 {
     Q_OBJECT
 public:
-    ScriptedTlsBroker(const X509Svid &svid, const QList<QByteArray> &clientRoots, QSsl::SslProtocol protocol = QSsl::TlsV1_3)
+    ScriptedTlsBroker(const X509Svid &svid, const QList<QByteArray> &clientRoots,
+                      QSsl::SslProtocol protocol = QSsl::TlsV1_3)
     {
         QSslConfiguration configuration;
         configuration.setProtocol(protocol);

@@ -62,7 +62,10 @@ public:
     void drop() { leave(State::WaitingToRetry); }
     void bring(const MqttMessage &message) { Q_EMIT messageReceived(message); }
     [[nodiscard]] QList<MqttMessage> take() { return std::exchange(published, {}); }
-    [[nodiscard]] bool wantsConnection() const { return m_state == State::Connecting || m_state == State::WaitingToRetry; }
+    [[nodiscard]] bool wantsConnection() const
+    {
+        return m_state == State::Connecting || m_state == State::WaitingToRetry;
+    }
 
     QList<MqttConnect> packets;
     QList<MqttMessage> published;

@@ -21,7 +21,8 @@ int depthOf(const config::Node &node)
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-    const auto document = config::parseConfig(QByteArray(reinterpret_cast<const char *>(data), qsizetype(size)), QStringLiteral("f"));
+    const auto document =
+        config::parseConfig(QByteArray(reinterpret_cast<const char *>(data), qsizetype(size)), QStringLiteral("f"));
     if (!document) {
         if (document.error().message.isEmpty())
             std::abort();

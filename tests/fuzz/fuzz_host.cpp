@@ -17,16 +17,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HostSession host(config, clock, transport);
     host.start();
     transport.accept();
-    constexpr SparkplugVerb verbs[] = {SparkplugVerb::NBirth, SparkplugVerb::DBirth, SparkplugVerb::NData, SparkplugVerb::DData,
-                                       SparkplugVerb::NDeath, SparkplugVerb::DDeath};
+    constexpr SparkplugVerb verbs[] = {SparkplugVerb::NBirth, SparkplugVerb::DBirth, SparkplugVerb::NData,
+                                       SparkplugVerb::DData,  SparkplugVerb::NDeath, SparkplugVerb::DDeath};
     while (size >= 3) {
         const uint8_t control = data[0];
         const size_t length = std::min<size_t>(size_t(data[1]) * 4, size - 3);
         const auto verb = verbs[control % std::size(verbs)];
-        const bool ofDevice = verb == SparkplugVerb::DBirth || verb == SparkplugVerb::DData || verb == SparkplugVerb::DDeath;
+        const bool ofDevice =
+            verb == SparkplugVerb::DBirth || verb == SparkplugVerb::DData || verb == SparkplugVerb::DDeath;
         const QString device = ofDevice ? QStringLiteral("d%1").arg(control & 1) : QString();
         const SparkplugTopic topic{QStringLiteral("g"), verb, QStringLiteral("n"), device};
-        transport.bring({lintel::toString(topic), QByteArray(reinterpret_cast<const char *>(data + 3), qsizetype(length)), 0, false});
+        transport.bring({lintel::toString(topic),
+                         QByteArray(reinterpret_cast<const char *>(data + 3), qsizetype(length)), 0, false});
         clock.advance(Millis(data[2] * 100));
         host.tick();
         if (control == 0xFF) {

@@ -37,11 +37,13 @@ public:
         if (const auto started = building->startAgents(); !started)
             return started.error().message;
         const demo::DemoPlan &plan = building->plan();
-        auto near = cli::BrokerConnection::open(demo::brokerOptions(plan, plan.ports.gatewayBroker, demo::ids::kGatewayBroker));
+        auto near =
+            cli::BrokerConnection::open(demo::brokerOptions(plan, plan.ports.gatewayBroker, demo::ids::kGatewayBroker));
         if (!near)
             return near.error().message;
         m_near = *std::move(near);
-        auto far = cli::BrokerConnection::open(demo::brokerOptions(plan, plan.ports.cloudBroker, demo::ids::kCloudBroker));
+        auto far =
+            cli::BrokerConnection::open(demo::brokerOptions(plan, plan.ports.cloudBroker, demo::ids::kCloudBroker));
         if (!far)
             return far.error().message;
         m_far = *std::move(far);
@@ -49,9 +51,18 @@ public:
     }
 
     /// One call, waited for; an empty map when there is no answer.
-    [[nodiscard]] QCborMap gateway(const QString &method, const QCborMap &args = {}) { return call(*m_near, demo::ids::kGateway, method, args); }
-    [[nodiscard]] QCborMap backend(const QString &method, const QCborMap &args = {}) { return call(*m_far, demo::ids::kBackend, method, args); }
-    [[nodiscard]] qint64 storedInCloud() { return backend(QStringLiteral("status")).value(QLatin1StringView("readings_stored")).toInteger(); }
+    [[nodiscard]] QCborMap gateway(const QString &method, const QCborMap &args = {})
+    {
+        return call(*m_near, demo::ids::kGateway, method, args);
+    }
+    [[nodiscard]] QCborMap backend(const QString &method, const QCborMap &args = {})
+    {
+        return call(*m_far, demo::ids::kBackend, method, args);
+    }
+    [[nodiscard]] qint64 storedInCloud()
+    {
+        return backend(QStringLiteral("status")).value(QLatin1StringView("readings_stored")).toInteger();
+    }
 
     void killAndRestart(const QString &name)
     {
@@ -69,7 +80,8 @@ public:
     Error lastError;
 
 private:
-    QCborMap call(cli::BrokerConnection &connection, QLatin1StringView target, const QString &method, const QCborMap &args)
+    QCborMap call(cli::BrokerConnection &connection, QLatin1StringView target, const QString &method,
+                  const QCborMap &args)
     {
         std::optional<Result<QCborMap>> answer;
         connection.client().call(Principal(*SpiffeId::parse(QString(target))), method, args, Millis{15'000},

@@ -43,25 +43,32 @@ private Q_SLOTS:
         QTest::addColumn<QString>("program");
         QTest::addColumn<QByteArray>("yaml");
         QTest::addColumn<QString>("sentence");
-        const QByteArray agent = "agent: {name: gateway, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n";
+        const QByteArray agent =
+            "agent: {name: gateway, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n";
         const QByteArray building = "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n";
-        const QByteArray cloud = "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n";
+        const QByteArray cloud =
+            "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n";
         const QByteArray storage = "storage: {directory: /tmp/lintel-never-made}\n";
         for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"}) {
             const QString name = QString::fromLatin1(program);
             QTest::addRow("%s, no YAML", program) << name << QByteArray("agent: [") << u":"_s;
-            QTest::addRow("%s, no agent", program) << name << QByteArray("identity: {directory: /nowhere}\n") << u"agent"_s;
+            QTest::addRow("%s, no agent", program)
+                << name << QByteArray("identity: {directory: /nowhere}\n") << u"agent"_s;
             QTest::addRow("%s, bad trust domain", program)
                 << name << QByteArray("agent: {name: x, trust_domain: \"Not A Domain\"}\n") << u"trust_domain"_s;
-            QTest::addRow("%s, unknown key", program)
-                << name << QByteArray(agent + "surprise: 1\n") << u"surprise"_s;
+            QTest::addRow("%s, unknown key", program) << name << QByteArray(agent + "surprise: 1\n") << u"surprise"_s;
         }
         QTest::addRow("gateway, group with a slash")
-            << u"lintel-gateway"_s << QByteArray(agent + "building: {host_id: \"a/b\", groups: [building-1], broker: {}}\n" + cloud + storage) << u"host_id"_s;
+            << u"lintel-gateway"_s
+            << QByteArray(agent + "building: {host_id: \"a/b\", groups: [building-1], broker: {}}\n" + cloud + storage)
+            << u"host_id"_s;
         QTest::addRow("gateway, cloud broker without id")
-            << u"lintel-gateway"_s << QByteArray(agent + building + "cloud: {broker: {host: 127.0.0.1}}\n" + storage) << u"broker_id"_s;
+            << u"lintel-gateway"_s << QByteArray(agent + building + "cloud: {broker: {host: 127.0.0.1}}\n" + storage)
+            << u"broker_id"_s;
         QTest::addRow("gateway, size that is none")
-            << u"lintel-gateway"_s << QByteArray(agent + building + cloud + "storage: {directory: /tmp/x, spool_size: lots}\n") << u"spool_size"_s;
+            << u"lintel-gateway"_s
+            << QByteArray(agent + building + cloud + "storage: {directory: /tmp/x, spool_size: lots}\n")
+            << u"spool_size"_s;
     }
 
     void service_saysWhatIsWrong()
@@ -109,7 +116,8 @@ private Q_SLOTS:
         file.write("agent: {name: gateway, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n"
                    "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n"
                    "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
-                   "storage: {directory: \"" + blocker.fileName().toUtf8() + "/below\"}\n");
+                   "storage: {directory: \""
+                   + blocker.fileName().toUtf8() + "/below\"}\n");
         file.close();
         const Outcome outcome = run(u"lintel-gateway"_s, {u"--config"_s, file.fileName()});
         QCOMPARE(outcome.exitCode, 1);
@@ -127,17 +135,23 @@ private Q_SLOTS:
         QTest::addRow("call to no SPIFFE ID")
             << QStringList{u"call"_s, u"--target"_s, u"http://x"_s, u"--capability"_s, u"status"_s} << 2 << u"spiffe"_s;
         QTest::addRow("call with no JSON")
-            << QStringList{u"call"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s, u"--data"_s, u"{"_s} << 2 << u"JSON"_s;
-        QTest::addRow("call without identity")
-            << QStringList{u"call"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s, u"--broker"_s, u"127.0.0.1:1"_s,
-                           u"--broker-id"_s, u"spiffe://a/broker"_s, u"--identity"_s, u"/nonexistent"_s}
-            << 4 << u"/nonexistent"_s;
-        QTest::addRow("buffer of nothing") << QStringList{u"buffer"_s, u"inspect"_s, u"/nonexistent"_s} << 1 << u"/nonexistent"_s;
+            << QStringList{u"call"_s,   u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s,
+                           u"--data"_s, u"{"_s}
+            << 2 << u"JSON"_s;
+        QTest::addRow("call without identity") << QStringList{
+            u"call"_s,        u"--target"_s,    u"spiffe://a/b"_s, u"--capability"_s,      u"status"_s,
+            u"--broker"_s,    u"127.0.0.1:1"_s, u"--broker-id"_s,  u"spiffe://a/broker"_s, u"--identity"_s,
+            u"/nonexistent"_s} << 4 << u"/nonexistent"_s;
+        QTest::addRow("buffer of nothing")
+            << QStringList{u"buffer"_s, u"inspect"_s, u"/nonexistent"_s} << 1 << u"/nonexistent"_s;
         QTest::addRow("buffer of something else")
-            << QStringList{u"buffer"_s, u"inspect"_s, QStringLiteral(LINTEL_SOURCE_DIR "/CMakeLists.txt")} << 1 << u"not a store"_s;
-        QTest::addRow("demo, bad outage") << QStringList{u"demo"_s, u"--wan-outage"_s, u"15"_s} << 2 << u"START,LENGTH"_s;
+            << QStringList{u"buffer"_s, u"inspect"_s, QStringLiteral(LINTEL_SOURCE_DIR "/CMakeLists.txt")} << 1
+            << u"not a store"_s;
+        QTest::addRow("demo, bad outage")
+            << QStringList{u"demo"_s, u"--wan-outage"_s, u"15"_s} << 2 << u"START,LENGTH"_s;
         QTest::addRow("demo, no sensors") << QStringList{u"demo"_s, u"--sensors"_s, u"0"_s} << 2 << u"--sensors"_s;
-        QTest::addRow("demo, no recordings") << QStringList{u"demo"_s, u"--replay"_s, u"/nonexistent"_s} << 2 << u"--replay"_s;
+        QTest::addRow("demo, no recordings")
+            << QStringList{u"demo"_s, u"--replay"_s, u"/nonexistent"_s} << 2 << u"--replay"_s;
     }
 
     void lintelctl_saysWhatIsWrong()

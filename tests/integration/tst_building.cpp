@@ -53,7 +53,8 @@ demo::DemoPlan planFor(const Recording &recording)
     sensor.name = u"replay-001"_s;
     sensor.space = u"floor-1/zone-a"_s;
     sensor.equip = u"room-1"_s;
-    sensor.driverSection = u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n\n"_s.arg(recording.file, recording.map);
+    sensor.driverSection = u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n\n"_s.arg(
+        recording.file, recording.map);
     plan.sensors.append(sensor);
     return plan;
 }
@@ -139,7 +140,8 @@ private:
         QVERIFY2(running.deaths.isEmpty(), qPrintable(running.deaths.join(u'\n')));
         for (const QString &point : recording.points)
             checkHistory(running, recording, point);
-        QTRY_COMPARE_WITH_TIMEOUT(running.gateway(u"status"_s).value("spool"_L1).toMap().value("readings_pending"_L1).toInteger(), 0, 30'000);
+        QTRY_COMPARE_WITH_TIMEOUT(
+            running.gateway(u"status"_s).value("spool"_L1).toMap().value("readings_pending"_L1).toInteger(), 0, 30'000);
     }
 
     void checkHistory(RunningBuilding &running, const Recording &recording, const QString &point)

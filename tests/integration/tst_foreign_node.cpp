@@ -53,7 +53,8 @@ private Q_SLOTS:
         QProcess foreign;
         foreign.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
         foreign.setProcessChannelMode(QProcess::MergedChannels);
-        foreign.start(node, {folder + u"/sparkplug_node.js"_s, QString::fromUtf8(QJsonDocument(options).toJson(QJsonDocument::Compact))});
+        foreign.start(node, {folder + u"/sparkplug_node.js"_s,
+                             QString::fromUtf8(QJsonDocument(options).toJson(QJsonDocument::Compact))});
         QVERIFY(foreign.waitForStarted());
 
         const auto sensor = [&running] {
@@ -61,7 +62,8 @@ private Q_SLOTS:
         };
         const auto isLive = [&sensor] {
             const QCborMap press = sensor();
-            return press.value("status"_L1).toString() == u"online" && press.value("readings_received"_L1).toInteger() > 4;
+            return press.value("status"_L1).toString() == u"online"
+                   && press.value("readings_received"_L1).toInteger() > 4;
         };
         const bool seen = QTest::qWaitFor(isLive, 40'000);
         const QByteArray words = foreign.readAll();

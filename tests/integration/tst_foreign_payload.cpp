@@ -21,15 +21,17 @@ constexpr int kTimeout = 30'000;
 
 QString typeName(DataType type)
 {
-    static const char *const names[] = {"Unknown", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64",
-                                        "Float", "Double", "Boolean", "String", "DateTime", "Text", "UUID", "DataSet", "Bytes",
-                                        "File", "Template", "PropertySet", "PropertySetList"};
+    static const char *const names[] = {"Unknown", "Int8",     "Int16",       "Int32",          "Int64",   "UInt8",
+                                        "UInt16",  "UInt32",   "UInt64",      "Float",          "Double",  "Boolean",
+                                        "String",  "DateTime", "Text",        "UUID",           "DataSet", "Bytes",
+                                        "File",    "Template", "PropertySet", "PropertySetList"};
     return QLatin1StringView(names[quint32(type)]);
 }
 
 bool isLong(DataType type)
 {
-    return type == DataType::Int64 || type == DataType::UInt64 || type == DataType::DateTime || type == DataType::UInt32;
+    return type == DataType::Int64 || type == DataType::UInt64 || type == DataType::DateTime
+           || type == DataType::UInt32;
 }
 
 QJsonObject longNumber(quint64 value)
@@ -95,14 +97,21 @@ QJsonObject plain(const DataSet &set)
         rows.append(cells);
     }
     return {{u"numOfColumns"_s, longNumber(quint64(set.columns.size()))},
-            {u"columns"_s, QJsonArray::fromStringList(set.columns)}, {u"types"_s, types}, {u"rows"_s, rows}};
+            {u"columns"_s, QJsonArray::fromStringList(set.columns)},
+            {u"types"_s, types},
+            {u"rows"_s, rows}};
 }
 
 QJsonObject plain(const MetaData &meta)
 {
-    return {{u"isMultiPart"_s, *meta.isMultiPart}, {u"contentType"_s, *meta.contentType}, {u"size"_s, longNumber(*meta.size)},
-            {u"seq"_s, longNumber(*meta.seq)}, {u"fileName"_s, *meta.fileName}, {u"fileType"_s, *meta.fileType},
-            {u"md5"_s, *meta.md5}, {u"description"_s, *meta.description}};
+    return {{u"isMultiPart"_s, *meta.isMultiPart},
+            {u"contentType"_s, *meta.contentType},
+            {u"size"_s, longNumber(*meta.size)},
+            {u"seq"_s, longNumber(*meta.seq)},
+            {u"fileName"_s, *meta.fileName},
+            {u"fileType"_s, *meta.fileType},
+            {u"md5"_s, *meta.md5},
+            {u"description"_s, *meta.description}};
 }
 
 QJsonObject plain(const Metric &metric);
@@ -114,7 +123,8 @@ QJsonObject plain(const Template &value)
         metrics.append(plain(metric));
     QJsonArray parameters;
     for (const auto &p : value.parameters)
-        parameters.append(QJsonObject{{u"name"_s, p.name}, {u"type"_s, typeName(p.type)}, {u"value"_s, plain(p.value, p.type)}});
+        parameters.append(
+            QJsonObject{{u"name"_s, p.name}, {u"type"_s, typeName(p.type)}, {u"value"_s, plain(p.value, p.type)}});
     QJsonObject object{{u"isDefinition"_s, value.isDefinition}, {u"metrics"_s, metrics}, {u"parameters"_s, parameters}};
     if (value.version)
         object.insert(u"version"_s, *value.version);
@@ -198,11 +208,13 @@ private:
 void TestForeignPayload::initTestCase()
 {
     const QString node = qEnvironmentVariable("LINTEL_NODE", QStandardPaths::findExecutable(u"node"_s));
-    const QString folder = qEnvironmentVariable("LINTEL_FOREIGN_DIR", QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign"));
+    const QString folder =
+        qEnvironmentVariable("LINTEL_FOREIGN_DIR", QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign"));
     if (node.isEmpty())
         QSKIP("Node.js is missing; install it (scripts/bootstrap --test) or name it in LINTEL_NODE.");
     if (!QDir(folder + u"/node_modules/sparkplug-payload"_s).exists())
-        QSKIP("tests/foreign has no node_modules; run \"npm ci\" there (scripts/bootstrap --test) or set LINTEL_FOREIGN_DIR.");
+        QSKIP(
+            "tests/foreign has no node_modules; run \"npm ci\" there (scripts/bootstrap --test) or set LINTEL_FOREIGN_DIR.");
     m_peer.setProcessChannelMode(QProcess::ForwardedErrorChannel);
     auto environment = QProcessEnvironment::systemEnvironment();
     environment.insert(u"NODE_PATH"_s, folder + u"/node_modules"_s);

@@ -54,14 +54,20 @@ struct Stage {
     bool open(const QString &page = u"live"_s, const QString &theme = u"light"_s, QSize size = {1280, 800})
     {
         engine.addImportPath(u"qrc:/qt/qml"_s);
-        engine.setInitialProperties({{u"app"_s, QVariant::fromValue(&app)}, {u"themeMode"_s, theme}, {u"page"_s, page},
-                                     {u"width"_s, size.width()}, {u"height"_s, size.height()}});
+        engine.setInitialProperties({{u"app"_s, QVariant::fromValue(&app)},
+                                     {u"themeMode"_s, theme},
+                                     {u"page"_s, page},
+                                     {u"width"_s, size.width()},
+                                     {u"height"_s, size.height()}});
         engine.load(QUrl(u"qrc:/qt/qml/Lintel/Console/Main.qml"_s));
         window = qobject_cast<QQuickWindow *>(engine.rootObjects().value(0));
         app.refresh();
         return window && QTest::qWaitForWindowExposed(window);
     }
-    [[nodiscard]] QQuickItem *item(const char *name) const { return findItem(window->contentItem(), QString::fromLatin1(name)); }
+    [[nodiscard]] QQuickItem *item(const char *name) const
+    {
+        return findItem(window->contentItem(), QString::fromLatin1(name));
+    }
     void link(LinkState::Phase phase, const QString &sentence = {}, Millis ago = 0ms)
     {
         store.setLink({phase, u"gateway.building-1:8883"_s, sentence, clock.now() - ago, {}});
@@ -72,12 +78,14 @@ struct Stage {
     {
         QImage last;
         int same = 0;
-        (void)QTest::qWaitFor([&] {
-            QImage now = window->grabWindow();
-            same = now == last ? same + 1 : 0;
-            last = std::move(now);
-            return same >= 5;
-        }, 10'000);
+        (void)QTest::qWaitFor(
+            [&] {
+                QImage now = window->grabWindow();
+                same = now == last ? same + 1 : 0;
+                last = std::move(now);
+                return same >= 5;
+            },
+            10'000);
         return last;
     }
     void save(const QString &name) const
@@ -92,7 +100,12 @@ struct ExampleStage : Stage {
     LoopbackBroker broker{clock};
     ExampleBuilding building{broker, clock};
     LoopbackTransport transport{broker};
-    BuildingFeed feed{{ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway.building-1:8883"_s, false, 30s}, clock, transport, nullptr, store};
+    BuildingFeed feed{
+        {ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway.building-1:8883"_s, false, 30s},
+        clock,
+        transport,
+        nullptr,
+        store};
 
     bool fill()
     {
@@ -108,7 +121,10 @@ struct ExampleStage : Stage {
             int waiting = 0;
             for (const LivePanel *panel : app.live()->panels()) {
                 for (const LiveSeries &series : panel->series())
-                    waiting += store.point(series.point).samples.isEmpty() && store.device(store.point(series.point).device).online ? 1 : 0;
+                    waiting += store.point(series.point).samples.isEmpty()
+                                       && store.device(store.point(series.point).device).online
+                                   ? 1
+                                   : 0;
             }
             for (const int point : store.device(std::max(0, app.detail()->device())).points)
                 waiting += store.point(point).samples.isEmpty() ? 1 : 0;
@@ -140,8 +156,10 @@ void compareGolden(const QImage &picture, const QString &name)
         for (int x = 0; x < picture.width(); ++x) {
             const QRgb a = picture.pixel(x, y);
             const QRgb b = expected.pixel(x, y);
-            const bool same = std::abs(qRed(a) - qRed(b)) < 9 && std::abs(qGreen(a) - qGreen(b)) < 9 && std::abs(qBlue(a) - qBlue(b)) < 9;
-            diff.setPixel(x, y, same ? qRgb(qGray(b) / 4 + 190, qGray(b) / 4 + 190, qGray(b) / 4 + 190) : qRgb(200, 0, 0));
+            const bool same = std::abs(qRed(a) - qRed(b)) < 9 && std::abs(qGreen(a) - qGreen(b)) < 9
+                              && std::abs(qBlue(a) - qBlue(b)) < 9;
+            diff.setPixel(x, y,
+                          same ? qRgb(qGray(b) / 4 + 190, qGray(b) / 4 + 190, qGray(b) / 4 + 190) : qRgb(200, 0, 0));
             different += same ? 0 : 1;
         }
     }
@@ -188,7 +206,9 @@ private Q_SLOTS:
         QCOMPARE(heading(), u"No device has reported yet"_s);
         stage.save(page + u"-empty"_s);
 
-        stage.link(LinkState::Phase::Failed, u"The broker at gateway.building-1:8883 presents a certificate for another SPIFFE ID. Check --broker-id."_s);
+        stage.link(
+            LinkState::Phase::Failed,
+            u"The broker at gateway.building-1:8883 presents a certificate for another SPIFFE ID. Check --broker-id."_s);
         QCOMPARE(heading(), u"Cannot connect"_s);
         QVERIFY(empty->property("sentence").toString().contains(u"certificate"_s));
         stage.save(page + u"-failed"_s);
@@ -281,7 +301,9 @@ private Q_SLOTS:
         QAccessible::setActive(false);
         QVERIFY2(nameless.isEmpty(), qPrintable(nameless.join(u' ')));
         QVERIFY(names.contains(u"reporting: 8 of 9"_s));
-        QVERIFY(std::ranges::any_of(names, [](const QString &name) { return name.startsWith(u"occupancy-009, "_s) && name.contains(u"offline since"_s); }));
+        QVERIFY(std::ranges::any_of(names, [](const QString &name) {
+            return name.startsWith(u"occupancy-009, "_s) && name.contains(u"offline since"_s);
+        }));
     }
 
     void golden_data()
@@ -315,7 +337,8 @@ private Q_SLOTS:
         const QString dir = qEnvironmentVariable("LINTEL_PICTURES");
         if (dir.isEmpty())
             QSKIP("Set LINTEL_PICTURES to a folder to get pictures of pages, themes and sizes.");
-        for (const auto &[page, theme, size, name] : std::initializer_list<std::tuple<QString, QString, QSize, QString>>{
+        for (const auto &[page, theme, size, name] :
+             std::initializer_list<std::tuple<QString, QString, QSize, QString>>{
                  {u"live"_s, u"light"_s, {1440, 900}, u"live-light-1440"_s},
                  {u"live"_s, u"dark"_s, {2560, 1440}, u"live-dark-2560"_s},
                  {u"devices"_s, u"light"_s, {1440, 900}, u"devices-light-1440"_s},

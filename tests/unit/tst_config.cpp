@@ -67,11 +67,17 @@ void TestConfig::parse_refuses_data()
 {
     QTest::addColumn<QByteArray>("yaml");
     QTest::addColumn<QString>("message");
-    QTest::newRow("duplicate key") << "a: 1\nb: 2\na: 3\n"_ba << u"a.yaml:3: \"a\" stands here again; it was given in line 1 already."_s;
-    QTest::newRow("alias bomb") << "a: &x [1,1]\nb: [*x,*x]\n"_ba << u"a.yaml:1: anchors (&name) and tags (!name) are not supported; write the value out."_s;
-    QTest::newRow("unknown alias") << "a: *x\n"_ba << u"a.yaml:1: aliases (*name) are not supported; write the value out."_s;
-    QTest::newRow("tag") << "a: !!python/object x\n"_ba << u"a.yaml:1: anchors (&name) and tags (!name) are not supported; write the value out."_s;
-    QTest::newRow("two documents") << "a: 1\n---\nb: 1\n"_ba << u"a.yaml:2: a second document begins here; a configuration file has one."_s;
+    QTest::newRow("duplicate key") << "a: 1\nb: 2\na: 3\n"_ba
+                                   << u"a.yaml:3: \"a\" stands here again; it was given in line 1 already."_s;
+    QTest::newRow("alias bomb")
+        << "a: &x [1,1]\nb: [*x,*x]\n"_ba
+        << u"a.yaml:1: anchors (&name) and tags (!name) are not supported; write the value out."_s;
+    QTest::newRow("unknown alias") << "a: *x\n"_ba
+                                   << u"a.yaml:1: aliases (*name) are not supported; write the value out."_s;
+    QTest::newRow("tag") << "a: !!python/object x\n"_ba
+                         << u"a.yaml:1: anchors (&name) and tags (!name) are not supported; write the value out."_s;
+    QTest::newRow("two documents") << "a: 1\n---\nb: 1\n"_ba
+                                   << u"a.yaml:2: a second document begins here; a configuration file has one."_s;
     QTest::newRow("a list") << "- a\n"_ba << u"a.yaml:1: expected sections such as \"agent:\", found a list."_s;
 }
 
@@ -95,8 +101,10 @@ void TestConfig::parse_refusesMoreThanOneMebibyte()
 
 void TestConfig::reader_readsEveryKindOfValue()
 {
-    const auto document = config::parseConfig("t: words here\nf: on\nn: 2.5\ni: 7\nd1: 60\nd2: 5m\nd3: 500ms\ns: 64MiB\n"
-                                              "c: fast\nl: [a, b]\nid: spiffe://x.org/a\ntd: x.org\n", u"a.yaml"_s);
+    const auto document =
+        config::parseConfig("t: words here\nf: on\nn: 2.5\ni: 7\nd1: 60\nd2: 5m\nd3: 500ms\ns: 64MiB\n"
+                            "c: fast\nl: [a, b]\nid: spiffe://x.org/a\ntd: x.org\n",
+                            u"a.yaml"_s);
     QVERIFY(document);
     config::Problems problems;
     config::Section root(*document, problems);
@@ -147,17 +155,22 @@ void TestConfig::reader_saysFileLineAndWhatWasExpected_data()
     const auto row = [](const char *name, const QByteArray &section, const QString &message) {
         QTest::newRow(name) << minimal + section << message;
     };
-    row("tls version", "transport:\n  tls_min_version: \"1.2\"\n", u"a.yaml:3: transport.tls_min_version: expected \"1.3\", found \"1.2\"."_s);
-    row("unknown key", "transport:\n  tls: x\n", u"a.yaml:3: transport.tls: unknown key; expected one of tls_min_version, connection_reuse, keepalive_interval."_s);
-    row("range", "mqtt: {port: 70000}\n", u"a.yaml:2: mqtt.port: expected a whole number from 1 to 65535, found \"70000\"."_s);
+    row("tls version", "transport:\n  tls_min_version: \"1.2\"\n",
+        u"a.yaml:3: transport.tls_min_version: expected \"1.3\", found \"1.2\"."_s);
+    row("unknown key", "transport:\n  tls: x\n",
+        u"a.yaml:3: transport.tls: unknown key; expected one of tls_min_version, connection_reuse, keepalive_interval."_s);
+    row("range", "mqtt: {port: 70000}\n",
+        u"a.yaml:2: mqtt.port: expected a whole number from 1 to 65535, found \"70000\"."_s);
     row("wrong type", "mqtt: {host: [a]}\n", u"a.yaml:2: mqtt.host: expected a text, found a list."_s);
     row("not a group", "mqtt: 5\n", u"a.yaml:2: mqtt: expected a group of keys, found \"5\"."_s);
     row("duration", "sampling: {period: fast}\n",
         u"a.yaml:2: sampling.period: expected a duration from 100 ms to 24 h, such as 60s, 5m or 1h (a plain number is seconds), found \"fast\"."_s);
     row("enumeration", "observability: {logging: {level: LOUD}}\n",
         u"a.yaml:2: observability.logging.level: expected one of \"DEBUG\", \"INFO\", \"WARNING\", \"ERROR\", \"CRITICAL\", found \"LOUD\"."_s);
-    row("size", "spool: {max_bytes: 1 KB}\n", u"a.yaml:2: spool.max_bytes: expected a size from 1 MiB to 1024 GiB, such as 64MiB, found \"1 KB\"."_s);
-    row("quoted number", "mqtt: {port: \"8883\"}\n", u"a.yaml:2: mqtt.port: expected a whole number from 1 to 65535, found \"8883\"."_s);
+    row("size", "spool: {max_bytes: 1 KB}\n",
+        u"a.yaml:2: spool.max_bytes: expected a size from 1 MiB to 1024 GiB, such as 64MiB, found \"1 KB\"."_s);
+    row("quoted number", "mqtt: {port: \"8883\"}\n",
+        u"a.yaml:2: mqtt.port: expected a whole number from 1 to 65535, found \"8883\"."_s);
 }
 
 void TestConfig::reader_saysFileLineAndWhatWasExpected()
@@ -215,7 +228,8 @@ void TestConfig::sensor_readsAReplayWithItsMap()
     const QTemporaryDir folder;
     QFile map(folder.filePath(u"map.yaml"_s));
     QVERIFY(map.open(QIODevice::WriteOnly));
-    map.write("time: {column: date, zone: Nowhere/Land}\npoints:\n  - {column: T, id: temp, unit: celsius}\n  - {column: T, id: temp}\n");
+    map.write(
+        "time: {column: date, zone: Nowhere/Land}\npoints:\n  - {column: T, id: temp, unit: celsius}\n  - {column: T, id: temp}\n");
     map.close();
     QFile file(folder.filePath(u"sensor.yaml"_s));
     QVERIFY(file.open(QIODevice::WriteOnly));
@@ -239,13 +253,16 @@ void TestConfig::sensor_readsAReplayWithItsMap()
 
 void TestConfig::sensor_refusesAnUnknownPointInSampling()
 {
-    const QString problems = sensorProblems(minimal + "driver: {type: hwmon, points: [{id: a, device: x, channel: temp1}]}\nsampling: {points: {b: {deadband: 1}}}\n");
+    const QString problems = sensorProblems(
+        minimal
+        + "driver: {type: hwmon, points: [{id: a, device: x, channel: temp1}]}\nsampling: {points: {b: {deadband: 1}}}\n");
     QCOMPARE(problems, u"a.yaml:3: sampling: there is no point \"b\"; the driver has a."_s);
 }
 
 void TestConfig::sensor_refusesACapabilityItDoesNotHave()
 {
-    QVERIFY(sensorProblems("agent: {name: s, trust_domain: x.org, capabilities: [{name: fly}]}\n").contains(u"does not offer the capability \"fly\""_s));
+    QVERIFY(sensorProblems("agent: {name: s, trust_domain: x.org, capabilities: [{name: fly}]}\n")
+                .contains(u"does not offer the capability \"fly\""_s));
 }
 
 void TestConfig::shippedMapsAndExamples_load()

@@ -24,7 +24,8 @@ private Q_SLOTS:
         building.start(); // births are gone before the console is there
         LoopbackTransport transport(broker);
         BuildingStore store(clock);
-        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock, transport, nullptr, store);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock,
+                          transport, nullptr, store);
         feed.start();
         QTRY_COMPARE_WITH_TIMEOUT(store.deviceCount(), 9, 10'000);
         QCOMPARE(store.link().phase, LinkState::Phase::Connected);
@@ -59,7 +60,8 @@ private Q_SLOTS:
         broker.setReachable(false);
         LoopbackTransport transport(broker);
         BuildingStore store(clock);
-        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock, transport, nullptr, store);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"example"_s, false, 30s}, clock,
+                          transport, nullptr, store);
         feed.start();
         QTRY_COMPARE_WITH_TIMEOUT(store.link().phase, LinkState::Phase::Failed, 10'000);
         QVERIFY(!store.link().sentence.isEmpty());
@@ -68,13 +70,15 @@ private Q_SLOTS:
 
     void answers_leaveOutWhatDoesNotFit()
     {
-        const QCborMap answer{{"readings"_L1, QCborArray{
-            QCborMap{{"time"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"value"_L1, 21.5}, {"historical"_L1, true}},
-            QCborMap{{"time"_L1, u"yesterday"_s}, {"value"_L1, 1.0}},
-            QCborMap{{"time"_L1, u"2026-01-15T00:00:01.000Z"_s}, {"value"_L1, u"text"_s}},
-            QCborMap{{"time"_L1, u"2026-01-15T00:00:02.000Z"_s}, {"value"_L1, 3.0}, {"quality"_L1, u"bad"_s}},
-            QCborValue(7),
-        }}};
+        const QCborMap answer{
+            {"readings"_L1,
+             QCborArray{
+                 QCborMap{{"time"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"value"_L1, 21.5}, {"historical"_L1, true}},
+                 QCborMap{{"time"_L1, u"yesterday"_s}, {"value"_L1, 1.0}},
+                 QCborMap{{"time"_L1, u"2026-01-15T00:00:01.000Z"_s}, {"value"_L1, u"text"_s}},
+                 QCborMap{{"time"_L1, u"2026-01-15T00:00:02.000Z"_s}, {"value"_L1, 3.0}, {"quality"_L1, u"bad"_s}},
+                 QCborValue(7),
+             }}};
         const HistoryQuestion question{u"g"_s, u"d"_s, u"p"_s, {}, Timestamp{} + 15min};
         const auto samples = samplesFrom(answer, question);
         QCOMPARE(samples.size(), std::size_t(1));
@@ -88,7 +92,10 @@ private Q_SLOTS:
         const HistoryQuestion day{u"g"_s, u"d"_s, u"p"_s, Timestamp{}, Timestamp{} + 24h};
         QCOMPARE(day.bucketSeconds(), 180);
         QCOMPARE(day.arguments().value("bucket"_L1).toInteger(), 180);
-        const QCborMap answer{{"buckets"_L1, QCborArray{QCborMap{{"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}}}}};
+        const QCborMap answer{
+            {"buckets"_L1,
+             QCborArray{QCborMap{
+                 {"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}}}}};
         const auto samples = samplesFrom(answer, day);
         QCOMPARE(samples.size(), std::size_t(2));
         QCOMPARE(samples[0].span, quint32(180'000));

@@ -30,7 +30,8 @@ Point point(const QString &id, Unit unit = Unit::Celsius, Kind kind = Kind::Numb
     return made;
 }
 
-sparkplug::Participant participant(const QString &node, const QList<Point> &points, Timestamp since, const QString &device = {})
+sparkplug::Participant participant(const QString &node, const QList<Point> &points, Timestamp since,
+                                   const QString &device = {})
 {
     return {{u"building-1"_s, node}, device, true, since, points, {}};
 }
@@ -280,7 +281,8 @@ private Q_SLOTS:
     {
         Building b;
         LivePageModel live(b.store);
-        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s), point(u"rh"_s, Unit::RelativeHumidity)}, b.clock.now()));
+        b.store.applyBirth(
+            participant(u"hvac-1"_s, {point(u"t"_s), point(u"rh"_s, Unit::RelativeHumidity)}, b.clock.now()));
         b.store.applyBirth(participant(u"hvac-2"_s, {point(u"t"_s)}, b.clock.now()));
         live.refresh();
         QCOMPARE(live.panelCount(), 2);
@@ -369,7 +371,8 @@ private Q_SLOTS:
         QCOMPARE(model.oldestUnsentText(), u"0:04"_s);
         b.clock.advance(2min); // what the host said is old now
         QVERIFY(model.oldestUnsentText().isEmpty());
-        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, u"The broker closed the connection."_s, b.clock.now(), b.clock.now() + 4s});
+        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, u"The broker closed the connection."_s,
+                         b.clock.now(), b.clock.now() + 4s});
         QVERIFY(model.stateText().startsWith(u"not connected since"_s));
         QCOMPARE(model.priority(), 2);
         QVERIFY(model.sentence().contains(u"Next attempt in 4 s"_s));

@@ -50,7 +50,8 @@ void TestCsv::next_readsQuotesBreaksAndEmptyFields()
 {
     const Outcome outcome = readAll("a,\"b,\"\"x\"\"\",\r\n\"two\r\nlines\",,end\n,");
     QCOMPARE(outcome.problems, QStringList());
-    QCOMPARE(outcome.records, (QList<QStringList>{{u"a"_s, u"b,\"x\""_s, u""_s}, {u"two\r\nlines"_s, u""_s, u"end"_s}, {u""_s, u""_s}}));
+    QCOMPARE(outcome.records,
+             (QList<QStringList>{{u"a"_s, u"b,\"x\""_s, u""_s}, {u"two\r\nlines"_s, u""_s, u"end"_s}, {u""_s, u""_s}}));
 }
 
 void TestCsv::next_skipsByteOrderMarkAndEmptyLines()
@@ -105,14 +106,20 @@ void TestCsv::time_parses_data()
     QTest::addColumn<QString>("zone");
     QTest::addColumn<QString>("text");
     QTest::addColumn<QString>("expected"); // empty = refused
-    QTest::newRow("utc") << u"yyyy-MM-dd HH:mm:ss"_s << u"UTC"_s << u"2015-02-02 14:19:59"_s << u"2015-02-02T14:19:59.000Z"_s;
-    QTest::newRow("offset") << u"yyyy-MM-dd HH:mm:ss"_s << u"+01:00"_s << u"2015-02-02 14:19:59"_s << u"2015-02-02T13:19:59.000Z"_s;
-    QTest::newRow("zone in summer") << u"yyyy-MM-dd HH:mm"_s << u"Europe/Brussels"_s << u"2015-07-02 14:19"_s << u"2015-07-02T12:19:00.000Z"_s;
-    QTest::newRow("short numbers") << u"M/d/yyyy H:mm"_s << u"America/Los_Angeles"_s << u"3/11/2017 0:01"_s << u"2017-03-11T08:01:00.000Z"_s;
+    QTest::newRow("utc") << u"yyyy-MM-dd HH:mm:ss"_s << u"UTC"_s << u"2015-02-02 14:19:59"_s
+                         << u"2015-02-02T14:19:59.000Z"_s;
+    QTest::newRow("offset") << u"yyyy-MM-dd HH:mm:ss"_s << u"+01:00"_s << u"2015-02-02 14:19:59"_s
+                            << u"2015-02-02T13:19:59.000Z"_s;
+    QTest::newRow("zone in summer") << u"yyyy-MM-dd HH:mm"_s << u"Europe/Brussels"_s << u"2015-07-02 14:19"_s
+                                    << u"2015-07-02T12:19:00.000Z"_s;
+    QTest::newRow("short numbers") << u"M/d/yyyy H:mm"_s << u"America/Los_Angeles"_s << u"3/11/2017 0:01"_s
+                                   << u"2017-03-11T08:01:00.000Z"_s;
     QTest::newRow("epoch") << u"epoch_s"_s << u"UTC"_s << u"1422886799"_s << u"2015-02-02T14:19:59.000Z"_s;
-    QTest::newRow("milliseconds") << u"yyyy-MM-ddTHH:mm:ss.zzzZ"_s << u"UTC"_s << u"2015-02-02T14:19:59.250Z"_s << u"2015-02-02T14:19:59.250Z"_s;
+    QTest::newRow("milliseconds") << u"yyyy-MM-ddTHH:mm:ss.zzzZ"_s << u"UTC"_s << u"2015-02-02T14:19:59.250Z"_s
+                                  << u"2015-02-02T14:19:59.250Z"_s;
     QTest::newRow("no such day") << u"yyyy-MM-dd"_s << u"UTC"_s << u"2015-02-30"_s << QString();
-    QTest::newRow("left out by daylight saving") << u"yyyy-MM-dd HH:mm"_s << u"Europe/Brussels"_s << u"2015-03-29 02:30"_s << QString();
+    QTest::newRow("left out by daylight saving")
+        << u"yyyy-MM-dd HH:mm"_s << u"Europe/Brussels"_s << u"2015-03-29 02:30"_s << QString();
     QTest::newRow("more behind it") << u"yyyy-MM-dd"_s << u"UTC"_s << u"2015-02-03x"_s << QString();
     QTest::newRow("words") << u"yyyy-MM-dd"_s << u"UTC"_s << u"yesterday"_s << QString();
 }

@@ -239,7 +239,9 @@ private:
     {
         m_intake = std::make_unique<CustodyIntake>(*m_store, m_clock, limits);
         connect(m_intake.get(), &CustodyIntake::acknowledge, this,
-                [this](const NodeId &node, const StreamId &stream, Msn msn) { m_acks.append({node, stream, msn}); });
+                [this](const NodeId &node, const StreamId &stream, Msn msn) {
+                    m_acks.append({node, stream, msn});
+                });
     }
     sparkplug::Participant participant(Msn tail, Msn head) const
     {

@@ -65,7 +65,10 @@ private:
     const QByteArray m_header = "\"date\",\"Temperature\",\"Occupancy\"\n";
 };
 
-void TestDriverReplay::init() { m_folder = std::make_unique<QTemporaryDir>(); }
+void TestDriverReplay::init()
+{
+    m_folder = std::make_unique<QTemporaryDir>();
+}
 
 void TestDriverReplay::write(const QByteArray &text)
 {
@@ -111,7 +114,8 @@ void TestDriverReplay::take_readsRowsWithTheirRecordedTime()
 
 void TestDriverReplay::take_skipsBrokenRowsAndSaysWhere()
 {
-    write(m_header + rowText(0) + rowText(1, "warm") + "only,two\n" + rowText(2) + "\"4\",\"yesterday\",1,1\n" + rowText(3));
+    write(m_header + rowText(0) + rowText(1, "warm") + "only,two\n" + rowText(2) + "\"4\",\"yesterday\",1,1\n"
+          + rowText(3));
     MemoryStateStore state;
     ReplayDriver driver(config(), m_clock, state);
     QSignalSpy trouble(&driver, &SensorDriver::trouble);
@@ -121,7 +125,8 @@ void TestDriverReplay::take_skipsBrokenRowsAndSaysWhere()
     QVERIFY(rows);
     QCOMPARE(rows->size(), 3);
     QCOMPARE(trouble.count(), 3);
-    QVERIFY(trouble[0][0].value<Error>().message.contains(u"data.csv:3: column \"Temperature\": \"warm\" is not a number"_s));
+    QVERIFY(trouble[0][0].value<Error>().message.contains(
+        u"data.csv:3: column \"Temperature\": \"warm\" is not a number"_s));
     QVERIFY(trouble[1][0].value<Error>().message.contains(u"data.csv:4: expected 4 fields, found 2"_s));
     QVERIFY(trouble[2][0].value<Error>().message.contains(u"data.csv:6:"_s));
     QCOMPARE(driver.brokenRows(), 3u);

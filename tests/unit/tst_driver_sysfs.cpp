@@ -18,7 +18,8 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-SysfsChannel channelOf(SysfsConfig::Class deviceClass, const QString &id, const QString &device, const QString &channel, const QString &label = {})
+SysfsChannel channelOf(SysfsConfig::Class deviceClass, const QString &id, const QString &device, const QString &channel,
+                       const QString &label = {})
 {
     SysfsChannel one;
     one.point.id = id;
@@ -73,8 +74,11 @@ void TestDriverSysfs::hwmon_readsByNameChannelAndLabel()
     put(u"class/hwmon/hwmon3/temp2_label"_s, "Core 0");
     put(u"class/hwmon/hwmon3/in0_input"_s, "12034");
     using enum SysfsConfig::Class;
-    SysfsConfig config{Hwmon, m_root->path(), Millis{5000},
-                       {channelOf(Hwmon, u"board"_s, u"coretemp"_s, u"temp1"_s), channelOf(Hwmon, u"core"_s, u"coretemp"_s, {}, u"Core 0"_s),
+    SysfsConfig config{Hwmon,
+                       m_root->path(),
+                       Millis{5000},
+                       {channelOf(Hwmon, u"board"_s, u"coretemp"_s, u"temp1"_s),
+                        channelOf(Hwmon, u"core"_s, u"coretemp"_s, {}, u"Core 0"_s),
                         channelOf(Hwmon, u"volt"_s, u"coretemp"_s, u"in0"_s)}};
     config.channels[0].offset = 0.5;
     SysfsDriver driver(config, readHwmonChannel, u"hwmon"_s);
@@ -92,7 +96,8 @@ void TestDriverSysfs::hwmon_vanishedSensorIsBad()
     put(u"class/hwmon/hwmon0/name"_s, "sht3x");
     put(u"class/hwmon/hwmon0/temp1_input"_s, "20000");
     using enum SysfsConfig::Class;
-    SysfsDriver driver({Hwmon, m_root->path(), Millis{5000}, {channelOf(Hwmon, u"temp"_s, u"sht3x"_s, u"temp1"_s)}}, readHwmonChannel, u"hwmon"_s);
+    SysfsDriver driver({Hwmon, m_root->path(), Millis{5000}, {channelOf(Hwmon, u"temp"_s, u"sht3x"_s, u"temp1"_s)}},
+                       readHwmonChannel, u"hwmon"_s);
     QVERIFY(driver.open());
     QSignalSpy trouble(&driver, &SensorDriver::trouble);
     QCOMPARE(readOnce(driver)[0].quality, Quality::Good);
@@ -108,7 +113,8 @@ void TestDriverSysfs::hwmon_openRefusesWhenNothingIsThere()
 {
     put(u"class/hwmon/hwmon0/name"_s, "nvme");
     using enum SysfsConfig::Class;
-    SysfsDriver driver({Hwmon, m_root->path(), Millis{5000}, {channelOf(Hwmon, u"temp"_s, u"sht3x"_s, u"temp1"_s)}}, readHwmonChannel, u"hwmon"_s);
+    SysfsDriver driver({Hwmon, m_root->path(), Millis{5000}, {channelOf(Hwmon, u"temp"_s, u"sht3x"_s, u"temp1"_s)}},
+                       readHwmonChannel, u"hwmon"_s);
     const auto opened = driver.open();
     QVERIFY(!opened);
     QVERIFY(opened.error().message.contains(u"has no device sht3x; it has nvme"_s));
@@ -124,8 +130,11 @@ void TestDriverSysfs::iio_appliesOffsetAndScale()
     put(u"bus/iio/devices/iio:device2/in_voltage_scale"_s, "2.5");
     put(u"bus/iio/devices/iio:device2/in_voltage0_offset"_s, "-200");
     using enum SysfsConfig::Class;
-    SysfsDriver driver({Iio, m_root->path(), Millis{5000},
-                        {channelOf(Iio, u"temp"_s, u"bme280"_s, u"in_temp"_s), channelOf(Iio, u"pressure"_s, u"bme280"_s, u"in_pressure"_s),
+    SysfsDriver driver({Iio,
+                        m_root->path(),
+                        Millis{5000},
+                        {channelOf(Iio, u"temp"_s, u"bme280"_s, u"in_temp"_s),
+                         channelOf(Iio, u"pressure"_s, u"bme280"_s, u"in_pressure"_s),
                          channelOf(Iio, u"volt"_s, u"adc"_s, u"in_voltage0"_s)}},
                        readIioChannel, u"iio"_s);
     QVERIFY(driver.open());
@@ -142,7 +151,8 @@ void TestDriverSysfs::read_givesUpOnAHangingFile()
     const QByteArray fifo = m_root->filePath(u"class/hwmon/hwmon0/temp1_input"_s).toLocal8Bit();
     QCOMPARE(::mkfifo(fifo.constData(), 0600), 0); // opening it blocks until somebody writes
     using enum SysfsConfig::Class;
-    SysfsDriver driver({Hwmon, m_root->path(), Millis{150}, {channelOf(Hwmon, u"temp"_s, u"slow"_s, u"temp1"_s)}}, readHwmonChannel, u"hwmon"_s);
+    SysfsDriver driver({Hwmon, m_root->path(), Millis{150}, {channelOf(Hwmon, u"temp"_s, u"slow"_s, u"temp1"_s)}},
+                       readHwmonChannel, u"hwmon"_s);
     QVERIFY(driver.open());
     QSignalSpy failed(&driver, &SensorDriver::readFailed);
     driver.read();

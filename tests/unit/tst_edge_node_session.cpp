@@ -31,7 +31,8 @@ struct Edge {
     void make()
     {
         session = std::make_unique<EdgeNodeSession>(config, clock, transport, spool, state);
-        QObject::connect(session.get(), &EdgeNodeSession::trouble, session.get(), [this](const Error &e) { troubles.append(e.message); });
+        QObject::connect(session.get(), &EdgeNodeSession::trouble, session.get(),
+                         [this](const Error &e) { troubles.append(e.message); });
     }
 
     void connect()
@@ -58,7 +59,8 @@ struct Edge {
         Payload payload;
         payload.timestamp = clock.now();
         payload.metrics = std::move(metrics);
-        const SparkplugTopic topic{config.group, device.isEmpty() ? SparkplugVerb::NCmd : SparkplugVerb::DCmd, config.node, device};
+        const SparkplugTopic topic{config.group, device.isEmpty() ? SparkplugVerb::NCmd : SparkplugVerb::DCmd,
+                                   config.node, device};
         transport.bring({lintel::toString(topic), encode(payload), 0, false});
     }
 
@@ -187,8 +189,9 @@ void TestEdgeNodeSession::connect_subscribesBeforeTheBirth()
 {
     Edge edge;
     edge.connect();
-    QCOMPARE(edge.transport.log, QStringList({u"SUBSCRIBE spBv1.0/site/NCMD/hvac"_s, u"SUBSCRIBE spBv1.0/site/DCMD/hvac/+"_s,
-                                              u"PUBLISH spBv1.0/site/NBIRTH/hvac"_s}));
+    QCOMPARE(edge.transport.log,
+             QStringList({u"SUBSCRIBE spBv1.0/site/NCMD/hvac"_s, u"SUBSCRIBE spBv1.0/site/DCMD/hvac/+"_s,
+                          u"PUBLISH spBv1.0/site/NBIRTH/hvac"_s}));
     QCOMPARE(edge.transport.subscriptions[0].second, 1);
     QCOMPARE(edge.session->status().phase, Phase::Born);
 }
@@ -224,7 +227,8 @@ void TestEdgeNodeSession::birth_carriesEverythingThatFollows()
     const Metric *air = birth.find(u"t");
     QVERIFY(air && air->isNull && air->properties);
     QCOMPARE(std::get<QString>(air->properties->find(u"engUnit")->scalar), u"°C"_s);
-    for (const QStringView name : {sf::kVersionName, sf::kStream, sf::kHead, sf::kTail, sf::kDropped, sf::kAck, sf::kAckStream, sf::kMsn, sf::kLoss})
+    for (const QStringView name : {sf::kVersionName, sf::kStream, sf::kHead, sf::kTail, sf::kDropped, sf::kAck,
+                                   sf::kAckStream, sf::kMsn, sf::kLoss})
         QVERIFY2(birth.find(name), qPrintable(name.toString()));
 
     // The next birth carries the current value, at its own time, and stays in order of time.

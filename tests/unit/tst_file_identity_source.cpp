@@ -25,9 +25,13 @@ class TestFileIdentitySource : public QObject
 
     X509Svid svid() const
     {
-        return *m_pki.issue(*SpiffeId::parse(u"spiffe://building-1.smart.local/agent/hvac-001"), std::chrono::hours{1}, m_now);
+        return *m_pki.issue(*SpiffeId::parse(u"spiffe://building-1.smart.local/agent/hvac-001"), std::chrono::hours{1},
+                            m_now);
     }
-    void write(const QString &name, const QByteArray &bytes) const { QVERIFY(writePublicFile(m_dir->filePath(name), bytes)); }
+    void write(const QString &name, const QByteArray &bytes) const
+    {
+        QVERIFY(writePublicFile(m_dir->filePath(name), bytes));
+    }
 
 private Q_SLOTS:
     void initTestCase() { qRegisterMetaType<lintel::Error>(); }
@@ -91,8 +95,10 @@ private Q_SLOTS:
         QTest::newRow("empty certificate") << u"svid.pem"_s << QByteArray();
         QTest::newRow("key of another") << u"svid.key"_s << *privateKeyToPem(*svid().key);
         QTest::newRow("key cut off") << u"svid.key"_s << privateKeyToPem(*svid().key)->left(80);
-        QTest::newRow("bundle cut off") << u"smart-building.cloud.pem"_s << certificatesToPem({m_cloud.rootDer()}).left(200);
-        QTest::newRow("file that is named after no domain") << u"Wrong Name.pem"_s << certificatesToPem({m_cloud.rootDer()});
+        QTest::newRow("bundle cut off") << u"smart-building.cloud.pem"_s
+                                        << certificatesToPem({m_cloud.rootDer()}).left(200);
+        QTest::newRow("file that is named after no domain")
+            << u"Wrong Name.pem"_s << certificatesToPem({m_cloud.rootDer()});
     }
     void halfWrittenFiles_keepTheLastGoodIdentityAndAreSaid()
     {
@@ -118,7 +124,8 @@ private Q_SLOTS:
     void keyThatOthersMayRead_isSaidAndUsed()
     {
         QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
-        QVERIFY(QFile::setPermissions(m_dir->filePath(u"svid.key"_s), QFile::ReadOwner | QFile::WriteOwner | QFile::ReadOther));
+        QVERIFY(QFile::setPermissions(m_dir->filePath(u"svid.key"_s),
+                                      QFile::ReadOwner | QFile::WriteOwner | QFile::ReadOther));
         const FileIdentitySource source(m_dir->path());
         QVERIFY(source.current());
         QVERIFY(source.problem());

@@ -25,10 +25,14 @@ struct Host {
         config.hostId = role == HostConfig::Role::Host ? u"cloud"_s : QString();
         session = std::make_unique<HostSession>(config, clock, transport);
         const auto *s = session.get();
-        QObject::connect(s, &HostSession::born, s, [this](const Participant &p) { events.append(u"born "_s + nameOf(p)); });
-        QObject::connect(s, &HostSession::died, s, [this](const Participant &p) { events.append(u"died "_s + nameOf(p)); });
-        QObject::connect(s, &HostSession::birthMissing, s, [this](const NodeId &n) { events.append(u"missing "_s + n.node); });
-        QObject::connect(s, &HostSession::tailMoved, s, [this](const NodeId &, const StreamId &, Msn t) { events.append(u"tail %1"_s.arg(t)); });
+        QObject::connect(s, &HostSession::born, s,
+                         [this](const Participant &p) { events.append(u"born "_s + nameOf(p)); });
+        QObject::connect(s, &HostSession::died, s,
+                         [this](const Participant &p) { events.append(u"died "_s + nameOf(p)); });
+        QObject::connect(s, &HostSession::birthMissing, s,
+                         [this](const NodeId &n) { events.append(u"missing "_s + n.node); });
+        QObject::connect(s, &HostSession::tailMoved, s,
+                         [this](const NodeId &, const StreamId &, Msn t) { events.append(u"tail %1"_s.arg(t)); });
         QObject::connect(s, &HostSession::batchReceived, s, [this](const HostBatch &b) { batches.append(b); });
         QObject::connect(s, &HostSession::trouble, s, [this](const Error &e) { troubles.append(e.message); });
         session->start();
@@ -41,7 +45,8 @@ struct Host {
     {
         if (!payload.timestamp)
             payload.timestamp = clock.now();
-        transport.bring({lintel::toString(SparkplugTopic{kNode.group, verb, kNode.node, device}), encode(payload), 0, false});
+        transport.bring(
+            {lintel::toString(SparkplugTopic{kNode.group, verb, kNode.node, device}), encode(payload), 0, false});
     }
 
     void birth(quint64 bdSeq = 0, bool withSpool = false)
@@ -55,7 +60,8 @@ struct Host {
         payload.metrics.append(up);
         if (withSpool) {
             payload.metrics.append(Metric::named(sf::kVersionName.toString(), DataType::Int32, qint64(1)));
-            payload.metrics.append(Metric::named(sf::kStream.toString(), DataType::Uuid, stream.toString(QUuid::WithoutBraces)));
+            payload.metrics.append(
+                Metric::named(sf::kStream.toString(), DataType::Uuid, stream.toString(QUuid::WithoutBraces)));
             payload.metrics.append(Metric::named(sf::kHead.toString(), DataType::UInt64, quint64(9)));
             payload.metrics.append(Metric::named(sf::kTail.toString(), DataType::UInt64, quint64(4)));
             Metric msn;
@@ -179,7 +185,8 @@ private Q_SLOTS:
 void TestHostSession::connect_subscribesThenPublishesStateOfTheWill()
 {
     Host host;
-    QCOMPARE(host.transport.log, QStringList({u"SUBSCRIBE spBv1.0/STATE/cloud"_s, u"SUBSCRIBE spBv1.0/#"_s, u"PUBLISH spBv1.0/STATE/cloud"_s}));
+    QCOMPARE(host.transport.log, QStringList({u"SUBSCRIBE spBv1.0/STATE/cloud"_s, u"SUBSCRIBE spBv1.0/#"_s,
+                                              u"PUBLISH spBv1.0/STATE/cloud"_s}));
     const MqttConnect packet = host.transport.packets[0];
     QVERIFY(packet.cleanStart && packet.will && packet.will->retain);
     QCOMPARE(packet.will->qos, 1);
@@ -337,7 +344,8 @@ void TestHostSession::data_tellsTheTailAndLosses()
     loss.type = DataType::DataSet;
     Loss lost{u"plc"_s, host.stream, 1, 3, 7, fromEpochMillis(5), fromEpochMillis(9), LossReason::StorageFailed};
     loss.dataSet = toDataSet({lost});
-    host.data(1, {Metric::named(sf::kTail.toString(), DataType::UInt64, quint64(4)), Host::alias(50, quint64(10)), loss});
+    host.data(1,
+              {Metric::named(sf::kTail.toString(), DataType::UInt64, quint64(4)), Host::alias(50, quint64(10)), loss});
     QCOMPARE(host.events.last(), u"tail 4"_s);
     QCOMPARE(host.batches.last().batch.losses, QList{lost});
     QVERIFY(host.batches.last().receipt);
@@ -393,7 +401,7 @@ void TestHostSession::death_isHeldBackForTheGrace()
     host.deviceBirth(1);
     host.pass(10s);
     QCOMPARE(host.events, QStringList({u"born plc"_s, u"born ahu"_s})); // a reconnection
-    host.death(std::nullopt); // a foreign node that forgets its number
+    host.death(std::nullopt);                                           // a foreign node that forgets its number
     host.pass(4900ms);
     QVERIFY(host.session->participant(kNode)->online);
     host.pass(200ms);

@@ -20,7 +20,10 @@ namespace {
 
 Q_LOGGING_CATEGORY(lcTest, "lintel.test")
 
-Line lineOf(const QString &message) { return {fromEpochMillis(1'795'254'060'123), Level::Warning, u"lintel.test"_s, message}; }
+Line lineOf(const QString &message)
+{
+    return {fromEpochMillis(1'795'254'060'123), Level::Warning, u"lintel.test"_s, message};
+}
 
 /// A datagram socket that stands in for journald.
 class Journal
@@ -70,7 +73,8 @@ private Q_SLOTS:
 void TestLog::logfmt_putsFieldsBesideTheMessage()
 {
     QCOMPARE(toLogfmt(lineOf(u"spool opened "_s + field(u"path", u"/var/lib/a b"_s) + u' ' + field(u"rows", 3))),
-             toIso8601(fromEpochMillis(1'795'254'060'123)).toUtf8() + " level=WARNING category=lintel.test msg=\"spool opened\" path=\"/var/lib/a b\" rows=3\n");
+             toIso8601(fromEpochMillis(1'795'254'060'123)).toUtf8()
+                 + " level=WARNING category=lintel.test msg=\"spool opened\" path=\"/var/lib/a b\" rows=3\n");
     QVERIFY(toLogfmt(lineOf(u"a=1 in the middle"_s)).endsWith("msg=\"a=1 in the middle\"\n"));
 }
 
@@ -116,7 +120,8 @@ void TestLog::redaction_hidesSecrets()
 
 void TestLog::redaction_leavesTheRestAlone()
 {
-    for (const QString &text : {u"broker=127.0.0.1:8883 id=spiffe://a.org/agent/x"_s, u"a.yaml:12: mqtt.port: expected 1"_s, u"mapping=5 spin=3"_s})
+    for (const QString &text : {u"broker=127.0.0.1:8883 id=spiffe://a.org/agent/x"_s,
+                                u"a.yaml:12: mqtt.port: expected 1"_s, u"mapping=5 spin=3"_s})
         QCOMPARE(redacted(text), text);
 }
 
@@ -154,7 +159,8 @@ void TestLog::journald_receivesWhatIsLogged()
 
 void TestLog::journald_absentFallsBackAndSaysSo()
 {
-    const auto installed = install({Level::Critical, Destination::Journald, u"lintel-test"_s, u"/nonexistent/socket"_s});
+    const auto installed =
+        install({Level::Critical, Destination::Journald, u"lintel-test"_s, u"/nonexistent/socket"_s});
     QVERIFY(!installed);
     QCOMPARE(installed.error().code, Errc::Unavailable);
     QVERIFY(installed.error().message.contains(u"stderr"_s));

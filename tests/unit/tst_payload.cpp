@@ -56,7 +56,13 @@ void TestPayload::encode_matchesTheBytesOfTheSpecificationsFields()
     metric.alias = 2;
     payload.metrics.append(metric);
     // timestamp=1 | metrics{ name="a" alias=2 datatype=1 int_value=0xFFFFFFFF } | seq=7
-    QCOMPARE(encode(payload).toHex(), QByteArray("0801" "120d" "0a0161" "1002" "2001" "50ffffffff0f" "1807"));
+    QCOMPARE(encode(payload).toHex(), QByteArray("0801"
+                                                 "120d"
+                                                 "0a0161"
+                                                 "1002"
+                                                 "2001"
+                                                 "50ffffffff0f"
+                                                 "1807"));
 }
 
 void TestPayload::decode_returnsWhatWasEncoded()
@@ -95,7 +101,8 @@ void TestPayload::decode_refusesDataSetsThatAreNoTable()
     Metric metric;
     metric.name = QStringLiteral("d");
     metric.type = DataType::DataSet;
-    metric.dataSet = DataSet{{QStringLiteral("x"), QStringLiteral("y")}, {DataType::Int32, DataType::Int32}, {{Scalar(qint64(1))}}};
+    metric.dataSet =
+        DataSet{{QStringLiteral("x"), QStringLiteral("y")}, {DataType::Int32, DataType::Int32}, {{Scalar(qint64(1))}}};
     Payload payload;
     payload.metrics.append(metric);
     QVERIFY(!decode(encode(payload)));
@@ -151,7 +158,8 @@ void TestPayload::retype_extendsTheSign_data()
     QTest::newRow("int8, cut") << quint64(0xFEu) << int(DataType::Int8) << qint64(-2);
     QTest::newRow("int8, positive") << quint64(127) << int(DataType::Int8) << qint64(127);
     QTest::newRow("int16") << quint64(0xFFFF8000u) << int(DataType::Int16) << qint64(-32768);
-    QTest::newRow("int32") << quint64(0x80000000u) << int(DataType::Int32) << qint64(std::numeric_limits<qint32>::min());
+    QTest::newRow("int32") << quint64(0x80000000u) << int(DataType::Int32)
+                           << qint64(std::numeric_limits<qint32>::min());
     QTest::newRow("int32 in 64 bits") << quint64(-7) << int(DataType::Int32) << qint64(-7);
     QTest::newRow("int64") << ~quint64(0) << int(DataType::Int64) << qint64(-1);
 }

@@ -24,7 +24,8 @@ Pki makePki(const QString &domain = kDomain)
 
 X509Svid makeOne(const Pki &pki, const QString &path = u"/agent/hvac-001"_s)
 {
-    return *pki.issue(*SpiffeId::parse(u"spiffe://"_s + pki.domain().name() + path), std::chrono::hours{1}, SystemClock().now());
+    return *pki.issue(*SpiffeId::parse(u"spiffe://"_s + pki.domain().name() + path), std::chrono::hours{1},
+                      SystemClock().now());
 }
 
 QString openssl(const QStringList &arguments)
@@ -51,7 +52,8 @@ private Q_SLOTS:
         const QString root = dir.filePath(u"id/"_s + bundleFileName(pki.domain()));
         const QString leaf = dir.filePath(u"id/svid.pem"_s);
         for (const auto &purpose : {u"sslclient"_s, u"sslserver"_s}) {
-            const QString said = openssl({u"verify"_s, u"-x509_strict"_s, u"-purpose"_s, purpose, u"-CAfile"_s, root, leaf});
+            const QString said =
+                openssl({u"verify"_s, u"-x509_strict"_s, u"-purpose"_s, purpose, u"-CAfile"_s, root, leaf});
             QVERIFY2(said.endsWith(u": OK\n"), qPrintable(said));
         }
         const QString leafText = openssl({u"x509"_s, u"-in"_s, leaf, u"-noout"_s, u"-text"_s});
@@ -75,7 +77,8 @@ private Q_SLOTS:
         QTemporaryDir dir;
         QVERIFY(pki.save(dir.path()));
         const auto other = *TrustDomain::parse(u"smart-building.cloud");
-        const auto refused = pki.issue(*SpiffeId::parse(u"spiffe://smart-building.cloud/agent/x"), std::chrono::hours{1}, SystemClock().now());
+        const auto refused = pki.issue(*SpiffeId::parse(u"spiffe://smart-building.cloud/agent/x"),
+                                       std::chrono::hours{1}, SystemClock().now());
         QVERIFY(!refused);
         QCOMPARE(refused.error().code, Errc::Denied);
         QVERIFY(!Pki::load(dir.path(), other));
@@ -84,13 +87,15 @@ private Q_SLOTS:
         const QString base = dir.filePath(kDomain);
         QFile extensions(dir.filePath(u"ext"_s));
         QVERIFY(extensions.open(QIODevice::WriteOnly));
-        extensions.write("subjectAltName=URI:spiffe://smart-building.cloud/agent/x\nkeyUsage=critical,digitalSignature\n"
-                         "basicConstraints=critical,CA:FALSE\n");
+        extensions.write(
+            "subjectAltName=URI:spiffe://smart-building.cloud/agent/x\nkeyUsage=critical,digitalSignature\n"
+            "basicConstraints=critical,CA:FALSE\n");
         extensions.close();
-        openssl({u"req"_s, u"-newkey"_s, u"ec"_s, u"-pkeyopt"_s, u"ec_paramgen_curve:P-256"_s, u"-nodes"_s, u"-subj"_s, u"/CN=x"_s,
-                 u"-keyout"_s, dir.filePath(u"k"_s), u"-out"_s, dir.filePath(u"csr"_s)});
+        openssl({u"req"_s, u"-newkey"_s, u"ec"_s, u"-pkeyopt"_s, u"ec_paramgen_curve:P-256"_s, u"-nodes"_s, u"-subj"_s,
+                 u"/CN=x"_s, u"-keyout"_s, dir.filePath(u"k"_s), u"-out"_s, dir.filePath(u"csr"_s)});
         openssl({u"x509"_s, u"-req"_s, u"-in"_s, dir.filePath(u"csr"_s), u"-CA"_s, base + u"/root.pem"_s, u"-CAkey"_s,
-                 base + u"/root.key"_s, u"-CAcreateserial"_s, u"-extfile"_s, extensions.fileName(), u"-out"_s, dir.filePath(u"leaf"_s)});
+                 base + u"/root.key"_s, u"-CAcreateserial"_s, u"-extfile"_s, extensions.fileName(), u"-out"_s,
+                 dir.filePath(u"leaf"_s)});
         const auto leaf = certificatesFromPem(*readWholeFile(dir.filePath(u"leaf"_s)));
         QVERIFY(leaf);
         const auto id = *SpiffeId::parse(u"spiffe://smart-building.cloud/agent/x");
@@ -112,7 +117,9 @@ private Q_SLOTS:
             QCOMPARE(toEpochMillis(svid->notBefore), toEpochMillis(now - std::chrono::minutes{1}));
             QCOMPARE(toEpochMillis(svid->notAfter), toEpochMillis(now + std::chrono::seconds{seconds}));
         }
-        QCOMPARE(pki.issue(*SpiffeId::parse(u"spiffe://building-1.smart.local"), std::chrono::hours{1}, now).error().code, Errc::Malformed);
+        QCOMPARE(
+            pki.issue(*SpiffeId::parse(u"spiffe://building-1.smart.local"), std::chrono::hours{1}, now).error().code,
+            Errc::Malformed);
     }
 
     void serials_areRandomAnd128BitsLong()
@@ -140,7 +147,8 @@ private Q_SLOTS:
         QVERIFY(again);
         QCOMPARE(again->rootDer(), pki.rootDer());
         const X509Svid svid = makeOne(*again);
-        QVERIFY(verifyPeer(svid.chainDer, svid.id, {{pki.domain(), {pki.rootDer()}}}, PeerRole::Client, SystemClock().now()));
+        QVERIFY(verifyPeer(svid.chainDer, svid.id, {{pki.domain(), {pki.rootDer()}}}, PeerRole::Client,
+                           SystemClock().now()));
         QCOMPARE(Pki::load(dir.path(), *TrustDomain::parse(u"nobody.example")).error().code, Errc::NotFound);
     }
 };

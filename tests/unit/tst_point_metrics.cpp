@@ -112,7 +112,8 @@ void TestPointMetrics::reading_survivesDataByAlias()
 {
     const QList<std::pair<Kind, QList<Value>>> values{
         {Kind::Number, {0.0, -1e300, 21.4, std::numeric_limits<double>::infinity()}},
-        {Kind::Integer, {qint64(0), qint64(-1), std::numeric_limits<qint64>::min(), std::numeric_limits<qint64>::max()}},
+        {Kind::Integer,
+         {qint64(0), qint64(-1), std::numeric_limits<qint64>::min(), std::numeric_limits<qint64>::max()}},
         {Kind::Bool, {true, false}},
         {Kind::Text, {u""_s, u"ü \"quoted\""_s}}};
     for (const auto &[kind, list] : values) {
@@ -125,7 +126,9 @@ void TestPointMetrics::reading_survivesDataByAlias()
             metric.type = DataType::Unknown; // as other edge nodes send it
             QCOMPARE(*readingOf(metric, point, dataTypeOf(kind), kNow), reading);
             reading.isHistorical = true;
-            QCOMPARE(*readingOf(carried(dataMetric(point, 3, readingWith(value, point), true)), point, dataTypeOf(kind), kNow), reading);
+            QCOMPARE(*readingOf(carried(dataMetric(point, 3, readingWith(value, point), true)), point, dataTypeOf(kind),
+                                kNow),
+                     reading);
         }
     }
 }
@@ -138,7 +141,8 @@ void TestPointMetrics::reading_keepsAnotherUnitKindAndQuality()
     reading.quality = Quality::Bad;
     QCOMPARE(*readingOf(carried(dataMetric(point, 3, reading, false)), point, DataType::Double, kNow), reading);
     reading.unit = Unit::None;
-    QCOMPARE(*readingOf(carried(dataMetric(point, std::nullopt, reading, false)), point, DataType::Double, kNow), reading);
+    QCOMPARE(*readingOf(carried(dataMetric(point, std::nullopt, reading, false)), point, DataType::Double, kNow),
+             reading);
 }
 
 void TestPointMetrics::foreignName_becomesALegalId()
@@ -175,7 +179,8 @@ void TestPointMetrics::foreignMetric_givesUnitAndKind()
 
 void TestPointMetrics::controlMetrics_areNoPoints()
 {
-    for (const QString &name : {u"bdSeq"_s, u"Node Control/Rebirth"_s, u"Device Control/Reboot"_s, u"Lintel/Msn"_s, QString()})
+    for (const QString &name :
+         {u"bdSeq"_s, u"Node Control/Rebirth"_s, u"Device Control/Reboot"_s, u"Lintel/Msn"_s, QString()})
         QVERIFY(!pointOf(Metric::named(name, DataType::UInt64, quint64(1)), {}));
     QVERIFY(!pointOf(Metric::named(u"file"_s, DataType::File, QByteArray("x")), {}));
     QVERIFY(!pointOf(Metric::named(u"array"_s, DataType::DoubleArray, QByteArray("x")), {}));

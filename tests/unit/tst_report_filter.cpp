@@ -8,8 +8,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Reading temp(double value, Quality quality = Quality::Good) { return {u"temp"_s, value, Unit::Celsius, {}, quality, false}; }
-Reading fan(bool on) { return {u"fan"_s, on, Unit::None, {}, Quality::Good, false}; }
+Reading temp(double value, Quality quality = Quality::Good)
+{
+    return {u"temp"_s, value, Unit::Celsius, {}, quality, false};
+}
+Reading fan(bool on)
+{
+    return {u"fan"_s, on, Unit::None, {}, Quality::Good, false};
+}
 
 ReportRules rules()
 {

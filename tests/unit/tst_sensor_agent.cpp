@@ -17,7 +17,10 @@ using sparkplug::HostSession;
 
 namespace {
 
-Principal principal(const QString &name) { return Principal(*SpiffeId::parse(u"spiffe://b.org/agent/"_s + name)); }
+Principal principal(const QString &name)
+{
+    return Principal(*SpiffeId::parse(u"spiffe://b.org/agent/"_s + name));
+}
 
 /// Hardware that a test holds in its hand.
 class ScriptedDriver final : public SensorDriver
@@ -43,7 +46,8 @@ public:
         ++reads;
         if (hangs)
             return;
-        QMetaObject::invokeMethod(this, [this] { answer(); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [this] { answer(); }, Qt::QueuedConnection);
     }
     void answer()
     {
@@ -93,7 +97,10 @@ struct Bench {
         config.primaryHost = u"g"_s;
         return config;
     }
-    void remake(const SensorSettings &with) { agent = std::make_unique<SensorAgent>(with, driver, clock, spool, session, calls); }
+    void remake(const SensorSettings &with)
+    {
+        agent = std::make_unique<SensorAgent>(with, driver, clock, spool, session, calls);
+    }
     /// One sampling period, with everything that it causes.
     void period()
     {
@@ -114,9 +121,11 @@ struct Gateway {
     bool acknowledges = true;
 
     Gateway(Bench &bench, bool withAcks = true)
-        : transport(bench.broker), host(config(), bench.clock, transport), client(principal(u"g"_s), bench.clock, transport), acknowledges(withAcks)
+        : transport(bench.broker), host(config(), bench.clock, transport),
+          client(principal(u"g"_s), bench.clock, transport), acknowledges(withAcks)
     {
-        QObject::connect(&host, &HostSession::born, &host, [this](const sparkplug::Participant &who) { births.append(who); });
+        QObject::connect(&host, &HostSession::born, &host,
+                         [this](const sparkplug::Participant &who) { births.append(who); });
         QObject::connect(&host, &HostSession::batchReceived, &host, [this](const sparkplug::HostBatch &batch) {
             if (batch.fromBirth)
                 return;
@@ -282,7 +291,8 @@ void TestSensorAgent::calls_readSensorsIsFresh()
     bench.driver.value = 33;
     const quint64 storedBefore = bench.spool.status().head;
     std::optional<Result<QCborMap>> answer;
-    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
     QTRY_VERIFY(answer);
     QVERIFY(*answer);
     QCOMPARE((**answer)["readings"_L1].toMap()["temp"_L1].toMap()["value"_L1].toDouble(), 33.0);
@@ -298,7 +308,8 @@ void TestSensorAgent::calls_syncBufferedDeletesNothing()
     bench.period();
     QTRY_COMPARE(bench.spool.status().head, 2u);
     std::optional<Result<QCborMap>> answer;
-    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, 10}}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, 10}}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
     QTRY_VERIFY(answer);
     QVERIFY(*answer);
     QCOMPARE((**answer)["count"_L1].toInteger(), 2);
@@ -306,7 +317,8 @@ void TestSensorAgent::calls_syncBufferedDeletesNothing()
     QCOMPARE((**answer)["readings"_L1].toArray()[0].toMap()["point"_L1].toString(), u"temp"_s);
     QCOMPARE(bench.spool.status().pendingBatches, 2u);
     answer.reset();
-    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, -1}}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, -1}}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
     QTRY_VERIFY(answer);
     QCOMPARE(answer->error().code, Errc::OutOfRange);
 }
@@ -323,7 +335,8 @@ void TestSensorAgent::calls_areRefusedWithoutAPolicyDecider()
     QCOMPARE(bench.calls.methods(), QStringList{u"read_sensors"_s});
     QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Custody);
     std::optional<Result<QCborMap>> answer;
-    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s, [&](Result<QCborMap> outcome) { answer = outcome; });
+    gateway.client.call(principal(u"s1"_s), u"read_sensors"_s, {}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
     QTRY_VERIFY(answer);
     QCOMPARE(answer->error().code, Errc::Denied);
 }

@@ -304,7 +304,8 @@ void TestSparkplugPair::pair_deliversEverythingOnceOverABadBroker()
     QCOMPARE(pair.store.status().droppedReadings, quint64(0));
     QCOMPARE(pair.unmarked, 0);
     QVERIFY(pair.edge->status().resentBatches > 0);
-    const Participant *node = pair.host->participant({QStringLiteral("building-1"), gateway ? QStringLiteral("gateway") : QStringLiteral("hvac-001")});
+    const Participant *node = pair.host->participant(
+        {QStringLiteral("building-1"), gateway ? QStringLiteral("gateway") : QStringLiteral("hvac-001")});
     QVERIFY(node && node->online);
 }
 

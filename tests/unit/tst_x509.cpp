@@ -76,18 +76,25 @@ private Q_SLOTS:
         const QString id = m_id.toString();
         const QList<QByteArray> chain = m_svid.chainDer;
         QTest::newRow("no certificate") << QList<QByteArray>{} << id << m_bundles << qint64{0} << u"no certificate"_s;
-        QTest::newRow("another id") << chain << u"spiffe://building-1.smart.local/agent/x"_s << m_bundles << qint64{0} << u"was expected"_s;
-        QTest::newRow("id of another domain") << chain << u"spiffe://smart-building.cloud/broker"_s << m_bundles << qint64{0} << u"was expected"_s;
+        QTest::newRow("another id") << chain << u"spiffe://building-1.smart.local/agent/x"_s << m_bundles << qint64{0}
+                                    << u"was expected"_s;
+        QTest::newRow("id of another domain")
+            << chain << u"spiffe://smart-building.cloud/broker"_s << m_bundles << qint64{0} << u"was expected"_s;
         QTest::newRow("no bundle") << chain << id << TrustBundles{} << qint64{0} << u"no trust bundle"_s;
-        QTest::newRow("root only in another bundle") << chain << id << TrustBundles{{cloud, {m_pki.rootDer()}}} << qint64{0} << u"no trust bundle"_s;
+        QTest::newRow("root only in another bundle")
+            << chain << id << TrustBundles{{cloud, {m_pki.rootDer()}}} << qint64{0} << u"no trust bundle"_s;
         QTest::newRow("right root in another bundle, wrong one in its own")
-            << chain << id << TrustBundles{{domain, {impostor.rootDer()}}, {cloud, {m_pki.rootDer()}}} << qint64{0} << u"not valid"_s;
-        QTest::newRow("impostor") << impostor.issue(m_id, std::chrono::hours{1}, m_now)->chainDer << id << m_bundles << qint64{0} << u"not valid"_s;
+            << chain << id << TrustBundles{{domain, {impostor.rootDer()}}, {cloud, {m_pki.rootDer()}}} << qint64{0}
+            << u"not valid"_s;
+        QTest::newRow("impostor") << impostor.issue(m_id, std::chrono::hours{1}, m_now)->chainDer << id << m_bundles
+                                  << qint64{0} << u"not valid"_s;
         QTest::newRow("impostor with our root in its chain")
-            << (impostor.issue(m_id, std::chrono::hours{1}, m_now)->chainDer + QList{m_pki.rootDer()}) << id << m_bundles << qint64{0} << u"not valid"_s;
+            << (impostor.issue(m_id, std::chrono::hours{1}, m_now)->chainDer + QList{m_pki.rootDer()}) << id
+            << m_bundles << qint64{0} << u"not valid"_s;
         QTest::newRow("expired") << chain << id << m_bundles << qint64{3'601} << u"expired"_s;
         QTest::newRow("not yet valid") << chain << id << m_bundles << qint64{-120} << u"not yet valid"_s;
-        QTest::newRow("authority as peer") << QList{m_pki.rootDer()} << u"spiffe://building-1.smart.local"_s << m_bundles << qint64{0} << u"no X.509-SVID"_s;
+        QTest::newRow("authority as peer") << QList{m_pki.rootDer()} << u"spiffe://building-1.smart.local"_s
+                                           << m_bundles << qint64{0} << u"no X.509-SVID"_s;
         QTest::newRow("garbage") << QList{"x"_ba} << id << m_bundles << qint64{0} << u"cannot be read"_s;
     }
     void verifyPeer_refuses()
@@ -97,7 +104,8 @@ private Q_SLOTS:
         QFETCH(TrustBundles, bundles);
         QFETCH(qint64, secondsFromNow);
         QFETCH(QString, sentence);
-        const auto verified = verifyPeer(chain, *SpiffeId::parse(expected), bundles, PeerRole::Server, m_now + std::chrono::seconds{secondsFromNow});
+        const auto verified = verifyPeer(chain, *SpiffeId::parse(expected), bundles, PeerRole::Server,
+                                         m_now + std::chrono::seconds{secondsFromNow});
         QVERIFY(!verified);
         QCOMPARE(verified.error().code, Errc::Denied);
         QVERIFY2(verified.error().message.contains(sentence), qPrintable(verified.error().message));
@@ -108,7 +116,8 @@ private Q_SLOTS:
         const Pki next = *Pki::create(m_pki.domain(), m_now);
         const TrustBundles both{{m_pki.domain(), {m_pki.rootDer(), next.rootDer()}}};
         QVERIFY(verifyPeer(m_svid.chainDer, m_id, both, PeerRole::Server, m_now));
-        QVERIFY(verifyPeer(next.issue(m_id, std::chrono::hours{1}, m_now)->chainDer, m_id, both, PeerRole::Server, m_now));
+        QVERIFY(
+            verifyPeer(next.issue(m_id, std::chrono::hours{1}, m_now)->chainDer, m_id, both, PeerRole::Server, m_now));
     }
 };
 

@@ -75,9 +75,7 @@ void write(Sink &to, const Line &line)
         writeStderr(toLogfmt(line)); // the journal is being restarted, or the line is too long for it
         return;
     }
-    case Destination::Stderr:
-        writeStderr(toLogfmt(line));
-        return;
+    case Destination::Stderr: writeStderr(toLogfmt(line)); return;
     }
 }
 
@@ -109,7 +107,10 @@ Result<int> connectJournal(const QString &path)
         return socket;
     const QString why = QString::fromLocal8Bit(std::strerror(errno));
     ::close(socket);
-    return Error{Errc::Unavailable, u"journald does not listen at %1 (%2); logging to stderr instead. Start systemd-journald or set observability.logging.destination."_s.arg(path, why)};
+    return Error{
+        Errc::Unavailable,
+        u"journald does not listen at %1 (%2); logging to stderr instead. Start systemd-journald or set observability.logging.destination."_s
+            .arg(path, why)};
 }
 
 /// What is below the level is not even formatted.

@@ -28,7 +28,7 @@ enum class Destination { Stderr, Syslog, Journald };
 struct Settings {
     Level level = Level::Info;
     Destination destination = Destination::Stderr;
-    QString program;                                                     // syslog identifier
+    QString program;                                                       // syslog identifier
     QString journalSocket = QStringLiteral("/run/systemd/journal/socket"); // another one in tests
 };
 

@@ -11,8 +11,8 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr std::array<QStringView, 14> secretWords{
-    u"password", u"passwd", u"passphrase", u"secret", u"token", u"private_key", u"privatekey", u"api_key",
-    u"apikey", u"credential", u"join_token", u"pin", u"key_pem", u"jwt",
+    u"password", u"passwd", u"passphrase", u"secret",     u"token", u"private_key", u"privatekey",
+    u"api_key",  u"apikey", u"credential", u"join_token", u"pin",   u"key_pem",     u"jwt",
 };
 
 struct Field {
@@ -28,7 +28,8 @@ struct Parts {
 // Built at first use: a static in a library would cost every process its compilation.
 const QRegularExpression &fieldPattern()
 {
-    static const QRegularExpression pattern(u"(?:^|(?<=\\s))([A-Za-z][A-Za-z0-9_.]*)=(\"(?:[^\"\\\\]|\\\\.)*\"|[^\\s\"]\\S*)"_s);
+    static const QRegularExpression pattern(
+        u"(?:^|(?<=\\s))([A-Za-z][A-Za-z0-9_.]*)=(\"(?:[^\"\\\\]|\\\\.)*\"|[^\\s\"]\\S*)"_s);
     return pattern;
 }
 
@@ -54,7 +55,9 @@ Parts split(const QString &message)
     qsizetype expectedStart = -1;
     while (matches.hasNext()) {
         const auto match = matches.next();
-        const bool follows = expectedStart >= 0 && QStringView(message).sliced(expectedStart, match.capturedStart() - expectedStart).trimmed().isEmpty();
+        const bool follows =
+            expectedStart >= 0
+            && QStringView(message).sliced(expectedStart, match.capturedStart() - expectedStart).trimmed().isEmpty();
         if (!follows) {
             parts.fields.clear();
             textEnd = match.capturedStart();
@@ -128,18 +131,23 @@ QString field(QStringView name, const QString &value)
     return name.toString() + u'=' + (isSecretName(name) ? u"[redacted]"_s : quotedIfNeeded(value));
 }
 
-QString field(QStringView name, qint64 value) { return field(name, QString::number(value)); }
+QString field(QStringView name, qint64 value)
+{
+    return field(name, QString::number(value));
+}
 
 QString redacted(const QString &text)
 {
     QString out = text;
     if (out.contains("-----BEGIN"_L1)) {
-        static const QRegularExpression pem(u"-----BEGIN [A-Z0-9 ]+-----.*?(-----END [A-Z0-9 ]+-----|$)"_s, QRegularExpression::DotMatchesEverythingOption);
+        static const QRegularExpression pem(u"-----BEGIN [A-Z0-9 ]+-----.*?(-----END [A-Z0-9 ]+-----|$)"_s,
+                                            QRegularExpression::DotMatchesEverythingOption);
         out.replace(pem, u"[redacted]"_s);
     }
     if (!out.contains(u'=') && !out.contains(u':'))
         return out;
-    static const QRegularExpression assignment(u"([A-Za-z][A-Za-z0-9_.]*)(\\s*[=:]\\s*)(\"(?:[^\"\\\\]|\\\\.)*\"|[^\\s\",;]+)"_s);
+    static const QRegularExpression assignment(
+        u"([A-Za-z][A-Za-z0-9_.]*)(\\s*[=:]\\s*)(\"(?:[^\"\\\\]|\\\\.)*\"|[^\\s\",;]+)"_s);
     qsizetype at = 0;
     for (auto match = assignment.match(out, at); match.hasMatch(); match = assignment.match(out, at)) {
         at = match.capturedEnd(2);
@@ -178,8 +186,9 @@ QByteArray levelName(Level level)
 QByteArray toLogfmt(const Line &line)
 {
     const Parts parts = split(line.message);
-    QString text = u"%1 level=%2 category=%3 msg=%4"_s.arg(toIso8601(line.time), QLatin1StringView(levelName(line.level)), quotedIfNeeded(line.category),
-                                                          quoted(parts.text));
+    QString text =
+        u"%1 level=%2 category=%3 msg=%4"_s.arg(toIso8601(line.time), QLatin1StringView(levelName(line.level)),
+                                                quotedIfNeeded(line.category), quoted(parts.text));
     for (const Field &one : parts.fields)
         text += u' ' + one.name + u'=' + quotedIfNeeded(one.value);
     return text.toUtf8() + '\n';
@@ -203,7 +212,8 @@ QByteArray toJournal(const Line &line, const QString &program)
 
 QList<Line> RepeatFilter::offer(const Line &line, std::chrono::nanoseconds now)
 {
-    const bool isSame = m_any && line.level == m_last.level && line.category == m_last.category && line.message == m_last.message;
+    const bool isSame =
+        m_any && line.level == m_last.level && line.category == m_last.category && line.message == m_last.message;
     if (isSame && now - m_since < m_window) {
         ++m_repeats;
         m_last.time = line.time;

@@ -8,7 +8,8 @@
 
 namespace lintel {
 
-std::unique_ptr<MqttTransport> makeConsoleTransport(const MqttEndpoint &endpoint, const IdentitySource &identity, QObject *parent)
+std::unique_ptr<MqttTransport> makeConsoleTransport(const MqttEndpoint &endpoint, const IdentitySource &identity,
+                                                    QObject *parent)
 {
 #ifdef LINTEL_MQTT_QT
     return std::make_unique<QtMqttTransport>(endpoint, identity, parent);

@@ -199,8 +199,7 @@ QStringList LoopbackBroker::subscriptions(const QString &clientId) const
 
 LoopbackTransport::LoopbackTransport(LoopbackBroker &broker, QObject *parent, BackoffPolicy backoff)
     : MqttTransport(parent), m_broker(broker), m_backoff(backoff)
-{
-}
+{}
 
 LoopbackTransport::~LoopbackTransport()
 {

@@ -14,7 +14,9 @@ Result<QByteArray> mosquittoConfigText(const MosquittoConfig &config)
             return Error{Errc::OutOfRange, u"The broker's setting \"%1\" contains a line break."_s.arg(*value)};
 
     QByteArray text;
-    const auto line = [&text](const char *key, const QString &value) { text += key + QByteArray(" ") + value.toUtf8() + '\n'; };
+    const auto line = [&text](const char *key, const QString &value) {
+        text += key + QByteArray(" ") + value.toUtf8() + '\n';
+    };
     line("per_listener_settings", u"false"_s);
     line("persistence", u"false"_s);
     line("allow_anonymous", u"true"_s); // TLS has already asked for a certificate

@@ -11,14 +11,14 @@
 namespace lintel::mqtt {
 
 struct MosquittoConfig {
-    QString bindAddress;     // "127.0.0.1"
+    QString bindAddress; // "127.0.0.1"
     quint16 port = 8883;
-    QString certificateFile; // the broker's SVID, leaf first
-    QString keyFile;         // mode 0600, readable by `user`
-    QString trustFile;       // roots of every trust domain whose clients may connect
-    QString aclFile;         // empty: every verified client may do everything
-    QString user;            // empty: whoever starts it; started as root, Mosquitto would otherwise
-                             // become "mosquitto" and not be able to read a key of mode 0600
+    QString certificateFile;         // the broker's SVID, leaf first
+    QString keyFile;                 // mode 0600, readable by `user`
+    QString trustFile;               // roots of every trust domain whose clients may connect
+    QString aclFile;                 // empty: every verified client may do everything
+    QString user;                    // empty: whoever starts it; started as root, Mosquitto would otherwise
+                                     // become "mosquitto" and not be able to read a key of mode 0600
     int maxInflightMessages = 2'000; // Mosquitto's own 20 stalls QoS 1 at 40 to 200 messages/s
     bool verbose = false;            // also log subscriptions and deliveries
 };

@@ -3,7 +3,8 @@
 
 namespace lintel {
 
-std::unique_ptr<MqttTransport> makeTransport(const MqttEndpoint &endpoint, const IdentitySource &identity, QObject *parent)
+std::unique_ptr<MqttTransport> makeTransport(const MqttEndpoint &endpoint, const IdentitySource &identity,
+                                             QObject *parent)
 {
     return std::make_unique<PahoTransport>(endpoint, identity, parent);
 }

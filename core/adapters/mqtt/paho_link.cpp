@@ -35,7 +35,7 @@ void keepLibraryRunning()
     static const bool once = [] {
         MQTTAsync anchor = nullptr;
         return MQTTAsync_create(&anchor, "tcp://127.0.0.1:1", "lintel-anchor", MQTTCLIENT_PERSISTENCE_NONE, nullptr)
-            == MQTTASYNC_SUCCESS;
+               == MQTTASYNC_SUCCESS;
     }();
     (void)once;
 }
@@ -82,8 +82,8 @@ struct PahoCallbacks {
             return;
         int receiveMaximum = kDefaultReceiveMaximum;
         if (MQTTProperties_hasProperty(&data->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM))
-            receiveMaximum = static_cast<int>(
-                MQTTProperties_getNumericValue(&data->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM));
+            receiveMaximum =
+                static_cast<int>(MQTTProperties_getNumericValue(&data->properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM));
         link->onConnected(data->alt.connect.sessionPresent != 0, receiveMaximum);
     }
 
@@ -105,8 +105,9 @@ struct PahoCallbacks {
         if (!link)
             return;
         if (reason == MQTTREASONCODE_SESSION_TAKEN_OVER)
-            link->onLost({Errc::Conflict, u"Another client connected with the client id \"%1\"; each client needs its own."_s
-                                              .arg(link->m_packet.clientId)});
+            link->onLost({Errc::Conflict,
+                          u"Another client connected with the client id \"%1\"; each client needs its own."_s.arg(
+                              link->m_packet.clientId)});
         else
             link->onLost({Errc::Unavailable, u"The broker ended the connection: %1."_s.arg(reasonText(reason))});
     }
@@ -143,8 +144,9 @@ struct PahoCallbacks {
     static void subscribeFailed(void *context, MQTTAsync_failureData5 *data)
     {
         if (const auto link = find(context); link && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-            link->emitEvent(PahoLink::Event::Kind::SubscriptionRefused,
-                            {Errc::Denied, u"The broker refused a subscription: %1."_s.arg(reasonText(data->reasonCode))});
+            link->emitEvent(
+                PahoLink::Event::Kind::SubscriptionRefused,
+                {Errc::Denied, u"The broker refused a subscription: %1."_s.arg(reasonText(data->reasonCode))});
         finishDelivery(context);
     }
 
@@ -180,15 +182,11 @@ private:
     }
 };
 
-PahoLink::PahoLink(MqttEndpoint endpoint, int addressIndex, MqttConnect packet, std::shared_ptr<TlsPeer> peer, Sink sink, Post post) :
-    m_endpoint(std::move(endpoint)),
-    m_addressIndex(addressIndex),
-    m_packet(std::move(packet)),
-    m_peer(std::move(peer)),
-    m_sink(std::move(sink)),
-    m_post(std::move(post))
-{
-}
+PahoLink::PahoLink(MqttEndpoint endpoint, int addressIndex, MqttConnect packet, std::shared_ptr<TlsPeer> peer,
+                   Sink sink, Post post)
+    : m_endpoint(std::move(endpoint)), m_addressIndex(addressIndex), m_packet(std::move(packet)),
+      m_peer(std::move(peer)), m_sink(std::move(sink)), m_post(std::move(post))
+{}
 
 PahoLink::~PahoLink()
 {
@@ -216,7 +214,8 @@ Result<QByteArray> PahoLink::resolve()
 
     char text[NI_MAXHOST] = {};
     if (::getnameinfo(chosen->ai_addr, chosen->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0)
-        return Error{Errc::Unavailable, u"The address of the broker's host \"%1\" cannot be used."_s.arg(m_endpoint.host)};
+        return Error{Errc::Unavailable,
+                     u"The address of the broker's host \"%1\" cannot be used."_s.arg(m_endpoint.host)};
     const QByteArray host = chosen->ai_family == AF_INET6 ? '[' + QByteArray(text) + ']' : QByteArray(text);
     return "ssl://" + host + ':' + QByteArray::number(m_endpoint.port);
 }
@@ -236,8 +235,9 @@ void PahoLink::open()
     if (const int rc = MQTTAsync_createWithOptions(&handle, uri->constData(), clientId.constData(),
                                                    MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create);
         rc != MQTTASYNC_SUCCESS)
-        return emitEvent(Event::Kind::Failed, {Errc::Malformed, u"The client id \"%1\" or the broker's address \"%2\" is not usable."_s
-                                                                   .arg(m_packet.clientId, QString::fromLatin1(*uri))});
+        return emitEvent(Event::Kind::Failed,
+                         {Errc::Malformed, u"The client id \"%1\" or the broker's address \"%2\" is not usable."_s.arg(
+                                               m_packet.clientId, QString::fromLatin1(*uri))});
     m_handle = handle;
     m_peer->onHandshakeFailed([weak = weak_from_this()] {
         if (const auto link = weak.lock())
@@ -359,9 +359,9 @@ bool PahoLink::handOver(const Outgoing &outgoing)
     options.onSuccess5 = PahoCallbacks::delivered;
     options.onFailure5 = outgoing.subscription ? PahoCallbacks::subscribeFailed : PahoCallbacks::notDelivered;
     const int rc = outgoing.subscription
-        ? MQTTAsync_subscribe(m_handle, topic.constData(), message.qos, &options)
-        : MQTTAsync_send(m_handle, topic.constData(), static_cast<int>(message.payload.size()), message.payload.constData(),
-                         message.qos, message.retain ? 1 : 0, &options);
+                       ? MQTTAsync_subscribe(m_handle, topic.constData(), message.qos, &options)
+                       : MQTTAsync_send(m_handle, topic.constData(), static_cast<int>(message.payload.size()),
+                                        message.payload.constData(), message.qos, message.retain ? 1 : 0, &options);
     if (rc == MQTTASYNC_SUCCESS)
         return true;
     PahoCallbacks::strike(key);
@@ -400,7 +400,8 @@ void PahoLink::close(MqttTransport::Goodbye goodbye)
         pump();
         lock.lock();
         if (m_queuedMessages > 0)
-            m_changed.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + std::chrono::milliseconds{50}));
+            m_changed.wait_until(lock,
+                                 std::min(deadline, std::chrono::steady_clock::now() + std::chrono::milliseconds{50}));
     }
     const bool connected = m_connected;
     lock.unlock();
@@ -474,14 +475,17 @@ void PahoLink::onFailed(int code, int reasonCode)
         return emitEvent(Event::Kind::Failed, {Errc::Denied, u"The broker at %1 refuses the client \"%2\": %3."_s.arg(
                                                                  where, m_packet.clientId, reasonText(reasonCode))});
     if (m_peer->verified())
-        return emitEvent(Event::Kind::Failed,
-                         {Errc::Denied, u"The broker at %1 ended the connection after the TLS handshake; it probably refuses our "
-                                        "certificate or the client id \"%2\"."_s.arg(where, m_packet.clientId)});
+        return emitEvent(
+            Event::Kind::Failed,
+            {Errc::Denied, u"The broker at %1 ended the connection after the TLS handshake; it probably refuses our "
+                           "certificate or the client id \"%2\"."_s.arg(where, m_packet.clientId)});
     Event event;
     event.kind = Event::Kind::Failed;
     event.mayTryNextAddress = m_moreAddresses;
-    event.error = {Errc::Unavailable, u"No broker answers at %1 (code %2); check the address, and that it runs and speaks TLS 1.3."_s
-                                          .arg(where).arg(code)};
+    event.error = {
+        Errc::Unavailable,
+        u"No broker answers at %1 (code %2); check the address, and that it runs and speaks TLS 1.3."_s.arg(where).arg(
+            code)};
     m_sink(std::move(event));
 }
 

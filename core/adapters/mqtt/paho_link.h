@@ -41,7 +41,8 @@ public:
     static constexpr int kMaxQueuedMessages = 4'096;
     static constexpr qint64 kMaxQueuedBytes = 16 * 1024 * 1024;
 
-    PahoLink(MqttEndpoint endpoint, int addressIndex, MqttConnect packet, std::shared_ptr<TlsPeer> peer, Sink sink, Post post);
+    PahoLink(MqttEndpoint endpoint, int addressIndex, MqttConnect packet, std::shared_ptr<TlsPeer> peer, Sink sink,
+             Post post);
     ~PahoLink();
 
     // On the worker:
@@ -98,12 +99,12 @@ private:
 
     mutable std::mutex m_mutex; // guards what follows
     std::condition_variable m_changed;
-    std::deque<Outgoing> m_waiting;                        // not yet with the library
-    std::unordered_map<quintptr, Delivery> m_deliveries;   // with the library
+    std::deque<Outgoing> m_waiting;                      // not yet with the library
+    std::unordered_map<quintptr, Delivery> m_deliveries; // with the library
     int m_queuedMessages = 0;
     qint64 m_queuedBytes = 0;
-    int m_inFlight = 0;   // QoS 1 and 2, not yet acknowledged
-    int m_window = 20;    // of m_inFlight; from the broker's receive maximum
+    int m_inFlight = 0; // QoS 1 and 2, not yet acknowledged
+    int m_window = 20;  // of m_inFlight; from the broker's receive maximum
     bool m_connected = false;
     bool m_disconnectDone = false;
     std::chrono::nanoseconds m_lastProgress{};

@@ -40,8 +40,9 @@ struct Mailbox {
 } // namespace
 
 struct PahoTransport::Private {
-    Private(PahoTransport &transport, MqttEndpoint where, const IdentitySource &who) :
-        q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff), mailbox(std::make_shared<Mailbox>())
+    Private(PahoTransport &transport, MqttEndpoint where, const IdentitySource &who)
+        : q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff),
+          mailbox(std::make_shared<Mailbox>())
     {
         mailbox->receiver = &transport;
         retryTimer.setSingleShot(true);
@@ -49,7 +50,9 @@ struct PahoTransport::Private {
         QObject::connect(&retryTimer, &QTimer::timeout, &q, [this] { attempt(); });
         QObject::connect(&deadlineTimer, &QTimer::timeout, &q, [this] {
             onFailed({Errc::Timeout, u"The broker at %1:%2 did not answer within %3 s."_s.arg(endpoint.host)
-                                         .arg(endpoint.port).arg(endpoint.connectTimeout.count() / 1'000)}, false);
+                                         .arg(endpoint.port)
+                                         .arg(endpoint.connectTimeout.count() / 1'000)},
+                     false);
         });
         QObject::connect(&watchTimer, &QTimer::timeout, &q, [this] { watch(); });
     }
@@ -82,10 +85,9 @@ struct PahoTransport::Private {
     SerialWorker worker; // last: it ends first
 };
 
-PahoTransport::PahoTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent) :
-    MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
-{
-}
+PahoTransport::PahoTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent)
+    : MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
+{}
 
 PahoTransport::~PahoTransport()
 {
@@ -166,8 +168,9 @@ Result<std::shared_ptr<TlsPeer>> PahoTransport::Private::makePeer(std::chrono::s
         return current.error();
     const X509Svid &svid = (*current)->svid;
     if (svid.notAfter <= SystemClock().now())
-        return Error{Errc::Denied, u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
-                                       svid.id.toString(), toIso8601(svid.notAfter))};
+        return Error{Errc::Denied,
+                     u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
+                         svid.id.toString(), toIso8601(svid.notAfter))};
     return TlsPeer::make(endpoint.broker, identity, std::chrono::milliseconds(interval) * 15 / 8);
 }
 
@@ -188,7 +191,8 @@ void PahoTransport::Private::attempt()
     auto sink = [box = mailbox, mine, this](PahoLink::Event event) {
         box->post([mine, this, event = std::move(event)] { onEvent(mine, event); });
     };
-    link = std::make_shared<PahoLink>(endpoint, addressIndex, std::move(packet), std::move(*peer), std::move(sink), worker.poster());
+    link = std::make_shared<PahoLink>(endpoint, addressIndex, std::move(packet), std::move(*peer), std::move(sink),
+                                      worker.poster());
     deadlineTimer.start(endpoint.connectTimeout);
     worker.post([opened = link] { opened->open(); });
 }
@@ -199,21 +203,15 @@ void PahoTransport::Private::onEvent(quint64 linkGeneration, const PahoLink::Eve
         return;
     using Kind = PahoLink::Event::Kind;
     switch (event.kind) {
-    case Kind::Connected:
-        return onConnected(event.sessionPresent);
-    case Kind::Failed:
-        return onFailed(event.error, event.mayTryNextAddress);
-    case Kind::Lost:
-        return onLost(event.error);
+    case Kind::Connected: return onConnected(event.sessionPresent);
+    case Kind::Failed: return onFailed(event.error, event.mayTryNextAddress);
+    case Kind::Lost: return onLost(event.error);
     case Kind::Message:
         if (state == State::Connected)
             Q_EMIT q.messageReceived(event.message);
         return;
-    case Kind::SubscriptionRefused:
-        qCWarning(lcMqtt).noquote() << event.error.message;
-        return;
-    case Kind::Closed:
-        return;
+    case Kind::SubscriptionRefused: qCWarning(lcMqtt).noquote() << event.error.message; return;
+    case Kind::Closed: return;
     }
 }
 
@@ -222,7 +220,8 @@ void PahoTransport::Private::onConnected(bool sessionPresent)
     if (state != State::Connecting)
         return;
     if (!link->peer().verified())
-        return onFailed({Errc::Denied, u"The broker's certificate was not shown in this handshake; connecting anew."_s}, false);
+        return onFailed({Errc::Denied, u"The broker's certificate was not shown in this handshake; connecting anew."_s},
+                        false);
     deadlineTimer.stop();
     backoff.reset();
     addressIndex = 0;
@@ -273,7 +272,8 @@ void PahoTransport::Private::onLost(const Error &reason)
 void PahoTransport::Private::watch()
 {
     if (state == State::Connected && link->stalledFor() > std::chrono::nanoseconds(keepAlive) * 7 / 4)
-        onLost({Errc::Unavailable, u"The broker has not answered for %1 s; connecting again."_s.arg(keepAlive.count() * 7 / 4)});
+        onLost({Errc::Unavailable,
+                u"The broker has not answered for %1 s; connecting again."_s.arg(keepAlive.count() * 7 / 4)});
 }
 
 void PahoTransport::Private::dropLink()

@@ -56,10 +56,10 @@ struct QtMqttTransport::Private {
         QSslSocket socket;
         QBuffer sink;
         std::unique_ptr<QMqttClient> client = std::make_unique<QMqttClient>();
-        QQueue<MqttMessage> waiting;  // QoS 1, beyond the broker's receive maximum
+        QQueue<MqttMessage> waiting; // QoS 1, beyond the broker's receive maximum
         qsizetype unacknowledged = 0;
         qsizetype window = kMaxWindow;
-        QQueue<MqttMessage> arrived;  // to be emitted from the event loop
+        QQueue<MqttMessage> arrived; // to be emitted from the event loop
         QElapsedTimer lastHeard;
         QElapsedTimer lastPing;
         bool sessionPresent = false;
@@ -78,15 +78,16 @@ struct QtMqttTransport::Private {
         }
     };
 
-    Private(QtMqttTransport &transport, MqttEndpoint where, const IdentitySource &who) :
-        q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff)
+    Private(QtMqttTransport &transport, MqttEndpoint where, const IdentitySource &who)
+        : q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff)
     {
         retryTimer.setSingleShot(true);
         deadlineTimer.setSingleShot(true);
         QObject::connect(&retryTimer, &QTimer::timeout, &q, [this] { attempt(); });
         QObject::connect(&deadlineTimer, &QTimer::timeout, &q, [this] {
             fail({Errc::Timeout, u"The broker at %1:%2 did not answer within %3 s."_s.arg(endpoint.host)
-                                     .arg(endpoint.port).arg(endpoint.connectTimeout.count() / 1'000)});
+                                     .arg(endpoint.port)
+                                     .arg(endpoint.connectTimeout.count() / 1'000)});
         });
         QObject::connect(&aliveTimer, &QTimer::timeout, &q, [this] { keepAlive(); });
     }
@@ -110,7 +111,13 @@ struct QtMqttTransport::Private {
     template <class F>
     void later(F action)
     {
-        QMetaObject::invokeMethod(&q, [this, mine = generation, action] { if (mine == generation) action(); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            &q,
+            [this, mine = generation, action] {
+                if (mine == generation)
+                    action();
+            },
+            Qt::QueuedConnection);
     }
 
     QtMqttTransport &q;
@@ -127,10 +134,9 @@ struct QtMqttTransport::Private {
     QTimer aliveTimer;
 };
 
-QtMqttTransport::QtMqttTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent) :
-    MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
-{
-}
+QtMqttTransport::QtMqttTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent)
+    : MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
+{}
 
 QtMqttTransport::~QtMqttTransport()
 {
@@ -218,8 +224,9 @@ void QtMqttTransport::Private::attempt()
         return fail(current.error());
     const X509Svid &svid = (*current)->svid;
     if (svid.notAfter <= SystemClock().now())
-        return fail({Errc::Denied, u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
-                                       svid.id.toString(), toIso8601(svid.notAfter))});
+        return fail(
+            {Errc::Denied, u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
+                               svid.id.toString(), toIso8601(svid.notAfter))});
     const auto configuration = tlsConfiguration(svid);
     if (!configuration)
         return fail(configuration.error());
@@ -263,10 +270,11 @@ void QtMqttTransport::Private::wire(const MqttConnect &packet)
             --link->unacknowledged;
         later([this] { pump(); });
     });
-    QObject::connect(&client, &QMqttClient::messageReceived, &q, [this](const QByteArray &payload, const QMqttTopicName &topic) {
-        link->arrived.enqueue({topic.name(), payload, 0, false});
-        later([this] { emitArrived(); });
-    });
+    QObject::connect(&client, &QMqttClient::messageReceived, &q,
+                     [this](const QByteArray &payload, const QMqttTopicName &topic) {
+                         link->arrived.enqueue({topic.name(), payload, 0, false});
+                         later([this] { emitArrived(); });
+                     });
 }
 
 void QtMqttTransport::Private::onEncrypted()
@@ -277,13 +285,19 @@ void QtMqttTransport::Private::onEncrypted()
     for (const QSslCertificate &certificate : certificates)
         chain.append(certificate.toDer());
     const auto current = identity.current();
-    const auto good = current ? tls::verifyPeer(chain, endpoint.broker, (*current)->bundles, tls::PeerRole::Server, SystemClock().now())
+    const auto good = current ? tls::verifyPeer(chain, endpoint.broker, (*current)->bundles, tls::PeerRole::Server,
+                                                SystemClock().now())
                               : Result<void>(current.error());
     if (!good)
-        return later([this, error = good.error()] { fail({error.code, u"The broker was refused. %1"_s.arg(error.message)}); });
+        return later([this, error = good.error()] {
+            fail({error.code, u"The broker was refused. %1"_s.arg(error.message)});
+        });
     link->lastHeard.start();
     link->client->setTransport(&link->socket, QMqttClient::SecureSocket);
-    QObject::connect(&link->socket, &QSslSocket::readyRead, &q, [this] { if (link) link->lastHeard.restart(); });
+    QObject::connect(&link->socket, &QSslSocket::readyRead, &q, [this] {
+        if (link)
+            link->lastHeard.restart();
+    });
     link->client->connectToHost(); // the socket is open, so this sends CONNECT
 }
 
@@ -318,7 +332,8 @@ void QtMqttTransport::Private::keepAlive()
     if (state != State::Connected || !link)
         return;
     if (link->lastHeard.elapsed() > interval.count() * 15 / 8)
-        return lose({Errc::Unavailable, u"The broker has not answered for %1 s; connecting again."_s.arg(link->lastHeard.elapsed() / 1'000)});
+        return lose({Errc::Unavailable, u"The broker has not answered for %1 s; connecting again."_s.arg(
+                                            link->lastHeard.elapsed() / 1'000)});
     if (link->lastPing.elapsed() >= interval.count() * 3 / 4) {
         link->lastPing.restart();
         link->client->requestPing();
@@ -332,7 +347,8 @@ void QtMqttTransport::Private::pump()
             return;
         const MqttMessage message = link->waiting.dequeue();
         link->unacknowledged += message.qos > 0 ? 1 : 0;
-        link->client->publish(QMqttTopicName(message.topic), message.payload, static_cast<quint8>(message.qos), message.retain);
+        link->client->publish(QMqttTopicName(message.topic), message.payload, static_cast<quint8>(message.qos),
+                              message.retain);
     }
 }
 
@@ -354,16 +370,17 @@ Error QtMqttTransport::Private::whyEnded() const
     case QMqttClient::BadUsernameOrPassword:
     case QMqttClient::Mqtt5SpecificError:
         return {Errc::Denied, u"The broker at %1 refuses the client \"%2\"."_s.arg(where, link->client->clientId())};
-    default:
-        break;
+    default: break;
     }
     if (state == State::Connected)
         return {Errc::Unavailable, u"The connection to the broker was lost; connecting again."_s};
     if (link->encrypted)
         return {Errc::Denied, u"The broker at %1 ended the connection after the TLS handshake; it probably refuses our "
-                              "certificate or the client id \"%2\": %3."_s.arg(where, link->client->clientId(), link->socket.errorString())};
-    return {Errc::Unavailable, u"No broker answers at %1: %2; check the address, and that it runs and speaks TLS 1.3."_s
-                                   .arg(where, link->socket.errorString())};
+                              "certificate or the client id \"%2\": %3."_s.arg(where, link->client->clientId(),
+                                                                               link->socket.errorString())};
+    return {Errc::Unavailable,
+            u"No broker answers at %1: %2; check the address, and that it runs and speaks TLS 1.3."_s.arg(
+                where, link->socket.errorString())};
 }
 
 void QtMqttTransport::Private::fail(const Error &reason)
@@ -410,7 +427,8 @@ std::unique_ptr<QtMqttTransport::Private::Link> QtMqttTransport::Private::takeLi
 void QtMqttTransport::Private::bury(std::unique_ptr<Link> gone) const
 {
     if (gone)
-        QMetaObject::invokeMethod(&q, [shared = std::shared_ptr<Link>(std::move(gone))] {}, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            &q, [shared = std::shared_ptr<Link>(std::move(gone))] {}, Qt::QueuedConnection);
 }
 
 void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool thenAttempt)
@@ -427,12 +445,14 @@ void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool 
             attempt();
     };
     if (!wasConnected || !closing) {
-        QMetaObject::invokeMethod(&q, [finish, closing] { finish(); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            &q, [finish, closing] { finish(); }, Qt::QueuedConnection);
         return;
     }
     while (!closing->waiting.isEmpty() && closing->waiting.size() <= closing->window) {
         const MqttMessage message = closing->waiting.dequeue();
-        closing->client->publish(QMqttTopicName(message.topic), message.payload, static_cast<quint8>(message.qos), message.retain);
+        closing->client->publish(QMqttTopicName(message.topic), message.payload, static_cast<quint8>(message.qos),
+                                 message.retain);
     }
     // Everything written goes out first; then either DISCONNECT or nothing.
     auto *const watch = new QTimer(&q);
@@ -440,7 +460,8 @@ void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool 
         watch->stop();
         watch->deleteLater();
         QObject::disconnect(&closing->socket, nullptr, watch, nullptr);
-        if (goodbye == Goodbye::Graceful && closing->socket.bytesToWrite() == 0 && closing->socket.state() == QAbstractSocket::ConnectedState) {
+        if (goodbye == Goodbye::Graceful && closing->socket.bytesToWrite() == 0
+            && closing->socket.state() == QAbstractSocket::ConnectedState) {
             closing->client->disconnectFromHost();
         }
         finish();
@@ -449,7 +470,8 @@ void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool 
     since.start();
     QObject::connect(watch, &QTimer::timeout, watch, [closing, end, since] {
         const bool flushed = closing->socket.bytesToWrite() == 0 && closing->socket.encryptedBytesToWrite() == 0;
-        if (flushed || since.elapsed() > kGoodbyeTime.count() || closing->socket.state() != QAbstractSocket::ConnectedState)
+        if (flushed || since.elapsed() > kGoodbyeTime.count()
+            || closing->socket.state() != QAbstractSocket::ConnectedState)
             end();
     });
     watch->start(5);
@@ -460,7 +482,8 @@ void QtMqttTransport::Private::setStateLater(State next)
     if (next == state)
         return;
     state = next;
-    QMetaObject::invokeMethod(&q, [this, next] { Q_EMIT q.stateChanged(next); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        &q, [this, next] { Q_EMIT q.stateChanged(next); }, Qt::QueuedConnection);
 }
 
 } // namespace lintel

@@ -197,10 +197,9 @@ Result<std::shared_ptr<TlsPeer>> TlsPeer::make(const SpiffeId &expected, const I
     return peer;
 }
 
-TlsPeer::TlsPeer(SpiffeId expected, const IdentitySource &identity, std::chrono::milliseconds timeout) :
-    m_expected(std::move(expected)), m_timeout(timeout), m_identity(&identity)
-{
-}
+TlsPeer::TlsPeer(SpiffeId expected, const IdentitySource &identity, std::chrono::milliseconds timeout)
+    : m_expected(std::move(expected)), m_timeout(timeout), m_identity(&identity)
+{}
 
 TlsPeer::~TlsPeer()
 {
@@ -288,7 +287,8 @@ bool TlsPeer::verify(X509_STORE_CTX *context)
     for (int i = 0; i < sk_X509_num(others); ++i)
         if (const QByteArray der = tls::derOf(sk_X509_value(others, i)); !chain.contains(der))
             chain.append(der);
-    const auto good = tls::verifyPeer(chain, m_expected, (*identity)->bundles, tls::PeerRole::Server, SystemClock().now());
+    const auto good =
+        tls::verifyPeer(chain, m_expected, (*identity)->bundles, tls::PeerRole::Server, SystemClock().now());
     if (!good)
         return fail({good.error().code, u"The broker was refused. %1"_s.arg(good.error().message)});
     m_verified = true;
@@ -306,7 +306,8 @@ void TlsPeer::onAlert(int alert)
         m_failure = Error{Errc::Denied, u"The broker refused our certificate (TLS alert: %1); check that it trusts our "
                                         "root and that the certificate is valid now."_s.arg(words)};
     else
-        m_failure = Error{Errc::Denied, u"The broker ended the TLS handshake (alert: %1); it must speak TLS 1.3."_s.arg(words)};
+        m_failure =
+            Error{Errc::Denied, u"The broker ended the TLS handshake (alert: %1); it must speak TLS 1.3."_s.arg(words)};
 }
 
 } // namespace lintel

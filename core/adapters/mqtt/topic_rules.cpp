@@ -38,7 +38,9 @@ Result<void> validateTopicFilter(const QString &filter)
         const bool hash = level.contains(u'#');
         const bool alone = level.size() == 1;
         if ((hash && (!alone || i + 1 != levels.size())) || (level.contains(u'+') && !alone))
-            return Error{Errc::Malformed, u"In the MQTT filter \"%1\" a wildcard does not fill its level, or # is not last."_s.arg(filter)};
+            return Error{
+                Errc::Malformed,
+                u"In the MQTT filter \"%1\" a wildcard does not fill its level, or # is not last."_s.arg(filter)};
     }
     return {};
 }

@@ -16,7 +16,8 @@ namespace lintel {
 
 /// For the console: Qt MQTT or Paho, as LINTEL_MQTT_BACKEND chose when it was built. Target
 /// Lintel::MqttConsole. `identity` outlives the transport.
-[[nodiscard]] std::unique_ptr<MqttTransport> makeConsoleTransport(const MqttEndpoint &endpoint, const IdentitySource &identity,
+[[nodiscard]] std::unique_ptr<MqttTransport> makeConsoleTransport(const MqttEndpoint &endpoint,
+                                                                  const IdentitySource &identity,
                                                                   QObject *parent = nullptr);
 
 } // namespace lintel

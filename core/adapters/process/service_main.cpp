@@ -23,8 +23,8 @@ QString help(const Program &program)
 {
     QString text = u"Usage: %1 --config FILE [--check]%2\n%3\n\n"
                    "  --config FILE   its configuration (YAML)\n"
-                   "  --check         read the configuration, say what is wrong with it, and end\n"_s
-                       .arg(program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
+                   "  --check         read the configuration, say what is wrong with it, and end\n"_s.arg(
+                       program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
     if (program.hasServices)
         text += u"  --services NAMES  which of its services to run, separated by commas: historian (default: all)\n"_s;
     text += u"  --version       print the version\n"
@@ -54,8 +54,9 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
     if (program.hasServices)
         parser.addOption({u"services"_s, QString(), u"NAMES"_s});
     if (!parser.parse(arguments) || !parser.positionalArguments().isEmpty()) {
-        const QString what = parser.errorText().isEmpty() ? u"\"%1\" is not an option."_s.arg(parser.positionalArguments().value(0))
-                                                          : parser.errorText();
+        const QString what = parser.errorText().isEmpty()
+                                 ? u"\"%1\" is not an option."_s.arg(parser.positionalArguments().value(0))
+                                 : parser.errorText();
         complain(program, {Errc::Malformed, what + u" See %1 --help."_s.arg(program.name)});
         return kBadConfig;
     }

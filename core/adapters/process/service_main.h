@@ -13,26 +13,27 @@
 namespace lintel::service {
 
 enum ExitCode : int {
-    kStopped = 0,      // asked to stop, and all was stored
-    kCannotRun = 1,    // storage, identity or something else that it needs is not usable
-    kBadConfig = 2,    // wrong command line or configuration
+    kStopped = 0,   // asked to stop, and all was stored
+    kCannotRun = 1, // storage, identity or something else that it needs is not usable
+    kBadConfig = 2, // wrong command line or configuration
 };
 
 struct CommandLine {
     QString config;
-    bool check = false;   // --check: read the configuration and stop
-    QString services;     // backend only
+    bool check = false; // --check: read the configuration and stop
+    QString services;   // backend only
 };
 
 struct Program {
-    QString name;         // "lintel-gateway"
+    QString name; // "lintel-gateway"
     QString version;
-    QString purpose;      // one sentence for --help
+    QString purpose; // one sentence for --help
     bool hasServices = false;
 };
 
 /// Handles --help and --version itself. Returns the exit code when there is nothing more to do.
-[[nodiscard]] std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments, CommandLine &out);
+[[nodiscard]] std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments,
+                                                  CommandLine &out);
 
 /// Log lines go where the configuration says.
 void startLogging(const Program &program, const ObservabilityConfig &config);

@@ -24,12 +24,13 @@ QByteArray fingerprintOf(const QString &dir)
     QByteArray text;
     const QStringList names = identityFiles(dir);
     for (const QString &name : names) {
-        struct stat info {};
+        struct stat info {
+        };
         if (::stat(QFile::encodeName(QDir(dir).filePath(name)).constData(), &info) != 0)
             continue;
-        for (const qint64 number : {static_cast<qint64>(info.st_ino), static_cast<qint64>(info.st_size),
-                                    static_cast<qint64>(info.st_mode), static_cast<qint64>(info.st_mtim.tv_sec),
-                                    static_cast<qint64>(info.st_mtim.tv_nsec)})
+        for (const qint64 number :
+             {static_cast<qint64>(info.st_ino), static_cast<qint64>(info.st_size), static_cast<qint64>(info.st_mode),
+              static_cast<qint64>(info.st_mtim.tv_sec), static_cast<qint64>(info.st_mtim.tv_nsec)})
             text += QByteArray::number(number) + ' ';
         text += name.toUtf8() + '\n';
     }
@@ -67,7 +68,8 @@ Result<TrustBundles> readBundles(const QString &dir)
             continue;
         const auto domain = TrustDomain::parse(name.chopped(4));
         if (!domain)
-            return Error{Errc::Malformed, u"%1 is not named after a trust domain. %2"_s.arg(QDir(dir).filePath(name), domain.error().message)};
+            return Error{Errc::Malformed, u"%1 is not named after a trust domain. %2"_s.arg(QDir(dir).filePath(name),
+                                                                                            domain.error().message)};
         const auto pem = readWholeFile(QDir(dir).filePath(name));
         if (!pem)
             return pem.error();
@@ -91,8 +93,8 @@ std::optional<Error> complaintAboutKeyFile(const QString &dir)
 }
 } // namespace
 
-FileIdentitySource::FileIdentitySource(QString dir, std::chrono::milliseconds pollInterval, QObject *parent) :
-    IdentitySource(parent), m_dir(std::move(dir))
+FileIdentitySource::FileIdentitySource(QString dir, std::chrono::milliseconds pollInterval, QObject *parent)
+    : IdentitySource(parent), m_dir(std::move(dir))
 {
     refresh();
     connect(&m_timer, &QTimer::timeout, this, &FileIdentitySource::refresh);

@@ -33,21 +33,23 @@ bool setRandomSerial(X509 *certificate)
 {
     const BignumPtr serial{BN_new()};
     return serial && BN_rand(serial.get(), kSerialBits, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1
-        && BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate));
+           && BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate));
 }
 
 bool setValidity(X509 *certificate, Timestamp from, Timestamp to)
 {
     const auto seconds = [](Timestamp t) { return static_cast<time_t>(toEpochMillis(t) / 1'000); };
     return ASN1_TIME_set(X509_getm_notBefore(certificate), seconds(from))
-        && ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(to));
+           && ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(to));
 }
 
 bool setName(X509_NAME *name, const QByteArray &commonName)
 {
     const auto add = [name](const char *field, const QByteArray &value) {
-        return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char *>(value.constData()),
-                                          static_cast<int>(value.size()), -1, 0) == 1;
+        return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                                          reinterpret_cast<const unsigned char *>(value.constData()),
+                                          static_cast<int>(value.size()), -1, 0)
+               == 1;
     };
     // A common name holds 64 characters at most and means nothing in SPIFFE.
     return add("O", "Lintel"_ba) && add("CN", commonName.right(64));
@@ -91,10 +93,9 @@ QString rootKeyFile(const QString &dir, const TrustDomain &domain)
 }
 } // namespace
 
-Pki::Pki(TrustDomain domain, QByteArray rootDer, std::shared_ptr<EVP_PKEY> key) :
-    m_domain(std::move(domain)), m_rootDer(std::move(rootDer)), m_key(std::move(key))
-{
-}
+Pki::Pki(TrustDomain domain, QByteArray rootDer, std::shared_ptr<EVP_PKEY> key)
+    : m_domain(std::move(domain)), m_rootDer(std::move(rootDer)), m_key(std::move(key))
+{}
 
 Result<Pki> Pki::create(const TrustDomain &domain, Timestamp now)
 {
@@ -106,15 +107,16 @@ Result<Pki> Pki::create(const TrustDomain &domain, Timestamp now)
     X509V3_CTX context;
     X509V3_set_ctx(&context, root.get(), root.get(), nullptr, nullptr, 0);
     const bool ok = X509_set_version(root.get(), X509_VERSION_3) == 1 && setRandomSerial(root.get())
-        && setName(name, domain.name().toUtf8()) && X509_set_issuer_name(root.get(), name) == 1
-        && setValidity(root.get(), now - kBackdate, now + kRootLifetime) && X509_set_pubkey(root.get(), key.get()) == 1
-        && addUriName(root.get(), u"spiffe://"_s + domain.name())
-        && addExtension(root.get(), &context, NID_basic_constraints, "critical,CA:TRUE"_ba)
-        && addExtension(root.get(), &context, NID_key_usage, "critical,keyCertSign,cRLSign"_ba)
-        && addExtension(root.get(), &context, NID_subject_key_identifier, "hash"_ba)
-        && addExtension(root.get(), &context, NID_name_constraints,
-                        "critical,permitted;URI:"_ba + domain.name().toLatin1())
-        && X509_sign(root.get(), key.get(), EVP_sha256()) > 0;
+                    && setName(name, domain.name().toUtf8()) && X509_set_issuer_name(root.get(), name) == 1
+                    && setValidity(root.get(), now - kBackdate, now + kRootLifetime)
+                    && X509_set_pubkey(root.get(), key.get()) == 1
+                    && addUriName(root.get(), u"spiffe://"_s + domain.name())
+                    && addExtension(root.get(), &context, NID_basic_constraints, "critical,CA:TRUE"_ba)
+                    && addExtension(root.get(), &context, NID_key_usage, "critical,keyCertSign,cRLSign"_ba)
+                    && addExtension(root.get(), &context, NID_subject_key_identifier, "hash"_ba)
+                    && addExtension(root.get(), &context, NID_name_constraints,
+                                    "critical,permitted;URI:"_ba + domain.name().toLatin1())
+                    && X509_sign(root.get(), key.get(), EVP_sha256()) > 0;
     if (!ok)
         return failed(u"The root of %1 cannot be made"_s.arg(domain.name()));
     return Pki(domain, derOf(root.get()), key);
@@ -138,10 +140,12 @@ Result<Pki> Pki::load(const QString &dir, const TrustDomain &domain)
     const X509Ptr root = x509FromDer(certificates->first());
     const auto id = spiffeIdOf(certificates->first());
     if (!root || !id || *id != *SpiffeId::parse(u"spiffe://"_s + domain.name()))
-        return Error{Errc::Malformed, u"%1 is not the root of %2."_s.arg(rootCertificateFile(dir, domain), domain.name())};
+        return Error{Errc::Malformed,
+                     u"%1 is not the root of %2."_s.arg(rootCertificateFile(dir, domain), domain.name())};
     if (X509_check_private_key(root.get(), key->get()) != 1) {
         ERR_clear_error();
-        return Error{Errc::Conflict, u"%1 does not belong to the root certificate beside it."_s.arg(rootKeyFile(dir, domain))};
+        return Error{Errc::Conflict,
+                     u"%1 does not belong to the root certificate beside it."_s.arg(rootKeyFile(dir, domain))};
     }
     return Pki(domain, certificates->first(), *key);
 }
@@ -178,8 +182,9 @@ Result<X509Svid> Pki::issue(const SpiffeId &id, std::chrono::seconds ttl, Timest
     if (!id.isMemberOf(m_domain))
         return Error{Errc::Denied, u"The root of %1 cannot speak for %2."_s.arg(m_domain.name(), id.toString())};
     if (id.path().isEmpty())
-        return Error{Errc::Malformed, u"An SVID needs a SPIFFE ID with a path, for example spiffe://%1/agent/hvac-001."_s
-                                          .arg(m_domain.name())};
+        return Error{
+            Errc::Malformed,
+            u"An SVID needs a SPIFFE ID with a path, for example spiffe://%1/agent/hvac-001."_s.arg(m_domain.name())};
     if (ttl < kMinTtl || ttl > kMaxTtl)
         return Error{Errc::OutOfRange, u"An SVID lives 1 to 24 hours; %1 s is outside of that."_s.arg(ttl.count())};
 
@@ -191,16 +196,16 @@ Result<X509Svid> Pki::issue(const SpiffeId &id, std::chrono::seconds ttl, Timest
     X509V3_CTX context;
     X509V3_set_ctx(&context, root.get(), leaf.get(), nullptr, nullptr, 0);
     const bool ok = X509_set_version(leaf.get(), X509_VERSION_3) == 1 && setRandomSerial(leaf.get())
-        && setName(X509_get_subject_name(leaf.get()), id.path().mid(1).toUtf8())
-        && X509_set_issuer_name(leaf.get(), X509_get_subject_name(root.get())) == 1
-        && setValidity(leaf.get(), now - kBackdate, now + ttl) && X509_set_pubkey(leaf.get(), key.get()) == 1
-        && addUriName(leaf.get(), id.toString())
-        && addExtension(leaf.get(), &context, NID_basic_constraints, "critical,CA:FALSE"_ba)
-        && addExtension(leaf.get(), &context, NID_key_usage, "critical,digitalSignature"_ba)
-        && addExtension(leaf.get(), &context, NID_ext_key_usage, "serverAuth,clientAuth"_ba)
-        && addExtension(leaf.get(), &context, NID_subject_key_identifier, "hash"_ba)
-        && addExtension(leaf.get(), &context, NID_authority_key_identifier, "keyid"_ba)
-        && X509_sign(leaf.get(), m_key.get(), EVP_sha256()) > 0;
+                    && setName(X509_get_subject_name(leaf.get()), id.path().mid(1).toUtf8())
+                    && X509_set_issuer_name(leaf.get(), X509_get_subject_name(root.get())) == 1
+                    && setValidity(leaf.get(), now - kBackdate, now + ttl)
+                    && X509_set_pubkey(leaf.get(), key.get()) == 1 && addUriName(leaf.get(), id.toString())
+                    && addExtension(leaf.get(), &context, NID_basic_constraints, "critical,CA:FALSE"_ba)
+                    && addExtension(leaf.get(), &context, NID_key_usage, "critical,digitalSignature"_ba)
+                    && addExtension(leaf.get(), &context, NID_ext_key_usage, "serverAuth,clientAuth"_ba)
+                    && addExtension(leaf.get(), &context, NID_subject_key_identifier, "hash"_ba)
+                    && addExtension(leaf.get(), &context, NID_authority_key_identifier, "keyid"_ba)
+                    && X509_sign(leaf.get(), m_key.get(), EVP_sha256()) > 0;
     if (!ok)
         return failed(u"The SVID of %1 cannot be made"_s.arg(id.toString()));
     return makeSvid({derOf(leaf.get())}, key);
@@ -211,7 +216,8 @@ Result<void> writeIdentity(const QString &dir, const X509Svid &svid, const Trust
     if (auto made = makePrivateDirectory(dir); !made)
         return made;
     for (auto it = bundles.cbegin(); it != bundles.cend(); ++it)
-        if (auto written = writePublicFile(QDir(dir).filePath(bundleFileName(it.key())), certificatesToPem(it.value())); !written)
+        if (auto written = writePublicFile(QDir(dir).filePath(bundleFileName(it.key())), certificatesToPem(it.value()));
+            !written)
             return written;
     const auto keyPem = privateKeyToPem(*svid.key);
     if (!keyPem)

@@ -53,8 +53,8 @@ Result<SpiffeId> spiffeIdOf(const X509 *certificate)
     }
     if (!uri)
         return malformed(u"The certificate has no URI name, so it carries no SPIFFE ID."_s);
-    return SpiffeId::parse(QString::fromLatin1(reinterpret_cast<const char *>(ASN1_STRING_get0_data(uri)),
-                                               ASN1_STRING_length(uri)));
+    return SpiffeId::parse(
+        QString::fromLatin1(reinterpret_cast<const char *>(ASN1_STRING_get0_data(uri)), ASN1_STRING_length(uri)));
 }
 
 Result<SpiffeId> leafSpiffeId(X509 *certificate)
@@ -151,8 +151,8 @@ Result<std::shared_ptr<EVP_PKEY>> privateKeyFromPem(const QByteArray &pem)
     const BioPtr bio = readBio(pem);
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio.get(), nullptr, noPassword, nullptr);
     if (!key)
-        return malformed(u"The private key cannot be read from PEM (encrypted keys are not supported): %1."_s
-                             .arg(opensslReason()));
+        return malformed(
+            u"The private key cannot be read from PEM (encrypted keys are not supported): %1."_s.arg(opensslReason()));
     return std::shared_ptr<EVP_PKEY>(key, EVP_PKEY_free);
 }
 
@@ -208,7 +208,8 @@ Result<X509Svid> makeSvid(const QList<QByteArray> &chainDer, std::shared_ptr<EVP
         return id.error();
     if (!key || X509_check_private_key(leaf.get(), key.get()) != 1) {
         ERR_clear_error();
-        return Error{Errc::Conflict, u"The private key does not belong to the certificate of %1."_s.arg(id->toString())};
+        return Error{Errc::Conflict,
+                     u"The private key does not belong to the certificate of %1."_s.arg(id->toString())};
     }
     return X509Svid{*id, chainDer, std::move(key), timestampOf(X509_get0_notBefore(leaf.get())),
                     timestampOf(X509_get0_notAfter(leaf.get()))};
@@ -235,7 +236,8 @@ Result<void> verifyPeer(const QList<QByteArray> &chainDer, const SpiffeId &expec
         return denied(u"There is no trust bundle for %1; add its roots."_s.arg(expected.trustDomain().name()));
     const auto anchors = stackOf(roots);
     if (!anchors)
-        return denied(u"The trust bundle of %1 cannot be read. %2"_s.arg(expected.trustDomain().name(), anchors.error().message));
+        return denied(
+            u"The trust bundle of %1 cannot be read. %2"_s.arg(expected.trustDomain().name(), anchors.error().message));
 
     const X509StoreCtxPtr context{X509_STORE_CTX_new()};
     if (!context || X509_STORE_CTX_init(context.get(), nullptr, leaf, chain->get()) != 1)
@@ -244,7 +246,8 @@ Result<void> verifyPeer(const QList<QByteArray> &chainDer, const SpiffeId &expec
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context.get());
     // An anchor may be an authority below a root: a bundle is what the domain declares it to be.
     X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN);
-    X509_VERIFY_PARAM_set_purpose(parameters, role == PeerRole::Server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
+    X509_VERIFY_PARAM_set_purpose(parameters,
+                                  role == PeerRole::Server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
     X509_VERIFY_PARAM_set_auth_level(parameters, 2); // 112 bits
     X509_VERIFY_PARAM_set_time(parameters, static_cast<time_t>(toEpochMillis(at) / 1'000));
     if (X509_verify_cert(context.get()) == 1)

@@ -53,7 +53,10 @@ AgentConfig readAgent(Section section)
     if (agent.spiffeId.isEmpty() && !agent.trustDomain.isEmpty() && !agent.name.isEmpty()) {
         agent.spiffeId = idOf(agent.trustDomain, u"/agent/"_s + agent.name);
         if (agent.spiffeId.isEmpty())
-            section.complain(u"name", u"\"%1\" cannot stand in a SPIFFE ID; use letters, digits, '.', '-' and '_', or give agent.spiffe_id."_s.arg(agent.name.left(64)));
+            section.complain(
+                u"name",
+                u"\"%1\" cannot stand in a SPIFFE ID; use letters, digits, '.', '-' and '_', or give agent.spiffe_id."_s
+                    .arg(agent.name.left(64)));
     }
     for (Section &one : section.sections(u"capabilities"))
         agent.capabilities.append(readCapability(std::move(one)));
@@ -64,15 +67,19 @@ IdentityConfig readIdentity(Section section)
 {
     using Provider = IdentityConfig::Provider;
     IdentityConfig identity;
-    section.choice<Provider>(u"provider", identity.provider, {{u"files", Provider::Files}, {u"spiffe", Provider::Spiffe}});
+    section.choice<Provider>(u"provider", identity.provider,
+                             {{u"files", Provider::Files}, {u"spiffe", Provider::Spiffe}});
     section.text(u"directory", identity.directory);
     section.text(u"spiffe_endpoint", identity.spiffeEndpoint);
-    section.check(u"spiffe_endpoint", isWorkloadEndpoint(identity.spiffeEndpoint), u"unix:///path/of/socket or tcp://address:port"_s);
+    section.check(u"spiffe_endpoint", isWorkloadEndpoint(identity.spiffeEndpoint),
+                  u"unix:///path/of/socket or tcp://address:port"_s);
     section.flag(u"lightweight", identity.lightweight);
     section.integer(u"svid_cache_size", identity.svidCacheSize, 1, 1'000);
     section.duration(u"bundle_refresh_interval", identity.bundleRefreshInterval, 1s, 7 * day);
     if (section.isPresent() && identity.provider == Provider::Files && identity.directory.isEmpty())
-        section.complain(u"directory", u"this must be given with provider \"files\": the folder with the SVID, its key and the bundles."_s);
+        section.complain(
+            u"directory",
+            u"this must be given with provider \"files\": the folder with the SVID, its key and the bundles."_s);
     return identity;
 }
 
@@ -83,7 +90,8 @@ AuthorizationConfig readAuthorization(Section section)
     section.choice<Provider>(u"provider", authorization.provider, {{u"none", Provider::None}, {u"opa", Provider::Opa}});
     section.text(u"opa_endpoint", authorization.opaEndpoint);
     const QString &endpoint = authorization.opaEndpoint;
-    section.check(u"opa_endpoint", endpoint.startsWith("http://"_L1) || endpoint.startsWith("https://"_L1), u"an address such as http://127.0.0.1:8181"_s);
+    section.check(u"opa_endpoint", endpoint.startsWith("http://"_L1) || endpoint.startsWith("https://"_L1),
+                  u"an address such as http://127.0.0.1:8181"_s);
     section.duration(u"policy_cache_ttl", authorization.policyCacheTtl, 0s, day);
     return authorization;
 }
@@ -116,9 +124,14 @@ ObservabilityConfig readObservability(Section section)
     section.section(u"metrics").flag(u"enabled", observability.metricsEnabled);
     Section logging = section.section(u"logging");
     logging.choice<Level>(u"level", observability.level,
-                          {{u"DEBUG", Level::Debug}, {u"INFO", Level::Info}, {u"WARNING", Level::Warning}, {u"ERROR", Level::Error}, {u"CRITICAL", Level::Critical}});
-    logging.choice<Destination>(u"destination", observability.destination,
-                                {{u"stderr", Destination::Stderr}, {u"syslog", Destination::Syslog}, {u"journald", Destination::Journald}});
+                          {{u"DEBUG", Level::Debug},
+                           {u"INFO", Level::Info},
+                           {u"WARNING", Level::Warning},
+                           {u"ERROR", Level::Error},
+                           {u"CRITICAL", Level::Critical}});
+    logging.choice<Destination>(
+        u"destination", observability.destination,
+        {{u"stderr", Destination::Stderr}, {u"syslog", Destination::Syslog}, {u"journald", Destination::Journald}});
     return observability;
 }
 
@@ -157,6 +170,9 @@ CommonConfig readCommon(Section &root)
     return common;
 }
 
-SpiffeId brokerOf(const TrustDomain &domain) { return idOf(domain, u"/broker"_s); }
+SpiffeId brokerOf(const TrustDomain &domain)
+{
+    return idOf(domain, u"/broker"_s);
+}
 
 } // namespace lintel

@@ -20,9 +20,9 @@ struct CapabilityConfig {
 
 /// Section agent.
 struct AgentConfig {
-    QString name;             // Sparkplug edge node and last segment of the SPIFFE ID
+    QString name; // Sparkplug edge node and last segment of the SPIFFE ID
     TrustDomain trustDomain;
-    SpiffeId spiffeId;        // default spiffe://<trust_domain>/agent/<name>
+    SpiffeId spiffeId; // default spiffe://<trust_domain>/agent/<name>
     QString description;
     QList<CapabilityConfig> capabilities; // empty = everything that the process offers
 };
@@ -34,8 +34,8 @@ struct IdentityConfig {
         Spiffe, // SPIFFE Workload API
     };
     Provider provider = Provider::Files;
-    QString directory;        // files
-    QString spiffeEndpoint;   // spiffe: unix:///run/lintel/agent.sock
+    QString directory;      // files
+    QString spiffeEndpoint; // spiffe: unix:///run/lintel/agent.sock
     bool lightweight = false;
     int svidCacheSize = 1;
     std::chrono::seconds bundleRefreshInterval{3'600};
@@ -88,13 +88,13 @@ struct CommonConfig {
 struct MqttConfig {
     QString host = QStringLiteral("localhost");
     quint16 port = 8883;
-    SpiffeId brokerId;                     // whom to expect at the other end
-    std::chrono::seconds keepAlive{30};    // default: transport.keepalive_interval
+    SpiffeId brokerId;                  // whom to expect at the other end
+    std::chrono::seconds keepAlive{30}; // default: transport.keepalive_interval
 };
 
 /// Section spool.
 struct SpoolConfig {
-    QString path;                          // a file; its folder must exist and be writable
+    QString path; // a file; its folder must exist and be writable
     qint64 maxBytes = 64 * 1024 * 1024;
     quint64 maxBatches = 1'000'000;
 };
@@ -107,7 +107,8 @@ struct SpoolConfig {
 [[nodiscard]] ObservabilityConfig readObservability(config::Section section);
 /// `keepAlive` is what stands in section transport, `defaultBroker` whom to expect when the file
 /// names nobody.
-[[nodiscard]] MqttConfig readMqtt(config::Section section, std::chrono::seconds keepAlive, const SpiffeId &defaultBroker);
+[[nodiscard]] MqttConfig readMqtt(config::Section section, std::chrono::seconds keepAlive,
+                                  const SpiffeId &defaultBroker);
 [[nodiscard]] SpoolConfig readSpool(config::Section section, const QString &defaultPath);
 
 /// The six sections that every process has, from the root of its file.

@@ -37,7 +37,8 @@ public:
         m_ready = yaml_parser_initialize(&m_parser) != 0;
         if (m_ready) {
             yaml_parser_set_encoding(&m_parser, YAML_UTF8_ENCODING);
-            yaml_parser_set_input_string(&m_parser, reinterpret_cast<const unsigned char *>(yaml.constData()), size_t(yaml.size()));
+            yaml_parser_set_input_string(&m_parser, reinterpret_cast<const unsigned char *>(yaml.constData()),
+                                         size_t(yaml.size()));
         }
     }
     Reader(const Reader &) = delete;
@@ -62,17 +63,14 @@ public:
                 return *m_error;
             switch (next.event.type) {
             case YAML_STREAM_START_EVENT:
-            case YAML_DOCUMENT_END_EVENT:
-                continue;
-            case YAML_STREAM_END_EVENT:
-                return result;
+            case YAML_DOCUMENT_END_EVENT: continue;
+            case YAML_STREAM_END_EVENT: return result;
             case YAML_DOCUMENT_START_EVENT:
                 if (seenDocument)
                     return problem(next.line(), u"a second document begins here; a configuration file has one."_s);
                 seenDocument = true;
                 continue;
-            default:
-                break;
+            default: break;
             }
             Node root;
             if (!value(next, root, 1))
@@ -112,20 +110,24 @@ private:
         if (depth > maxDepth)
             return fail(node.line, u"nested deeper than %1 levels."_s.arg(maxDepth));
         switch (start.event.type) {
-        case YAML_ALIAS_EVENT:
-            return fail(node.line, u"aliases (*name) are not supported; write the value out."_s);
-        case YAML_SCALAR_EVENT:
-            return scalar(start, node);
+        case YAML_ALIAS_EVENT: return fail(node.line, u"aliases (*name) are not supported; write the value out."_s);
+        case YAML_SCALAR_EVENT: return scalar(start, node);
         case YAML_SEQUENCE_START_EVENT:
-            return start.event.data.sequence_start.anchor || start.event.data.sequence_start.tag ? failDecorated(node.line) : list(node, depth);
+            return start.event.data.sequence_start.anchor || start.event.data.sequence_start.tag
+                       ? failDecorated(node.line)
+                       : list(node, depth);
         case YAML_MAPPING_START_EVENT:
-            return start.event.data.mapping_start.anchor || start.event.data.mapping_start.tag ? failDecorated(node.line) : map(node, depth);
-        default:
-            return fail(node.line, u"unexpected end."_s);
+            return start.event.data.mapping_start.anchor || start.event.data.mapping_start.tag
+                       ? failDecorated(node.line)
+                       : map(node, depth);
+        default: return fail(node.line, u"unexpected end."_s);
         }
     }
 
-    bool failDecorated(int line) { return fail(line, u"anchors (&name) and tags (!name) are not supported; write the value out."_s); }
+    bool failDecorated(int line)
+    {
+        return fail(line, u"anchors (&name) and tags (!name) are not supported; write the value out."_s);
+    }
 
     bool scalar(const EventHolder &start, Node &node)
     {
@@ -175,7 +177,9 @@ private:
                 return fail(key.line, u"expected a name as key, found %1."_s.arg(key.describe()));
             if (keys.contains(key.scalar)) {
                 const int before = firstLineOf(node, key.scalar);
-                return fail(key.line, u"\"%1\" stands here again; it was given in line %2 already."_s.arg(key.scalar.left(64)).arg(before));
+                return fail(key.line,
+                            u"\"%1\" stands here again; it was given in line %2 already."_s.arg(key.scalar.left(64))
+                                .arg(before));
             }
             keys.insert(key.scalar);
             EventHolder content;
@@ -219,14 +223,10 @@ const Node *Node::find(QStringView key) const
 QString Node::describe() const
 {
     switch (type) {
-    case Type::Null:
-        return u"nothing"_s;
-    case Type::List:
-        return u"a list"_s;
-    case Type::Map:
-        return u"a group of keys"_s;
-    case Type::Scalar:
-        break;
+    case Type::Null: return u"nothing"_s;
+    case Type::List: return u"a list"_s;
+    case Type::Map: return u"a group of keys"_s;
+    case Type::Scalar: break;
     }
     const QString shown = scalar.size() > 60 ? scalar.left(57) + u"..."_s : scalar;
     return u"\"%1\""_s.arg(shown);
@@ -235,7 +235,9 @@ QString Node::describe() const
 Result<Document> parseConfig(const QByteArray &yaml, const QString &file)
 {
     if (yaml.size() > maxBytes)
-        return Error{Errc::OutOfRange, u"%1 has %2 bytes; a configuration file has at most %3."_s.arg(file).arg(yaml.size()).arg(maxBytes)};
+        return Error{
+            Errc::OutOfRange,
+            u"%1 has %2 bytes; a configuration file has at most %3."_s.arg(file).arg(yaml.size()).arg(maxBytes)};
     return Reader(yaml, file).document();
 }
 

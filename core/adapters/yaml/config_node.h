@@ -24,11 +24,11 @@ struct Node {
     enum class Type { Null, Scalar, List, Map };
 
     Type type = Type::Null;
-    QString scalar;        // Scalar only, as written, without quotes
-    bool quoted = false;   // written with quotes: never a number or a bool in disguise
-    int line = 0;          // 1-based
-    QList<Node> items;     // List only
-    QList<Entry> entries;  // Map only, in the order of the file
+    QString scalar;       // Scalar only, as written, without quotes
+    bool quoted = false;  // written with quotes: never a number or a bool in disguise
+    int line = 0;         // 1-based
+    QList<Node> items;    // List only
+    QList<Entry> entries; // Map only, in the order of the file
 
     /// The value of a key of a map; null when there is none.
     [[nodiscard]] const Node *find(QStringView key) const;

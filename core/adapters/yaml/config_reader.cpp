@@ -16,11 +16,12 @@ struct Suffix {
 };
 
 constexpr std::array durationSuffixes{
-    Suffix{u"ms", 1}, Suffix{u"s", 1'000}, Suffix{u"min", 60'000}, Suffix{u"m", 60'000},
+    Suffix{u"ms", 1},        Suffix{u"s", 1'000},      Suffix{u"min", 60'000}, Suffix{u"m", 60'000},
     Suffix{u"h", 3'600'000}, Suffix{u"d", 86'400'000}, Suffix{u"", 1'000},
 };
 constexpr std::array sizeSuffixes{
-    Suffix{u"KiB", 1024}, Suffix{u"MiB", 1024 * 1024}, Suffix{u"GiB", 1024 * 1024 * 1024}, Suffix{u"B", 1}, Suffix{u"", 1},
+    Suffix{u"KiB", 1024}, Suffix{u"MiB", 1024 * 1024}, Suffix{u"GiB", 1024 * 1024 * 1024}, Suffix{u"B", 1},
+    Suffix{u"", 1},
 };
 
 /// Digits and one of the suffixes.
@@ -45,10 +46,14 @@ std::optional<qint64> scaled(QStringView text, std::span<const Suffix> suffixes)
 
 bool isClean(const QString &text)
 {
-    return !text.isEmpty() && std::none_of(text.begin(), text.end(), [](QChar c) { return c.category() == QChar::Other_Control; });
+    return !text.isEmpty()
+           && std::none_of(text.begin(), text.end(), [](QChar c) { return c.category() == QChar::Other_Control; });
 }
 
-QString inOrder(double value) { return QString::number(value, 'g', 6); }
+QString inOrder(double value)
+{
+    return QString::number(value, 'g', 6);
+}
 
 } // namespace
 
@@ -67,25 +72,28 @@ QStringList Problems::messages() const
     return texts;
 }
 
-Error Problems::error() const { return Error{Errc::Malformed, messages().join(u'\n')}; }
+Error Problems::error() const
+{
+    return Error{Errc::Malformed, messages().join(u'\n')};
+}
 
 Section::Section(const Document &document, Problems &problems)
     : m_node(&document.root), m_file(document.file), m_line(document.root.line), m_problems(&problems)
-{
-}
+{}
 
 Section::Section(const Node *node, QString path, QString file, int line, Problems *problems)
     : m_node(node), m_path(std::move(path)), m_file(std::move(file)), m_line(line), m_problems(problems)
-{
-}
+{}
 
 Section::Section(Section &&other) noexcept
     : m_node(other.m_node), m_path(std::move(other.m_path)), m_file(std::move(other.m_file)), m_line(other.m_line),
       m_problems(std::exchange(other.m_problems, nullptr)), m_known(std::move(other.m_known))
-{
-}
+{}
 
-Section::~Section() { finish(); }
+Section::~Section()
+{
+    finish();
+}
 
 bool Section::has(QStringView key) const
 {
@@ -196,7 +204,8 @@ std::optional<qint64> Section::wholeNumber(QStringView key, qint64 min, qint64 m
 
 void Section::duration(QStringView key, Millis &out, Millis min, Millis max)
 {
-    const QString wanted = u"a duration from %1 to %2, such as 60s, 5m or 1h (a plain number is seconds)"_s.arg(describe(min), describe(max));
+    const QString wanted = u"a duration from %1 to %2, such as 60s, 5m or 1h (a plain number is seconds)"_s.arg(
+        describe(min), describe(max));
     const Node *found = takeScalar(key, wanted);
     if (found == nullptr)
         return;
@@ -255,7 +264,8 @@ void Section::trustDomain(QStringView key, TrustDomain &out)
         return;
     const auto domain = TrustDomain::parse(found->scalar);
     if (!domain)
-        return complain(key, u"expected a trust domain such as building-1.example.org, found %1. %2"_s.arg(found->describe(), domain.error().message));
+        return complain(key, u"expected a trust domain such as building-1.example.org, found %1. %2"_s.arg(
+                                 found->describe(), domain.error().message));
     out = *domain;
 }
 
@@ -306,7 +316,8 @@ std::vector<std::pair<QString, Section>> Section::named(QStringView key)
         const QString path = u"%1.%2"_s.arg(pathOf(key), entry.key);
         const bool isGroup = entry.value.type == Node::Type::Map;
         if (!isGroup && entry.value.type != Node::Type::Null && m_problems)
-            m_problems->add(m_file, entry.line, u"%1: expected a group of keys, found %2."_s.arg(path, entry.value.describe()));
+            m_problems->add(m_file, entry.line,
+                            u"%1: expected a group of keys, found %2."_s.arg(path, entry.value.describe()));
         read.emplace_back(entry.key, Section(isGroup ? &entry.value : nullptr, path, m_file, entry.line, m_problems));
     }
     return read;
@@ -326,7 +337,10 @@ void Section::complain(QStringView key, const QString &what)
         m_problems->add(m_file, found ? found->line : m_line, u"%1: %2"_s.arg(pathOf(key), what));
 }
 
-void Section::accept(QStringView key) { m_known.append(key.toString()); }
+void Section::accept(QStringView key)
+{
+    m_known.append(key.toString());
+}
 
 void Section::finish()
 {
@@ -338,8 +352,9 @@ void Section::finish()
         if (m_known.contains(entry.key))
             continue;
         problems->add(m_file, entry.line,
-                      m_known.isEmpty() ? u"%1: unknown key; none is expected here."_s.arg(pathOf(entry.key))
-                                        : u"%1: unknown key; expected one of %2."_s.arg(pathOf(entry.key), m_known.join(u", "_s)));
+                      m_known.isEmpty()
+                          ? u"%1: unknown key; none is expected here."_s.arg(pathOf(entry.key))
+                          : u"%1: unknown key; expected one of %2."_s.arg(pathOf(entry.key), m_known.join(u", "_s)));
     }
 }
 
@@ -372,13 +387,17 @@ void Section::chooseFailed(QStringView key, const Node &found, const QStringList
     expected(key, found, shown.size() == 1 ? shown.front() : u"one of %1"_s.arg(shown.join(u", "_s)));
 }
 
-QString Section::pathOf(QStringView key) const { return m_path.isEmpty() ? key.toString() : u"%1.%2"_s.arg(m_path, key); }
+QString Section::pathOf(QStringView key) const
+{
+    return m_path.isEmpty() ? key.toString() : u"%1.%2"_s.arg(m_path, key);
+}
 
 Result<Millis> parseDuration(QStringView text)
 {
     if (const auto value = scaled(text, durationSuffixes))
         return Millis{*value};
-    return Error{Errc::Malformed, u"\"%1\" is not a duration; write 500ms, 60s, 5m, 1h or a number of seconds."_s.arg(text)};
+    return Error{Errc::Malformed,
+                 u"\"%1\" is not a duration; write 500ms, 60s, 5m, 1h or a number of seconds."_s.arg(text)};
 }
 
 Result<qint64> parseSize(QStringView text)

@@ -100,8 +100,10 @@ public:
     void character(QStringView key, QChar &out);
     /// true or false; yes/no and on/off as YAML 1.1 has them.
     void flag(QStringView key, bool &out);
-    void number(QStringView key, double &out, double min = std::numeric_limits<double>::lowest(), double max = std::numeric_limits<double>::max());
-    void number(QStringView key, std::optional<double> &out, double min = std::numeric_limits<double>::lowest(), double max = std::numeric_limits<double>::max());
+    void number(QStringView key, double &out, double min = std::numeric_limits<double>::lowest(),
+                double max = std::numeric_limits<double>::max());
+    void number(QStringView key, std::optional<double> &out, double min = std::numeric_limits<double>::lowest(),
+                double max = std::numeric_limits<double>::max());
     /// 60 (seconds), 500ms, 60s, 5m, 1h, 2d; inclusive limits.
     void duration(QStringView key, Millis &out, Millis min, Millis max);
     template <class Rep, class Period>

@@ -38,8 +38,9 @@ Result<double> readHwmonChannel(const QString &root, const SysfsChannel &channel
         return *raw * kindOfChannel(SysfsConfig::Class::Hwmon, name).factor;
     }
     const QString wanted = channel.label.isEmpty() ? channel.channel : channel.label;
-    return Error{Errc::NotFound, folders.isEmpty() ? u"there is no chip \"%1\" now."_s.arg(channel.device)
-                                                   : u"the chip \"%1\" has no channel \"%2\"."_s.arg(channel.device, wanted)};
+    return Error{Errc::NotFound, folders.isEmpty()
+                                     ? u"there is no chip \"%1\" now."_s.arg(channel.device)
+                                     : u"the chip \"%1\" has no channel \"%2\"."_s.arg(channel.device, wanted)};
 }
 
 } // namespace lintel

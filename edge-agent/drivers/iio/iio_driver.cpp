@@ -52,7 +52,8 @@ Result<double> readIioChannel(const QString &root, const SysfsChannel &channel)
         return *value * factor;
     }
     return Error{Errc::NotFound, folders.isEmpty() ? u"there is no device \"%1\" now."_s.arg(channel.device)
-                                                   : u"the device \"%1\" has no channel \"%2\"."_s.arg(channel.device, channel.channel)};
+                                                   : u"the device \"%1\" has no channel \"%2\"."_s.arg(
+                                                       channel.device, channel.channel)};
 }
 
 } // namespace lintel

@@ -11,7 +11,10 @@ constexpr qsizetype maxFields = 1024;
 constexpr int maxLinesOfRecord = 100;
 constexpr char byteOrderMark[] = "\xEF\xBB\xBF";
 
-Error malformed(const QString &why) { return Error{Errc::Malformed, why}; }
+Error malformed(const QString &why)
+{
+    return Error{Errc::Malformed, why};
+}
 
 } // namespace
 
@@ -66,12 +69,9 @@ Result<CsvRecord> CsvReader::next()
         QString why;
         // With an odd number of quotes one of them is still open; that is quicker seen than split.
         switch (record.count('"') % 2 == 0 ? split(record, fields, why) : Splitting::OpenQuote) {
-        case Splitting::Done:
-            return CsvRecord{fields, m_recordLine, m_offset};
-        case Splitting::Broken:
-            return malformed(why);
-        case Splitting::OpenQuote:
-            break;
+        case Splitting::Done: return CsvRecord{fields, m_recordLine, m_offset};
+        case Splitting::Broken: return malformed(why);
+        case Splitting::OpenQuote: break;
         }
         const bool isTooLong = record.size() > maxRecordBytes || lines >= maxLinesOfRecord;
         const auto more = isTooLong ? Result<QByteArray>(malformed(QString())) : readLine();

@@ -15,9 +15,9 @@
 namespace lintel {
 
 struct CsvRecord {
-    QStringList fields;   // UTF-8; invalid bytes become U+FFFD
-    qint64 line = 0;      // 1-based, where the record begins
-    qint64 end = 0;       // offset of the byte after it
+    QStringList fields; // UTF-8; invalid bytes become U+FFFD
+    qint64 line = 0;    // 1-based, where the record begins
+    qint64 end = 0;     // offset of the byte after it
 };
 
 class CsvReader
@@ -48,7 +48,7 @@ private:
     QIODevice &m_device;
     char m_separator;
     qint64 m_offset = 0;
-    qint64 m_line = 0;       // lines consumed
+    qint64 m_line = 0; // lines consumed
     qint64 m_recordLine = 0;
 };
 

@@ -46,7 +46,8 @@ ColumnMap readColumnMap(Section &section, const Location &location)
     Section format = section.section(u"format");
     QChar separator = u',';
     format.character(u"separator", separator);
-    format.check(u"separator", separator.unicode() < 0x80 && separator != u'"', u"an ASCII character other than the quote"_s);
+    format.check(u"separator", separator.unicode() < 0x80 && separator != u'"',
+                 u"an ASCII character other than the quote"_s);
     map.separator = separator.toLatin1();
     format.flag(u"unnamed_row_id", map.hasUnnamedRowId);
     format.texts(u"missing", map.missing, 20);
@@ -81,10 +82,14 @@ ReplayConfig readReplay(Section &section, const Location &location, config::Prob
     ReplayConfig config;
     section.require({u"file", u"map"});
     section.text(u"file", config.file);
-    section.choice<Pace>(u"pace", config.pace, {{u"real_time", Pace::RealTime}, {u"accelerated", Pace::Accelerated}, {u"as_acknowledged", Pace::AsAcknowledged}});
+    section.choice<Pace>(u"pace", config.pace,
+                         {{u"real_time", Pace::RealTime},
+                          {u"accelerated", Pace::Accelerated},
+                          {u"as_acknowledged", Pace::AsAcknowledged}});
     section.number(u"speed", config.speed, 1, 1'000'000);
     section.integer(u"window", config.window, 1, 100'000);
-    section.choice<BrokenRow>(u"broken_row", config.brokenRow, {{u"skip", BrokenRow::Skip}, {u"refuse", BrokenRow::Refuse}});
+    section.choice<BrokenRow>(u"broken_row", config.brokenRow,
+                              {{u"skip", BrokenRow::Skip}, {u"refuse", BrokenRow::Refuse}});
     QString mapFile;
     section.text(u"map", mapFile);
     if (!config.file.isEmpty())

@@ -11,19 +11,19 @@ namespace lintel {
 
 struct ColumnMap {
     struct Column {
-        QString header;          // as the header line has it, without surrounding blanks
+        QString header; // as the header line has it, without surrounding blanks
         Point point;
-        double scale = 1;        // value = cell · scale + offset
+        double scale = 1; // value = cell · scale + offset
         double offset = 0;
     };
 
-    QString description;         // what it is and where it comes from
+    QString description; // what it is and where it comes from
     char separator = ',';
     bool hasUnnamedRowId = false; // rows begin with an id that the header leaves out
     QString timeColumn;
     QString timeFormat = QStringLiteral("yyyy-MM-dd HH:mm:ss");
     QString timeZone = QStringLiteral("UTC");
-    QStringList missing;         // cells that mean "no value"; the empty cell always does
+    QStringList missing; // cells that mean "no value"; the empty cell always does
     QList<Column> columns;
 };
 
@@ -37,7 +37,7 @@ struct ReplayConfig {
 
     QString file;
     ColumnMap map;
-    QByteArray mapText;          // what the map said, to know when it changes
+    QByteArray mapText; // what the map said, to know when it changes
     Pace pace = Pace::RealTime;
     double speed = 60;
     int window = 256;

@@ -38,9 +38,9 @@ qsizetype indexOf(const QStringList &header, const QString &name)
 } // namespace
 
 ReplayDriver::ReplayDriver(ReplayConfig config, const Clock &clock, StateStore &state, QObject *parent)
-    : SensorDriver(parent), m_config(std::move(config)), m_clock(clock), m_state(state), m_file(m_config.file), m_csv(m_file, m_config.map.separator)
-{
-}
+    : SensorDriver(parent), m_config(std::move(config)), m_clock(clock), m_state(state), m_file(m_config.file),
+      m_csv(m_file, m_config.map.separator)
+{}
 
 DriverInfo ReplayDriver::info() const
 {
@@ -62,7 +62,8 @@ Result<void> ReplayDriver::open()
         return time.error();
     m_time = *time;
     if (!m_file.open(QIODevice::ReadOnly))
-        return Error{Errc::NotFound, u"The recording %1 cannot be opened: %2. Check driver.file."_s.arg(m_config.file, m_file.errorString())};
+        return Error{Errc::NotFound, u"The recording %1 cannot be opened: %2. Check driver.file."_s.arg(
+                                         m_config.file, m_file.errorString())};
     auto recording = fingerprint();
     if (!recording)
         return recording.error();
@@ -88,13 +89,15 @@ Result<void> ReplayDriver::readHeader()
     m_width = header->fields.size() + shift;
     const qsizetype time = find(m_config.map.timeColumn);
     if (time < 0)
-        return Error{Errc::NotFound, u"%1 has no column \"%2\"; its header names %3."_s.arg(m_config.file, m_config.map.timeColumn, header->fields.join(u", "_s))};
+        return Error{Errc::NotFound, u"%1 has no column \"%2\"; its header names %3."_s.arg(
+                                         m_config.file, m_config.map.timeColumn, header->fields.join(u", "_s))};
     m_timeIndex = time + shift;
     m_indexes.clear();
     for (const ColumnMap::Column &column : m_config.map.columns) {
         const qsizetype index = find(column.header);
         if (index < 0)
-            return Error{Errc::NotFound, u"%1 has no column \"%2\"; its header names %3."_s.arg(m_config.file, column.header, header->fields.join(u", "_s))};
+            return Error{Errc::NotFound, u"%1 has no column \"%2\"; its header names %3."_s.arg(
+                                             m_config.file, column.header, header->fields.join(u", "_s))};
         m_indexes.append(index + shift);
     }
     m_consumedOffset = m_csv.offset();
@@ -108,10 +111,14 @@ Result<void> ReplayDriver::resume(const StreamId &stream, Msn head)
     const auto saved = savedPosition();
     if (!saved)
         return saved.error();
-    const bool isOurs = *saved && (*saved)->recording == m_recording && (*saved)->stream == stream && (*saved)->head <= head;
+    const bool isOurs =
+        *saved && (*saved)->recording == m_recording && (*saved)->stream == stream && (*saved)->head <= head;
     if (!isOurs) {
         if (*saved)
-            Q_EMIT trouble(Error{Errc::Conflict, u"The recording, its map or the spool is another one than before; the replay of %1 begins at its start."_s.arg(m_config.file)});
+            Q_EMIT trouble(Error{
+                Errc::Conflict,
+                u"The recording, its map or the spool is another one than before; the replay of %1 begins at its start."_s
+                    .arg(m_config.file)});
         // Before the first row, so that a crash after it finds where the numbering began.
         if (const auto begun = save({m_recording, stream, head, m_consumedOffset, m_consumedLine}); !begun)
             return begun.error();
@@ -168,20 +175,27 @@ std::optional<Millis> ReplayDriver::untilNext() const
     return std::max(wait, Millis{0});
 }
 
-quint64 ReplayDriver::window() const { return m_config.pace == Pace::AsAcknowledged ? quint64(m_config.window) : 0; }
+quint64 ReplayDriver::window() const
+{
+    return m_config.pace == Pace::AsAcknowledged ? quint64(m_config.window) : 0;
+}
 
 void ReplayDriver::read()
 {
     if (m_isReading)
         return;
     m_isReading = true;
-    QMetaObject::invokeMethod(this, [this] {
-        m_isReading = false;
-        if (m_last.isEmpty())
-            Q_EMIT readFailed(Error{Errc::Unavailable, u"The replay of %1 has not come to its first row yet."_s.arg(m_config.file)});
-        else
-            Q_EMIT readFinished(m_last);
-    }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        this,
+        [this] {
+            m_isReading = false;
+            if (m_last.isEmpty())
+                Q_EMIT readFailed(Error{Errc::Unavailable,
+                                        u"The replay of %1 has not come to its first row yet."_s.arg(m_config.file)});
+            else
+                Q_EMIT readFinished(m_last);
+        },
+        Qt::QueuedConnection);
 }
 
 /// Reads ahead to the next row that has values; broken ones are said and left out, or end it.
@@ -193,7 +207,8 @@ Result<void> ReplayDriver::loadNext()
     while (!m_csv.atEnd()) {
         const auto record = m_csv.next();
         if (!record && record.error().code != Errc::Malformed)
-            return Error{record.error().code, u"%1:%2: %3."_s.arg(m_config.file).arg(m_csv.line()).arg(record.error().message)};
+            return Error{record.error().code,
+                         u"%1:%2: %3."_s.arg(m_config.file).arg(m_csv.line()).arg(record.error().message)};
         const auto row = record ? rowOf(*record) : Result<RecordedRow>(record.error());
         if (!row) {
             const Error broken = brokenRow(row.error().message);
@@ -231,8 +246,11 @@ void ReplayDriver::schedule()
 
 Error ReplayDriver::brokenRow(const QString &why) const
 {
-    return Error{Errc::Malformed, u"%1:%2: %3; %4."_s.arg(m_config.file).arg(m_csv.line()).arg(why,
-                     m_config.brokenRow == ReplayConfig::BrokenRow::Refuse ? u"the replay ends here (driver.broken_row is refuse)"_s : u"the row is left out"_s)};
+    return Error{Errc::Malformed, u"%1:%2: %3; %4."_s.arg(m_config.file)
+                                      .arg(m_csv.line())
+                                      .arg(why, m_config.brokenRow == ReplayConfig::BrokenRow::Refuse
+                                                    ? u"the replay ends here (driver.broken_row is refuse)"_s
+                                                    : u"the row is left out"_s)};
 }
 
 Result<RecordedRow> ReplayDriver::rowOf(const CsvRecord &record) const
@@ -258,7 +276,9 @@ Result<RecordedRow> ReplayDriver::rowOf(const CsvRecord &record) const
 
 Result<Value> ReplayDriver::valueOf(const ColumnMap::Column &column, const QString &cell) const
 {
-    const auto notA = [&](const QString &what) { return Error{Errc::Malformed, u"column \"%1\": \"%2\" is not %3"_s.arg(column.header, cell.left(40), what)}; };
+    const auto notA = [&](const QString &what) {
+        return Error{Errc::Malformed, u"column \"%1\": \"%2\" is not %3"_s.arg(column.header, cell.left(40), what)};
+    };
     bool ok = false;
     switch (column.point.kind) {
     case Kind::Number: {
@@ -281,8 +301,7 @@ Result<Value> ReplayDriver::valueOf(const ColumnMap::Column &column, const QStri
             return Value{false};
         return notA(u"0 or 1"_s);
     }
-    case Kind::Text:
-        return Value{cell};
+    case Kind::Text: return Value{cell};
     }
     return notA(u"of a known kind"_s);
 }

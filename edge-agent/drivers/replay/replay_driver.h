@@ -65,8 +65,8 @@ private:
     CsvReader m_csv;
     std::optional<TimeFormat> m_time;
     qsizetype m_timeIndex = -1;
-    QList<qsizetype> m_indexes;       // of each column of the map
-    qsizetype m_width = 0;            // fields a row must have
+    QList<qsizetype> m_indexes; // of each column of the map
+    qsizetype m_width = 0;      // fields a row must have
     QByteArray m_recording;
     StreamId m_stream;
     Position m_saved;
@@ -74,8 +74,8 @@ private:
     std::optional<Error> m_failure;    // ends the playback, once what was read before is taken
     RecordedRow m_last;
     std::optional<Timestamp> m_lastTime;
-    std::chrono::nanoseconds m_due{};  // monotonic
-    qint64 m_consumedOffset = 0;       // behind the last row that was taken
+    std::chrono::nanoseconds m_due{}; // monotonic
+    qint64 m_consumedOffset = 0;      // behind the last row that was taken
     qint64 m_consumedLine = 0;
     quint64 m_brokenRows = 0;
     bool m_isReading = false;

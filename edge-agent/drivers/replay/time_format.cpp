@@ -25,8 +25,8 @@ struct Token {
 // Longer ones first.
 constexpr std::array tokens{
     Token{u"yyyy", &Fields::year, 4, 4}, Token{u"zzz", &Fields::millisecond, 3, 3}, Token{u"MM", &Fields::month, 2, 2},
-    Token{u"dd", &Fields::day, 2, 2}, Token{u"HH", &Fields::hour, 2, 2}, Token{u"mm", &Fields::minute, 2, 2},
-    Token{u"ss", &Fields::second, 2, 2}, Token{u"M", &Fields::month, 1, 2}, Token{u"d", &Fields::day, 1, 2},
+    Token{u"dd", &Fields::day, 2, 2},    Token{u"HH", &Fields::hour, 2, 2},         Token{u"mm", &Fields::minute, 2, 2},
+    Token{u"ss", &Fields::second, 2, 2}, Token{u"M", &Fields::month, 1, 2},         Token{u"d", &Fields::day, 1, 2},
     Token{u"H", &Fields::hour, 1, 2},
 };
 
@@ -79,15 +79,23 @@ Result<TimeFormat> TimeFormat::make(const QString &format, const QString &zone)
 {
     const auto known = zoneOf(zone);
     if (!known)
-        return Error{Errc::NotFound, u"\"%1\" is no time zone of this machine; write UTC, an offset such as +01:00, or a name such as Europe/Brussels (package tzdata)."_s.arg(zone)};
-    if (!format.startsWith("epoch_"_L1) && !(format.contains("yyyy"_L1) && format.contains(u'M') && format.contains(u'd')))
-        return Error{Errc::Malformed, u"\"%1\" is no time format; it needs yyyy, MM and dd at least, or is epoch_s or epoch_ms."_s.arg(format)};
+        return Error{
+            Errc::NotFound,
+            u"\"%1\" is no time zone of this machine; write UTC, an offset such as +01:00, or a name such as Europe/Brussels (package tzdata)."_s
+                .arg(zone)};
+    if (!format.startsWith("epoch_"_L1)
+        && !(format.contains("yyyy"_L1) && format.contains(u'M') && format.contains(u'd')))
+        return Error{
+            Errc::Malformed,
+            u"\"%1\" is no time format; it needs yyyy, MM and dd at least, or is epoch_s or epoch_ms."_s.arg(format)};
     return TimeFormat(format, *known);
 }
 
 Result<Timestamp> TimeFormat::parse(QStringView text) const
 {
-    const auto malformed = [&] { return Error{Errc::Malformed, u"\"%1\" is not a time of the form %2"_s.arg(text.left(40)).arg(m_format)}; };
+    const auto malformed = [&] {
+        return Error{Errc::Malformed, u"\"%1\" is not a time of the form %2"_s.arg(text.left(40)).arg(m_format)};
+    };
     if (m_format.startsWith("epoch_"_L1)) {
         bool isNumber = false;
         const qint64 count = text.toLongLong(&isNumber);
@@ -119,7 +127,8 @@ Result<Timestamp> TimeFormat::parse(QStringView text) const
         return malformed();
     const QDateTime moment(date, time, m_zone);
     if (!moment.isValid() || moment.date() != date || moment.time() != time)
-        return Error{Errc::Malformed, u"\"%1\" does not exist in this time zone: daylight saving leaves it out"_s.arg(text.left(40))};
+        return Error{Errc::Malformed,
+                     u"\"%1\" does not exist in this time zone: daylight saving leaves it out"_s.arg(text.left(40))};
     return fromEpochMillis(moment.toMSecsSinceEpoch());
 }
 

@@ -15,24 +15,24 @@ constexpr seconds stepLength = 10s;
 constexpr double stepHours = 10.0 / 3600.0;
 
 // Per square metre of floor, typical of an office of the 1990s
-constexpr double storeyHeight = 2.8;             // m
-constexpr double massKwhPerKelvin = 0.045;       // thermal mass
-constexpr double lossKwPerKelvin = 0.0018;       // envelope and infiltration
+constexpr double storeyHeight = 2.8;       // m
+constexpr double massKwhPerKelvin = 0.045; // thermal mass
+constexpr double lossKwPerKelvin = 0.0018; // envelope and infiltration
 constexpr double heatingKw = 0.08;
 constexpr double coolingKw = 0.07;
 constexpr double lightingKw = 0.009;
-constexpr double baseKw = 0.003;                 // what never sleeps
-constexpr double maxKw = 0.1;                    // more than everything together: bounds a day's energy
+constexpr double baseKw = 0.003; // what never sleeps
+constexpr double maxKw = 0.1;    // more than everything together: bounds a day's energy
 
-constexpr double personKw = 0.075;               // sensible heat
+constexpr double personKw = 0.075; // sensible heat
 constexpr double plugKwPerPerson = 0.11;
-constexpr double personCo2 = 0.0187;             // m³/h at office work
-constexpr double personMoisture = 0.055;         // kg/h
+constexpr double personCo2 = 0.0187;     // m³/h at office work
+constexpr double personMoisture = 0.055; // kg/h
 constexpr double heatPumpCop = 3.1;
-constexpr double airChangesOn = 2.4;             // 1/h
+constexpr double airChangesOn = 2.4; // 1/h
 constexpr double airChangesOff = 0.15;
 constexpr double outdoorCo2 = 420;
-constexpr double airDensity = 1.2;               // kg/m³
+constexpr double airDensity = 1.2; // kg/m³
 
 double hourOfDay(Timestamp t)
 {
@@ -53,10 +53,16 @@ bool isWorkday(Timestamp t)
 }
 
 /// Saturation pressure of water, Pa (Magnus).
-double saturationPressure(double celsius) { return 611.2 * std::exp(17.62 * celsius / (243.12 + celsius)); }
+double saturationPressure(double celsius)
+{
+    return 611.2 * std::exp(17.62 * celsius / (243.12 + celsius));
+}
 
 /// Bell around `centre` with the given width, 1 at its top.
-double bell(double hour, double centre, double width) { return std::exp(-0.5 * std::pow((hour - centre) / width, 2)); }
+double bell(double hour, double centre, double width)
+{
+    return std::exp(-0.5 * std::pow((hour - centre) / width, 2));
+}
 
 } // namespace
 
@@ -110,7 +116,8 @@ void BuildingModel::step()
     m_weather += -m_weather * stepHours / 12.0 + 0.35 * std::sqrt(stepHours) * normal();
     const double season = -std::cos(2 * std::numbers::pi * (dayOfYear(m_at) - 20.0) / 365.25);
     const double day = std::cos(2 * std::numbers::pi * (hour - 15.0) / 24.0);
-    m_state.outdoorTemp = m_parameters.meanOutdoor + m_parameters.seasonalSwing * season + m_parameters.dailySwing * day + m_weather;
+    m_state.outdoorTemp =
+        m_parameters.meanOutdoor + m_parameters.seasonalSwing * season + m_parameters.dailySwing * day + m_weather;
     movePeople(hour, workday);
     conditionAir(hour, workday);
     meter();
@@ -119,8 +126,10 @@ void BuildingModel::step()
 void BuildingModel::movePeople(double hour, bool workday)
 {
     const double share = workday ? 1.0 : 0.04;
-    const double arriving = share * (0.9 * bell(hour, 8.6, 0.7) + 0.55 * bell(hour, 13.1, 0.4)); // of the capacity, an hour
-    const double leaving = 0.05 + 1.6 * bell(hour, 12.2, 0.3) + 1.1 * bell(hour, 17.4, 0.8) + (hour > 20 || hour < 5 ? 3.0 : 0.0);
+    const double arriving =
+        share * (0.9 * bell(hour, 8.6, 0.7) + 0.55 * bell(hour, 13.1, 0.4)); // of the capacity, an hour
+    const double leaving =
+        0.05 + 1.6 * bell(hour, 12.2, 0.3) + 1.1 * bell(hour, 17.4, 0.8) + (hour > 20 || hour < 5 ? 3.0 : 0.0);
     m_state.people += poisson(arriving * m_parameters.capacity * stepHours);
     int gone = 0;
     for (int i = 0; i < m_state.people; ++i)
@@ -158,7 +167,9 @@ void BuildingModel::conditionAir(double hour, bool workday)
     const double changes = m_state.fanOn ? airChangesOn : airChangesOff;
     m_state.co2 += (m_state.people * personCo2 / volume * 1e6 - changes * (m_state.co2 - outdoorCo2)) * stepHours;
     const double outdoorRatio = 0.622 * 0.7 * saturationPressure(m_state.outdoorTemp) / 101'325.0;
-    m_state.humidityRatio += (m_state.people * personMoisture / (volume * airDensity) - changes * (m_state.humidityRatio - outdoorRatio)) * stepHours;
+    m_state.humidityRatio +=
+        (m_state.people * personMoisture / (volume * airDensity) - changes * (m_state.humidityRatio - outdoorRatio))
+        * stepHours;
 
     const double airFlow = airChangesOn * 3 * volume * airDensity / 3600.0; // kg/s, most of it recirculated
     m_state.supplyAirTemp = m_state.fanOn ? m_state.zoneTemp + thermal / (airFlow * 1.006) : m_state.zoneTemp;

@@ -12,26 +12,26 @@ namespace lintel::simulated {
 struct ZoneParameters {
     quint64 seed = 1;
     double areaSquareMetres = 250;
-    int capacity = 24;              // people
-    double meanOutdoor = 11;        // °C, of the year
-    double seasonalSwing = 9;       // °C, half the difference of summer and winter
-    double dailySwing = 5;          // °C, half the difference of afternoon and night
+    int capacity = 24;        // people
+    double meanOutdoor = 11;  // °C, of the year
+    double seasonalSwing = 9; // °C, half the difference of summer and winter
+    double dailySwing = 5;    // °C, half the difference of afternoon and night
 };
 
 struct ZoneState {
-    double outdoorTemp = 10;        // °C
-    double zoneTemp = 20;           // °C
-    double humidityRatio = 0.006;   // kg water per kg dry air
-    double co2 = 420;               // ppm
+    double outdoorTemp = 10;      // °C
+    double zoneTemp = 20;         // °C
+    double humidityRatio = 0.006; // kg water per kg dry air
+    double co2 = 420;             // ppm
     int people = 0;
     bool hasMotion = false;
     bool fanOn = false;
-    double heatingSetpoint = 17;    // °C
-    double supplyAirTemp = 20;      // °C
-    double illuminance = 0;         // lx
-    double power = 0;               // kW
-    double demand = 0;              // kW, mean of the last 15 minutes
-    double energy = 0;              // kWh, never falls
+    double heatingSetpoint = 17; // °C
+    double supplyAirTemp = 20;   // °C
+    double illuminance = 0;      // lx
+    double power = 0;            // kW
+    double demand = 0;           // kW, mean of the last 15 minutes
+    double energy = 0;           // kWh, never falls
 
     /// Relative humidity in percent at sea level (Magnus formula).
     [[nodiscard]] double relativeHumidity() const;
@@ -61,8 +61,8 @@ private:
     Timestamp m_at{};
     bool m_started = false;
     quint64 m_random = 0;
-    double m_weather = 0;           // slow deviation from the cycles, °C
-    double m_hvacPower = 0;         // kW electric
+    double m_weather = 0;   // slow deviation from the cycles, °C
+    double m_hvacPower = 0; // kW electric
 };
 
 } // namespace lintel::simulated

@@ -33,9 +33,12 @@ void SlowReader::run(Job job, Done done)
 {
     m_done = std::move(done);
     if (m_isHanging) {
-        QMetaObject::invokeMethod(this, [this] {
-            deliver(Error{Errc::Unavailable, u"The hardware still has not answered the read before."_s});
-        }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this,
+            [this] {
+                deliver(Error{Errc::Unavailable, u"The hardware still has not answered the read before."_s});
+            },
+            Qt::QueuedConnection);
         return;
     }
     m_isHanging = true;
@@ -45,10 +48,13 @@ void SlowReader::run(Job job, Done done)
         const std::lock_guard lock(mailbox->mutex);
         if (mailbox->owner == nullptr)
             return;
-        QMetaObject::invokeMethod(mailbox->owner, [owner = mailbox->owner, outcome = std::move(outcome)] {
-            owner->m_isHanging = false;
-            owner->deliver(outcome);
-        }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            mailbox->owner,
+            [owner = mailbox->owner, outcome = std::move(outcome)] {
+                owner->m_isHanging = false;
+                owner->deliver(outcome);
+            },
+            Qt::QueuedConnection);
     }).detach();
 }
 

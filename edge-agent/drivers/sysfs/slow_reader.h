@@ -24,7 +24,7 @@ class SlowReader : public QObject
 public:
     struct Outcome {
         QList<Reading> readings;
-        QStringList problems;   // what could not be read, a sentence each
+        QStringList problems; // what could not be read, a sentence each
     };
     using Job = std::function<Outcome()>; // runs on the other thread: captures values only
     using Done = std::function<void(Result<Outcome>)>;

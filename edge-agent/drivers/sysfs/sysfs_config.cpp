@@ -25,11 +25,14 @@ constexpr std::array hwmonKinds{
 // Linux Documentation/ABI/testing/sysfs-bus-iio: what (raw + offset) · scale is in
 constexpr std::array iioKinds{
     ChannelKind{u"in_temp", Unit::Celsius, 1e-3, u"temp sensor point", u"Temperature_Sensor"},
-    ChannelKind{u"in_humidityrelative", Unit::RelativeHumidity, 1e-3, u"humidity sensor point", u"Relative_Humidity_Sensor"},
+    ChannelKind{u"in_humidityrelative", Unit::RelativeHumidity, 1e-3, u"humidity sensor point",
+                u"Relative_Humidity_Sensor"},
     ChannelKind{u"in_pressure", Unit::Pascal, 1e3, u"air pressure sensor point", u"Static_Pressure_Sensor"},
     ChannelKind{u"in_illuminance", Unit::Lux, 1, u"light illuminance sensor point", u"Illuminance_Sensor"},
-    ChannelKind{u"in_concentration_co2", Unit::PartsPerMillion, 1e4, u"air co2 concentration sensor point", u"CO2_Level_Sensor"},
-    ChannelKind{u"in_concentration", Unit::PartsPerMillion, 1e4, u"air concentration sensor point", u"Air_Quality_Sensor"},
+    ChannelKind{u"in_concentration_co2", Unit::PartsPerMillion, 1e4, u"air co2 concentration sensor point",
+                u"CO2_Level_Sensor"},
+    ChannelKind{u"in_concentration", Unit::PartsPerMillion, 1e4, u"air concentration sensor point",
+                u"Air_Quality_Sensor"},
     ChannelKind{u"in_voltage", Unit::Volt, 1e-3, u"elec volt sensor point", u"Voltage_Sensor"},
     ChannelKind{u"in_current", Unit::Ampere, 1e-3, u"elec current sensor point", u"Current_Sensor"},
     ChannelKind{u"in_power", Unit::Watt, 1e-3, u"elec power sensor point", u"Electric_Power_Sensor"},
@@ -41,7 +44,8 @@ SysfsChannel readChannel(Section section, SysfsConfig::Class deviceClass, const 
     section.require({u"device"});
     section.text(u"device", channel.device);
     section.text(u"channel", channel.channel);
-    section.check(u"channel", !channel.channel.contains(u'/') && !channel.channel.contains(".."_L1), u"the name of a channel, such as temp1 or in_temp"_s);
+    section.check(u"channel", !channel.channel.contains(u'/') && !channel.channel.contains(".."_L1),
+                  u"the name of a channel, such as temp1 or in_temp"_s);
     if (deviceClass == SysfsConfig::Class::Hwmon)
         section.text(u"label", channel.label);
     if (channel.channel.isEmpty() && channel.label.isEmpty())

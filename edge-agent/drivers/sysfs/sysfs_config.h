@@ -31,7 +31,7 @@ struct ChannelKind {
     QStringView prefix;
     Unit unit = Unit::None;
     double factor = 1;
-    QStringView tags;        // separated by blanks
+    QStringView tags; // separated by blanks
     QStringView brickClass;
 };
 [[nodiscard]] ChannelKind kindOfChannel(SysfsConfig::Class deviceClass, QStringView channel);

@@ -35,18 +35,22 @@ struct ClassFolder {
 
 ClassFolder classFolder(const SysfsConfig &config)
 {
-    return config.deviceClass == SysfsConfig::Class::Hwmon ? ClassFolder{config.root + u"/class/hwmon"_s, u"hwmon*"_s}
-                                                           : ClassFolder{config.root + u"/bus/iio/devices"_s, u"iio:device*"_s};
+    return config.deviceClass == SysfsConfig::Class::Hwmon
+               ? ClassFolder{config.root + u"/class/hwmon"_s, u"hwmon*"_s}
+               : ClassFolder{config.root + u"/bus/iio/devices"_s, u"iio:device*"_s};
 }
 
 } // namespace
 
 SysfsDriver::SysfsDriver(SysfsConfig config, ReadChannel readChannel, QString type, QObject *parent)
-    : SensorDriver(parent), m_config(std::move(config)), m_readChannel(readChannel), m_type(std::move(type)), m_reader(m_config.timeout)
-{
-}
+    : SensorDriver(parent), m_config(std::move(config)), m_readChannel(readChannel), m_type(std::move(type)),
+      m_reader(m_config.timeout)
+{}
 
-DriverInfo SysfsDriver::info() const { return {m_type, u"%1 sensors of this machine"_s.arg(m_type), false}; }
+DriverInfo SysfsDriver::info() const
+{
+    return {m_type, u"%1 sensors of this machine"_s.arg(m_type), false};
+}
 
 QList<Point> SysfsDriver::points() const
 {
@@ -65,9 +69,11 @@ Result<void> SysfsDriver::open()
         if (!known.contains(channel.device) && !absent.contains(channel.device))
             absent.append(channel.device);
     }
-    const bool hasAny = std::any_of(m_config.channels.begin(), m_config.channels.end(), [&](const SysfsChannel &c) { return known.contains(c.device); });
+    const bool hasAny = std::any_of(m_config.channels.begin(), m_config.channels.end(),
+                                    [&](const SysfsChannel &c) { return known.contains(c.device); });
     const QString there = known.isEmpty() ? u"none at all"_s : known.join(u", "_s);
-    const Error missing{Errc::NotFound, u"%1 has no device %2; it has %3. Check driver.points."_s.arg(folder.path, absent.join(u", "_s), there)};
+    const Error missing{Errc::NotFound, u"%1 has no device %2; it has %3. Check driver.points."_s.arg(
+                                            folder.path, absent.join(u", "_s), there)};
     if (!hasAny)
         return missing;
     if (!absent.isEmpty())
@@ -80,7 +86,8 @@ void SysfsDriver::read()
     if (m_isReading)
         return;
     m_isReading = true;
-    m_reader.run([root = m_config.root, channels = m_config.channels, readChannel = m_readChannel] { return readAll(root, channels, readChannel); },
+    m_reader.run([root = m_config.root, channels = m_config.channels,
+                  readChannel = m_readChannel] { return readAll(root, channels, readChannel); },
                  [this](const Result<SlowReader::Outcome> &outcome) { onOutcome(outcome); });
 }
 
@@ -123,7 +130,8 @@ Result<QString> readLineOf(const QString &path)
 {
     QFile file(path);
     if (!file.open(QIODevice::ReadOnly | QIODevice::Unbuffered))
-        return Error{file.exists() ? Errc::Io : Errc::NotFound, u"%1 cannot be read: %2."_s.arg(path, file.errorString())};
+        return Error{file.exists() ? Errc::Io : Errc::NotFound,
+                     u"%1 cannot be read: %2."_s.arg(path, file.errorString())};
     const QByteArray line = file.read(256); // sysfs attributes are one short line
     if (line.isEmpty())
         return Error{Errc::Io, u"%1 gave nothing: %2."_s.arg(path, file.errorString())};
