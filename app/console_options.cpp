@@ -24,7 +24,7 @@ QList<QCommandLineOption> allOptions()
         {u"offline"_s, u"Show an example building; no connection is made."_s},
         {u"theme"_s, u"light, dark or system."_s, u"THEME"_s},
         {u"page"_s, u"Page to open: live or devices."_s, u"PAGE"_s},
-        {u"window"_s, u"Time window of the Live page in minutes: 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
+        {u"window"_s, u"Time window of the Live page in minutes: 1, 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
         {u"size"_s, u"Size of the window, for example 1440x900."_s, u"WxH"_s},
         {u"screenshot"_s, u"Write the window as PNG after --after, or when asked to stop."_s, u"FILE"_s},
         {u"after"_s, u"Seconds until the screenshot is taken; the console ends then."_s, u"SECONDS"_s},
@@ -116,8 +116,8 @@ Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &op
         return malformed(u"--page %1: expected live or devices."_s.arg(options.page));
     if (parser.isSet(u"window"_s)) {
         const int minutes = parser.value(u"window"_s).toInt();
-        if (!QList<int>{5, 15, 60, 480, 1440}.contains(minutes))
-            return malformed(u"--window %1: expected 5, 15, 60, 480 or 1440 minutes."_s.arg(parser.value(u"window"_s)));
+        if (!QList<int>{1, 5, 15, 60, 480, 1440}.contains(minutes))
+            return malformed(u"--window %1: expected 1, 5, 15, 60, 480 or 1440 minutes."_s.arg(parser.value(u"window"_s)));
         options.windowMinutes = minutes;
     }
     if (parser.isSet(u"size"_s)) {

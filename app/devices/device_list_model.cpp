@@ -63,6 +63,8 @@ QString placeOf(const BuildingStore &store, const DeviceState &device)
         parts.append(point.spaceRef);
     if (parts.isEmpty())
         parts.append(point.siteRef.isEmpty() ? device.node.group : point.siteRef);
+    if (point.tags.contains(QStringLiteral("simulated")))
+        parts.append(trCondition("simulated"));
     return parts.join(QStringLiteral(" · "));
 }
 

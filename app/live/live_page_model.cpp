@@ -15,15 +15,16 @@ namespace {
 struct WindowChoice {
     int minutes;
     const char *label;
-    int tickMinutes;
+    int tickSeconds;
 };
 
 constexpr std::array kWindows{
-    WindowChoice{5, QT_TRANSLATE_NOOP("LivePageModel", "5 min"), 1},
-    WindowChoice{15, QT_TRANSLATE_NOOP("LivePageModel", "15 min"), 3},
-    WindowChoice{60, QT_TRANSLATE_NOOP("LivePageModel", "1 h"), 10},
-    WindowChoice{480, QT_TRANSLATE_NOOP("LivePageModel", "8 h"), 60},
-    WindowChoice{1440, QT_TRANSLATE_NOOP("LivePageModel", "24 h"), 180},
+    WindowChoice{1, QT_TRANSLATE_NOOP("LivePageModel", "1 min"), 15},
+    WindowChoice{5, QT_TRANSLATE_NOOP("LivePageModel", "5 min"), 60},
+    WindowChoice{15, QT_TRANSLATE_NOOP("LivePageModel", "15 min"), 180},
+    WindowChoice{60, QT_TRANSLATE_NOOP("LivePageModel", "1 h"), 600},
+    WindowChoice{480, QT_TRANSLATE_NOOP("LivePageModel", "8 h"), 3600},
+    WindowChoice{1440, QT_TRANSLATE_NOOP("LivePageModel", "24 h"), 10800},
 };
 
 // What a person who opens the page without a choice most likely wants to see first.
@@ -271,15 +272,16 @@ Timestamp LivePageModel::end() const
 void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
 {
     const auto choice = std::ranges::find(kWindows, m_windowMinutes, &WindowChoice::minutes);
-    const qint64 step = qint64(choice->tickMinutes) * 60'000;
+    const qint64 step = qint64(choice->tickSeconds) * 1'000;
     // Ticks stand at round local times, also where the zone is not a whole number of hours away.
     const qint64 offset = QDateTime::fromMSecsSinceEpoch(to).offsetFromUtc() * 1'000LL;
+    const QString format = step < 60'000 ? QStringLiteral("HH:mm:ss") : QStringLiteral("HH:mm");
     m_timeTicks.clear();
     for (qint64 at = ((from + offset) / step + 1) * step - offset; at <= to; at += step) {
         const double fraction = double(at - from) / double(to - from);
         m_timeTicks.append(QVariantMap{
             {QStringLiteral("fraction"), fraction},
-            {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(QStringLiteral("HH:mm"))}});
+            {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(format)}});
     }
 }
 

@@ -29,7 +29,7 @@ public:
     /// Writes every configuration file; the ports are known now. Backend, gateway, then sensors.
     [[nodiscard]] Result<void> startAgents();
     /// With a window, or offscreen with a picture and a report at the end.
-    [[nodiscard]] Result<void> startConsole(bool headless, const QString &screenshot);
+    [[nodiscard]] Result<void> startConsole(bool headless, const QString &screenshot, int windowMinutes);
 
     [[nodiscard]] const DemoPlan &plan() const { return m_plan; }
     [[nodiscard]] WanLink &wan() { return *m_wan; }

@@ -277,14 +277,14 @@ Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
     return writeFile(plan.configFile(name + u".conf"_s), QString::fromUtf8(*text));
 }
 
-QStringList consoleArguments(const DemoPlan &plan)
+QStringList consoleArguments(const DemoPlan &plan, int windowMinutes)
 {
     return {
         u"--broker"_s,         u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
         u"--broker-id"_s,      ids::kCloudBroker,
         u"--identity"_s,       plan.identityDir(u"operator"_s),
         u"--host-principal"_s, ids::kBackend,
-        u"--window"_s,         u"5"_s,
+        u"--window"_s,         QString::number(windowMinutes),
     };
 }
 

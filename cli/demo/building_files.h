@@ -12,7 +12,7 @@ namespace lintel::demo {
 [[nodiscard]] Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name);
 /// Backend, gateway and every sensor.
 [[nodiscard]] Result<void> writeAgentConfigs(const DemoPlan &plan);
-[[nodiscard]] QStringList consoleArguments(const DemoPlan &plan);
+[[nodiscard]] QStringList consoleArguments(const DemoPlan &plan, int windowMinutes);
 
 [[nodiscard]] QString gatewayYaml(const DemoPlan &plan);
 [[nodiscard]] QString backendYaml(const DemoPlan &plan);

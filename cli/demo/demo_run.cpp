@@ -110,7 +110,9 @@ Result<void> DemoRun::startBuilding()
     if (!cloud)
         return cloud.error();
     m_cloud = *std::move(cloud);
-    if (auto started = m_building->startConsole(m_headless, screenshotPath(m_options)); !started)
+    // The shortest window that a short run fills.
+    const int windowMinutes = m_options.duration && *m_options.duration <= std::chrono::minutes(2) ? 1 : 5;
+    if (auto started = m_building->startConsole(m_headless, screenshotPath(m_options), windowMinutes); !started)
         return started;
 
     QTimer poll;

@@ -19,7 +19,7 @@ Point simulatedPoint(const Location &location, const QString &id, const QString 
                      QStringList tags, const QString &brickClass)
 {
     tags << u"sensor"_s << u"point"_s << u"simulated"_s;
-    return makePoint(location, id, name + u" (simulated)"_s, kind, unit, tags, brickClass);
+    return makePoint(location, id, name, kind, unit, tags, brickClass);
 }
 
 QList<Point> pointsOf(Model kind, const Location &at)
@@ -28,7 +28,7 @@ QList<Point> pointsOf(Model kind, const Location &at)
     switch (kind) {
     case Model::Hvac: {
         Point setpoint =
-            makePoint(at, u"heating_setpoint"_s, u"Zone heating setpoint (simulated)"_s, Number, Unit::Celsius,
+            makePoint(at, u"heating_setpoint"_s, u"Zone heating setpoint"_s, Number, Unit::Celsius,
                       {u"zone"_s, u"air"_s, u"temp"_s, u"heating"_s, u"sp"_s, u"point"_s, u"simulated"_s},
                       u"Zone_Air_Heating_Temperature_Setpoint"_s);
         return {
