@@ -46,6 +46,7 @@ void readCloud(config::Section section, GatewayConfig &config)
     checkId(section, u"node", config.node);
     section.duration(u"sync_interval", config.syncInterval, 5s, 24h);
     section.integer(u"window", config.window, 1, 10'000);
+    section.flag(u"aliases", config.aliases);
     section.duration(u"ack_timeout", config.ackTimeout, 500ms, 10min);
 }
 

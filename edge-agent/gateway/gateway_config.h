@@ -21,7 +21,8 @@ struct GatewayConfig {
     QString group; // the site we report as
     QString node;
     Millis syncInterval{300'000};
-    int window = 256; // batches in flight
+    int window = 256;    // batches in flight
+    bool aliases = true; // off: every metric by its name
     Millis ackTimeout{5'000};
     // storage
     QString directory;

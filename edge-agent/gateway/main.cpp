@@ -76,6 +76,7 @@ sparkplug::EdgeNodeConfig uplinkConfig(const GatewayConfig &config, const Princi
     uplink.primaryHost = config.primaryHost;
     uplink.keepAlive = config.cloudBroker.keepAlive;
     uplink.window = config.window;
+    uplink.useAliases = config.aliases;
     uplink.ackTimeout = config.ackTimeout;
     return uplink;
 }

@@ -81,6 +81,7 @@ sparkplug::EdgeNodeConfig sessionConfig(const SensorConfig &config)
     session.primaryHost = config.sparkplug.hostId;
     session.keepAlive = config.mqtt.keepAlive;
     session.window = config.sparkplug.window;
+    session.useAliases = config.sparkplug.aliases;
     return session;
 }
 

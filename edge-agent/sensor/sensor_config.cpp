@@ -21,6 +21,7 @@ SparkplugConfig readSparkplug(Section section, const AgentConfig &agent)
     section.text(u"group", sparkplug.group);
     section.text(u"host_id", sparkplug.hostId);
     section.integer(u"window", sparkplug.window, 1, 10'000);
+    section.flag(u"aliases", sparkplug.aliases);
     for (const auto &[key, id] : {std::pair{u"group", sparkplug.group}, std::pair{u"host_id", sparkplug.hostId}}) {
         const auto valid = validateSparkplugId(id);
         if (!valid && !id.isEmpty())

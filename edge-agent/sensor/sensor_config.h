@@ -13,6 +13,7 @@ struct SparkplugConfig {
     QString group;                                // default: the first label of the trust domain
     QString hostId = QStringLiteral("gateway-1"); // sends only while this host is online
     int window = 256;                             // batches in flight without acknowledgement
+    bool aliases = true;                          // off: every metric by its name
 };
 
 struct SensorConfig {
