@@ -176,8 +176,8 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
         counters = *counted;
     }
     const LatencyMeter &latency = m_store.latency();
-    const auto p50 = counters.latencyP50.value_or(latency.percentile(50));
-    const auto p99 = counters.latencyP99.value_or(latency.percentile(99));
+    const auto p50 = latency.percentile(50);
+    const auto p99 = latency.percentile(99);
     return QCborMap{
         {"started"_L1, toIso8601(m_startedAt)},
         {"broker_connected"_L1, m_host.isConnected()},
@@ -193,7 +193,7 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
          QCborMap{
              {"p50"_L1, qint64(p50.count())},
              {"p99"_L1, qint64(p99.count())},
-             {"count"_L1, qint64(exact ? counters.latencySamples : latency.count())},
+             {"count"_L1, qint64(latency.count())},
          }},
         {"storage_failing"_L1, m_ingestion.isStoreFailing()},
         {"host"_L1, answers::hostCounters(m_host.counters())},

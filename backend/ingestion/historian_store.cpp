@@ -2,6 +2,13 @@
 
 namespace lintel {
 
+namespace {
+
+// A live reading this old comes from a recording that is played; its time says nothing of the way.
+constexpr Millis kRecorded = std::chrono::hours{1};
+
+} // namespace
+
 Result<CustodyStore::Stored> HistorianStore::append(std::span<const sparkplug::HostBatch> batches)
 {
     const auto ingested = m_historian.ingest(batches);
@@ -35,7 +42,7 @@ void HistorianStore::measure(const sparkplug::HostBatch &batch, Timestamp now)
     for (const Reading &reading : batch.batch.readings) {
         if (reading.isHistorical)
             ++m_totals.historicalRows;
-        else
+        else if (now - reading.deviceTime < kRecorded)
             m_latency.add(now - reading.deviceTime);
     }
 }

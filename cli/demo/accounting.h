@@ -29,9 +29,8 @@ struct Totals {
     quint64 gaps = 0;
     quint64 wireDuplicates = 0; // batches that came more than once and were stored once
     quint64 historical = 0;
-    qint64 latencyP50 = 0; // of simulated sensors; recorded times say nothing of the way here
+    qint64 latencyP50 = 0;
     qint64 latencyP99 = 0;
-    bool hasLatency = true;
 };
 
 struct Report {

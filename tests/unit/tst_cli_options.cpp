@@ -1,0 +1,209 @@
+#include "call_options.h"
+#include "demo/accounting.h"
+#include "demo/demo_options.h"
+#include "demo/demo_plan.h"
+#include "demo/process_memory.h"
+#include "demo/status_board.h"
+#include "output.h"
+
+#include <QCborArray>
+#include <QJsonArray>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+
+Q_DECLARE_METATYPE(lintel::demo::Totals)
+
+class TestCliOptions : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void call_readsAllOfIt()
+    {
+        const auto options = cli::parseCallOptions({u"--target"_s, u"spiffe://building-1.smart.local/agent/gateway"_s, u"--capability"_s,
+                                                    u"query_history"_s, u"--data"_s, u"{\"point\": \"air_temp\", \"max\": 5}"_s,
+                                                    u"--timeout"_s, u"500ms"_s, u"--broker"_s, u"[::1]:1884"_s, u"--broker-id"_s,
+                                                    u"spiffe://building-1.smart.local/broker"_s, u"--identity"_s, u"/id"_s, u"--json"_s});
+        QVERIFY2(options, options ? "" : qPrintable(options.error().message));
+        QCOMPARE(options->target.toString(), u"building-1~smart~local:agent:gateway"_s);
+        QCOMPARE(options->args.value("point"_L1).toString(), u"air_temp"_s);
+        QVERIFY(options->timeout == Millis{500});
+        QCOMPARE(options->broker.host, u"::1"_s);
+        QCOMPARE(options->broker.port, quint16(1884));
+        QVERIFY(options->json);
+    }
+
+    void duration_understandsUnits()
+    {
+        QVERIFY(*cli::parseDuration(u"10"_s) == Millis{10'000});
+        QVERIFY(*cli::parseDuration(u"250ms"_s) == Millis{250});
+        QVERIFY(*cli::parseDuration(u"2m"_s) == Millis{120'000});
+        QVERIFY(!cli::parseDuration(u"soon"_s));
+        QVERIFY(!cli::parseDuration(u"-1s"_s));
+    }
+
+    void hostPort_refusesWhatIsNone_data()
+    {
+        QTest::addColumn<QString>("text");
+        for (const char *text : {"", ":1883", "host:0", "host:70000", "ho st:1", "::1", "host:port"})
+            QTest::addRow("\"%s\"", text) << QString::fromLatin1(text);
+    }
+    void hostPort_refusesWhatIsNone()
+    {
+        QFETCH(QString, text);
+        QVERIFY(!cli::parseHostPort(text));
+    }
+
+    void demo_readsAllOfIt()
+    {
+        QTemporaryDir dir;
+        const auto options = demo::parseDemoOptions({u"--headless"_s, u"--duration"_s, u"60"_s, u"--sensors"_s, u"12"_s, u"--wan-outage"_s,
+                                                     u"15,20"_s, u"--wan-outage"_s, u"40,5"_s, u"--json"_s, u"--sensor-period"_s, u"0.5"_s,
+                                                     u"--keep"_s, dir.path(), u"--replay"_s, dir.path()});
+        QVERIFY2(options, options ? "" : qPrintable(options.error().message));
+        QVERIFY(options->headless && options->json);
+        QCOMPARE(options->duration->count(), 60);
+        QCOMPARE(options->sensors, 12);
+        QCOMPARE(options->wanOutages.size(), 2);
+        QCOMPARE(options->wanOutages.last().length.count(), 5);
+        QCOMPARE(options->sensorPeriod.count(), 500);
+        QCOMPARE(demo::screenshotPath(*options), dir.filePath(u"lintel-demo.png"_s));
+    }
+
+    void demo_refusesWhatIsWrong_data()
+    {
+        QTest::addColumn<QStringList>("arguments");
+        QTest::addRow("unknown") << QStringList{u"--dance"_s};
+        QTest::addRow("stray word") << QStringList{u"dance"_s};
+        QTest::addRow("duration") << QStringList{u"--duration"_s, u"long"_s};
+        QTest::addRow("no sensors") << QStringList{u"--sensors"_s, u"0"_s};
+        QTest::addRow("period") << QStringList{u"--sensor-period"_s, u"0.01"_s};
+        QTest::addRow("outage without length") << QStringList{u"--wan-outage"_s, u"15"_s};
+        QTest::addRow("outage of nothing") << QStringList{u"--wan-outage"_s, u"15,0"_s};
+        QTest::addRow("outage of text") << QStringList{u"--wan-outage"_s, u"a,b"_s};
+        QTest::addRow("replay") << QStringList{u"--replay"_s, u"/nonexistent"_s};
+    }
+    void demo_refusesWhatIsWrong()
+    {
+        QFETCH(QStringList, arguments);
+        const auto options = demo::parseDemoOptions(arguments);
+        QVERIFY(!options);
+        QVERIFY(!options.error().message.isEmpty());
+    }
+
+    void plan_hasTheThreeKindsAndDistinctNames()
+    {
+        demo::DemoOptions options;
+        options.sensors = 20;
+        const auto plan = demo::makePlan(options, u"/nowhere"_s);
+        QVERIFY(plan);
+        QSet<QString> names;
+        QSet<int> kinds;
+        QSet<int> seeds;
+        for (const demo::SensorPlan &sensor : plan->sensors) {
+            names.insert(sensor.name);
+            kinds.insert(int(sensor.kind));
+            seeds.insert(sensor.seed);
+        }
+        QCOMPARE(names.size(), 20);
+        QCOMPARE(seeds.size(), 20);
+        QCOMPARE(kinds.size(), 3);
+        QCOMPARE(plan->sensors.first().name, u"hvac-001"_s);
+    }
+
+    void recording_isKnownByItsHeader()
+    {
+        QCOMPARE(demo::recordingOf(u"\"date\",\"Temperature\",\"Humidity\",\"Light\",\"CO2\",\"HumidityRatio\",\"Occupancy\""_s).columnMap, u"replay-uci"_s);
+        QVERIFY(demo::recordingOf(u"a,b,c"_s).columnMap.isEmpty());
+    }
+
+    void accounting_isQuietWhenAllAddsUp()
+    {
+        QVERIFY(demo::problemsOf(sound()).isEmpty());
+        demo::Report report;
+        report.totals = sound();
+        const QJsonObject json = demo::toJson(report);
+        for (const char *key : {"readings_produced", "readings_stored_gateway", "readings_stored_cloud", "duplicates", "gaps",
+                                "wire_duplicates", "latency_ms", "processes", "screenshot", "problems"})
+            QVERIFY2(json.contains(QLatin1StringView(key)), key);
+        QVERIFY(json.value("ok"_L1).toBool());
+    }
+
+    void accounting_saysWhatIsWrong_data()
+    {
+        QTest::addColumn<demo::Totals>("totals");
+        QTest::addRow("nothing produced") << with([](demo::Totals &t) { t.produced = 0; t.storedCloud = t.storedGateway = 0u; });
+        QTest::addRow("one missing in the cloud") << with([](demo::Totals &t) { t.storedCloud = 99u; });
+        QTest::addRow("one too many") << with([](demo::Totals &t) { t.storedCloud = 101u; });
+        QTest::addRow("one missing at the gateway") << with([](demo::Totals &t) { t.storedGateway = 99u; });
+        QTest::addRow("no answer") << with([](demo::Totals &t) { t.storedCloud.reset(); });
+        QTest::addRow("gap") << with([](demo::Totals &t) { t.gaps = 1; });
+        QTest::addRow("duplicate") << with([](demo::Totals &t) { t.duplicates = 1; });
+        QTest::addRow("left in a sensor") << with([](demo::Totals &t) { t.pendingAtSensors = 1; });
+        QTest::addRow("dropped") << with([](demo::Totals &t) { t.droppedBySensors = 1; });
+    }
+    void accounting_saysWhatIsWrong()
+    {
+        QFETCH(demo::Totals, totals);
+        QVERIFY(!demo::problemsOf(totals).isEmpty());
+    }
+
+    void memory_isReadFromTheKernelsTable()
+    {
+        const auto sample = demo::parseSmapsRollup("55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:               17800 kB\nPss:               10100 kB\nPss_Anon: 5 kB\n");
+        QVERIFY(sample);
+        QCOMPARE(sample->rssKib, 17800);
+        QCOMPARE(sample->pssKib, 10100);
+        QVERIFY(!demo::parseSmapsRollup("nonsense"));
+        QVERIFY(demo::sampleMemory(QCoreApplication::applicationPid()));
+        QCOMPARE(demo::median({{1, 30}, {2, 20}, {9, 10}}).rssKib, 2);
+        QCOMPARE(demo::median({{1, 30}, {2, 20}, {9, 10}}).pssKib, 20);
+        QCOMPARE(demo::median({}).rssKib, 0);
+    }
+
+    void board_tellsOfACutLine()
+    {
+        demo::BoardState state;
+        state.sensors = 8;
+        state.sensorsOnline = 7;
+        state.wanUp = false;
+        state.oldestUnsentSeconds = 12;
+        state.pendingAtGateway = 40u;
+        const QString table = demo::StatusBoard::table(state);
+        QVERIFY(table.contains(u"7 of 8"_s));
+        QVERIFY(table.contains(u"CUT"_s));
+        QVERIFY(demo::StatusBoard::line(state).contains(u"12 s"_s));
+    }
+
+    void output_showsATree()
+    {
+        const QString text = cli::humanText({{"a"_L1, 1}, {"list"_L1, QCborArray{QCborMap{{"b"_L1, true}}}}, {"none"_L1, QCborArray{}}});
+        QVERIFY(text.contains(u"a: 1\n"_s));
+        QVERIFY(text.contains(u"b: yes"_s));
+        QVERIFY(text.contains(u"none: none"_s));
+    }
+
+private:
+    static demo::Totals sound()
+    {
+        demo::Totals totals;
+        totals.produced = 100;
+        totals.storedGateway = 100u;
+        totals.pendingAtGateway = 0u;
+        totals.storedCloud = 100u;
+        return totals;
+    }
+    template <class Change>
+    static demo::Totals with(Change change)
+    {
+        demo::Totals totals = sound();
+        change(totals);
+        return totals;
+    }
+};
+
+QTEST_GUILESS_MAIN(TestCliOptions)
+#include "tst_cli_options.moc"
