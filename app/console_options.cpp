@@ -117,7 +117,8 @@ Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &op
     if (parser.isSet(u"window"_s)) {
         const int minutes = parser.value(u"window"_s).toInt();
         if (!QList<int>{1, 5, 15, 60, 480, 1440}.contains(minutes))
-            return malformed(u"--window %1: expected 1, 5, 15, 60, 480 or 1440 minutes."_s.arg(parser.value(u"window"_s)));
+            return malformed(
+                u"--window %1: expected 1, 5, 15, 60, 480 or 1440 minutes."_s.arg(parser.value(u"window"_s)));
         options.windowMinutes = minutes;
     }
     if (parser.isSet(u"size"_s)) {

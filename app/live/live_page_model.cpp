@@ -279,9 +279,8 @@ void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
     m_timeTicks.clear();
     for (qint64 at = ((from + offset) / step + 1) * step - offset; at <= to; at += step) {
         const double fraction = double(at - from) / double(to - from);
-        m_timeTicks.append(QVariantMap{
-            {QStringLiteral("fraction"), fraction},
-            {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(format)}});
+        m_timeTicks.append(QVariantMap{{QStringLiteral("fraction"), fraction},
+                                       {QStringLiteral("label"), QDateTime::fromMSecsSinceEpoch(at).toString(format)}});
     }
 }
 

@@ -199,8 +199,12 @@ Result<void> Building::startConsole(bool headless, const QString &screenshot, in
     const auto program = findLintelProgram(u"lintel-console"_s);
     if (!program)
         return program.error();
-    ChildSpec spec{u"console"_s, u"lintel-console"_s, *program, consoleArguments(m_plan, windowMinutes),
-                   m_plan.logFile(u"console"_s), {}};
+    ChildSpec spec{u"console"_s,
+                   u"lintel-console"_s,
+                   *program,
+                   consoleArguments(m_plan, windowMinutes),
+                   m_plan.logFile(u"console"_s),
+                   {}};
     if (headless) {
         spec.arguments << u"--screenshot"_s << screenshot << u"--report"_s << consoleReportFile();
         spec.environment << u"QT_QPA_PLATFORM=offscreen"_s << u"QT_QUICK_BACKEND=software"_s;

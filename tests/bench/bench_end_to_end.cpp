@@ -36,8 +36,9 @@ QJsonObject measureRate()
     if (!file.open(QIODevice::WriteOnly) || !map.open(QIODevice::WriteOnly))
         return {{u"problem"_s, u"no temporary file"_s}};
     file.write(csv);
-    map.write("description: generated\ntime: {column: time, format: \"yyyy-MM-dd HH:mm:ss\", zone: UTC}\npoints:\n"
-              "  - {column: a, id: a}\n  - {column: b, id: b}\n  - {column: c, id: c}\n  - {column: d, id: d}\n  - {column: e, id: e}\n");
+    map.write(
+        "description: generated\ntime: {column: time, format: \"yyyy-MM-dd HH:mm:ss\", zone: UTC}\npoints:\n"
+        "  - {column: a, id: a}\n  - {column: b, id: b}\n  - {column: c, id: c}\n  - {column: d, id: d}\n  - {column: e, id: e}\n");
     file.close();
     map.close();
     demo::DemoPlan plan;
@@ -45,7 +46,9 @@ QJsonObject measureRate()
     sensor.name = u"replay-001"_s;
     sensor.space = u"floor-1"_s;
     sensor.equip = u"room-1"_s;
-    sensor.driverSection = u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n  window: 1024\n\n"_s.arg(file.fileName(), map.fileName());
+    sensor.driverSection =
+        u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n  window: 1024\n\n"_s.arg(
+            file.fileName(), map.fileName());
     plan.sensors.append(sensor);
 
     RunningBuilding running(plan);

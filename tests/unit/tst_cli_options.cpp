@@ -23,10 +23,11 @@ class TestCliOptions : public QObject
 private Q_SLOTS:
     void call_readsAllOfIt()
     {
-        const auto options = cli::parseCallOptions({u"--target"_s, u"spiffe://building-1.smart.local/agent/gateway"_s, u"--capability"_s,
-                                                    u"query_history"_s, u"--data"_s, u"{\"point\": \"air_temp\", \"max\": 5}"_s,
-                                                    u"--timeout"_s, u"500ms"_s, u"--broker"_s, u"[::1]:1884"_s, u"--broker-id"_s,
-                                                    u"spiffe://building-1.smart.local/broker"_s, u"--identity"_s, u"/id"_s, u"--json"_s});
+        const auto options = cli::parseCallOptions(
+            {u"--target"_s, u"spiffe://building-1.smart.local/agent/gateway"_s, u"--capability"_s, u"query_history"_s,
+             u"--data"_s, u"{\"point\": \"air_temp\", \"max\": 5}"_s, u"--timeout"_s, u"500ms"_s, u"--broker"_s,
+             u"[::1]:1884"_s, u"--broker-id"_s, u"spiffe://building-1.smart.local/broker"_s, u"--identity"_s, u"/id"_s,
+             u"--json"_s});
         QVERIFY2(options, options ? "" : qPrintable(options.error().message));
         QCOMPARE(options->target.toString(), u"building-1~smart~local:agent:gateway"_s);
         QCOMPARE(options->args.value("point"_L1).toString(), u"air_temp"_s);
@@ -60,9 +61,10 @@ private Q_SLOTS:
     void demo_readsAllOfIt()
     {
         QTemporaryDir dir;
-        const auto options = demo::parseDemoOptions({u"--headless"_s, u"--duration"_s, u"60"_s, u"--sensors"_s, u"12"_s, u"--wan-outage"_s,
-                                                     u"15,20"_s, u"--wan-outage"_s, u"40,5"_s, u"--json"_s, u"--sensor-period"_s, u"0.5"_s,
-                                                     u"--keep"_s, dir.path(), u"--replay"_s, dir.path()});
+        const auto options = demo::parseDemoOptions({u"--headless"_s, u"--duration"_s, u"60"_s, u"--sensors"_s, u"12"_s,
+                                                     u"--wan-outage"_s, u"15,20"_s, u"--wan-outage"_s, u"40,5"_s,
+                                                     u"--json"_s, u"--sensor-period"_s, u"0.5"_s, u"--keep"_s,
+                                                     dir.path(), u"--replay"_s, dir.path()});
         QVERIFY2(options, options ? "" : qPrintable(options.error().message));
         QVERIFY(options->headless && options->json);
         QCOMPARE(options->duration->count(), 60);
@@ -116,7 +118,10 @@ private Q_SLOTS:
 
     void recording_isKnownByItsHeader()
     {
-        QCOMPARE(demo::recordingOf(u"\"date\",\"Temperature\",\"Humidity\",\"Light\",\"CO2\",\"HumidityRatio\",\"Occupancy\""_s).columnMap, u"replay-uci"_s);
+        QCOMPARE(demo::recordingOf(
+                     u"\"date\",\"Temperature\",\"Humidity\",\"Light\",\"CO2\",\"HumidityRatio\",\"Occupancy\""_s)
+                     .columnMap,
+                 u"replay-uci"_s);
         QVERIFY(demo::recordingOf(u"a,b,c"_s).columnMap.isEmpty());
     }
 
@@ -126,8 +131,8 @@ private Q_SLOTS:
         demo::Report report;
         report.totals = sound();
         const QJsonObject json = demo::toJson(report);
-        for (const char *key : {"readings_produced", "readings_stored_gateway", "readings_stored_cloud", "duplicates", "gaps",
-                                "wire_duplicates", "latency_ms", "processes", "screenshot", "problems"})
+        for (const char *key : {"readings_produced", "readings_stored_gateway", "readings_stored_cloud", "duplicates",
+                                "gaps", "wire_duplicates", "latency_ms", "processes", "screenshot", "problems"})
             QVERIFY2(json.contains(QLatin1StringView(key)), key);
         QVERIFY(json.value("ok"_L1).toBool());
     }
@@ -135,7 +140,10 @@ private Q_SLOTS:
     void accounting_saysWhatIsWrong_data()
     {
         QTest::addColumn<demo::Totals>("totals");
-        QTest::addRow("nothing produced") << with([](demo::Totals &t) { t.produced = 0; t.storedCloud = t.storedGateway = 0u; });
+        QTest::addRow("nothing produced") << with([](demo::Totals &t) {
+            t.produced = 0;
+            t.storedCloud = t.storedGateway = 0u;
+        });
         QTest::addRow("one missing in the cloud") << with([](demo::Totals &t) { t.storedCloud = 99u; });
         QTest::addRow("one too many") << with([](demo::Totals &t) { t.storedCloud = 101u; });
         QTest::addRow("one missing at the gateway") << with([](demo::Totals &t) { t.storedGateway = 99u; });
@@ -153,7 +161,8 @@ private Q_SLOTS:
 
     void memory_isReadFromTheKernelsTable()
     {
-        const auto sample = demo::parseSmapsRollup("55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:               17800 kB\nPss:               10100 kB\nPss_Anon: 5 kB\n");
+        const auto sample = demo::parseSmapsRollup(
+            "55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:               17800 kB\nPss:               10100 kB\nPss_Anon: 5 kB\n");
         QVERIFY(sample);
         QCOMPARE(sample->rssKib, 17800);
         QCOMPARE(sample->pssKib, 10100);
@@ -180,7 +189,8 @@ private Q_SLOTS:
 
     void output_showsATree()
     {
-        const QString text = cli::humanText({{"a"_L1, 1}, {"list"_L1, QCborArray{QCborMap{{"b"_L1, true}}}}, {"none"_L1, QCborArray{}}});
+        const QString text =
+            cli::humanText({{"a"_L1, 1}, {"list"_L1, QCborArray{QCborMap{{"b"_L1, true}}}}, {"none"_L1, QCborArray{}}});
         QVERIFY(text.contains(u"a: 1\n"_s));
         QVERIFY(text.contains(u"b: yes"_s));
         QVERIFY(text.contains(u"none: none"_s));

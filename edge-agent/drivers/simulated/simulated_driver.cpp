@@ -27,10 +27,9 @@ QList<Point> pointsOf(Model kind, const Location &at)
     using enum lintel::Kind;
     switch (kind) {
     case Model::Hvac: {
-        Point setpoint =
-            makePoint(at, u"heating_setpoint"_s, u"Zone heating setpoint"_s, Number, Unit::Celsius,
-                      {u"zone"_s, u"air"_s, u"temp"_s, u"heating"_s, u"sp"_s, u"point"_s, u"simulated"_s},
-                      u"Zone_Air_Heating_Temperature_Setpoint"_s);
+        Point setpoint = makePoint(at, u"heating_setpoint"_s, u"Zone heating setpoint"_s, Number, Unit::Celsius,
+                                   {u"zone"_s, u"air"_s, u"temp"_s, u"heating"_s, u"sp"_s, u"point"_s, u"simulated"_s},
+                                   u"Zone_Air_Heating_Temperature_Setpoint"_s);
         return {
             simulatedPoint(at, u"zone_temp"_s, u"Zone air temperature"_s, Number, Unit::Celsius,
                            {u"zone"_s, u"air"_s, u"temp"_s}, u"Zone_Air_Temperature_Sensor"_s),
