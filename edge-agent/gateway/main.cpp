@@ -7,6 +7,7 @@
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
 #include "process/service_main.h"
+#include "process/small_memory.h"
 #include "process/stop_signals.h"
 #include "tls/file_identity_source.h"
 
@@ -181,6 +182,7 @@ int run(const GatewayConfig &config)
     qCInfo(lcGateway).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version,
                                                                config.common.agent.spiffeId.toString());
     gateway.start();
+    process::returnIdleMemory(&gateway);
     const int code = QCoreApplication::exec();
     return code != 0 ? code : exitCode;
 }
@@ -189,6 +191,7 @@ int run(const GatewayConfig &config)
 
 int main(int argc, char **argv)
 {
+    process::keepMemorySmall();
     QCoreApplication application(argc, argv);
     service::CommandLine line;
     if (const auto finished = service::parseCommandLine(kProgram, QCoreApplication::arguments(), line))

@@ -18,6 +18,7 @@
 #include <QFileInfo>
 #include <QLoggingCategory>
 #include <QMetaEnum>
+#include <QTimer>
 
 namespace {
 
@@ -152,8 +153,22 @@ int run(const SensorConfig &config)
             const char *name = QMetaEnum::fromType<sparkplug::EdgeNodeSession::Phase>().valueToKey(int(phase));
             qCInfo(lcSensor).noquote() << u"session"_s << log::field(u"phase", QString::fromLatin1(name));
         });
+    int exitCode = service::kStopped;
     QObject::connect(&agent, &SensorAgent::trouble, &agent,
-                     [](const Error &what) { qCWarning(lcSensor).noquote() << what.message; });
+                     [&](const Error &what) {
+                         qCWarning(lcSensor).noquote() << what.message;
+                         if (!(*spool)->isDamaged() || exitCode != service::kStopped)
+                             return;
+                         qCCritical(lcSensor).noquote()
+                             << u"the spool's file is damaged; stopping, so that the next start sets it aside"_s
+                             << log::field(u"spool", config.spool.path);
+                         exitCode = service::kCannotRun;
+                         // Later, because trouble comes from inside the agent; twice, because there is nothing to wait for.
+                         QTimer::singleShot(0, &agent, [&agent] {
+                             agent.stop();
+                             agent.stop();
+                         });
+                     });
     QObject::connect(&agent, &SensorAgent::playbackFinished, &agent, [](quint64 rows) {
         qCInfo(lcSensor).noquote() << u"the recording is over and stored; this sensor goes on sending what waits"_s
                                    << log::field(u"rows", qint64(rows));
@@ -173,7 +188,7 @@ int run(const SensorConfig &config)
     qCInfo(lcSensor).noquote() << u"stopped"_s
                                << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));
     log::uninstall();
-    return code;
+    return code != service::kStopped ? code : exitCode;
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 
 #include <QCommandLineParser>
 
+#include <csignal>
 #include <cstdio>
 
 namespace lintel::service {
@@ -87,6 +88,7 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
     settings.program = program.name;
     if (const auto installed = log::install(settings); !installed)
         complain(program, installed.error());
+    std::signal(SIGXFSZ, SIG_IGN);
 }
 
 } // namespace lintel::service
