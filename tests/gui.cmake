@@ -19,6 +19,11 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
     --unset=QT_QPA_PLATFORM $<TARGET_FILE:lintel-console> --offline)
   set_tests_properties(console_noDisplay PROPERTIES LABELS gui TIMEOUT 60 PASS_REGULAR_EXPRESSION "There is no display")
 
+  add_test(NAME console_loadsItsShippedExample COMMAND lintel-console
+    --config "${PROJECT_SOURCE_DIR}/resources/config/console.yaml" --offline --exit-after 0)
+  set_tests_properties(console_loadsItsShippedExample PROPERTIES LABELS gui TIMEOUT 60
+    ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software;LC_ALL=C.UTF-8")
+
   find_program(LINTEL_QMLLINT qmllint HINTS /usr/lib/qt6/bin)
   if(LINTEL_QMLLINT)
     file(GLOB_RECURSE console_qml "${PROJECT_SOURCE_DIR}/qml/*.qml")

@@ -87,6 +87,30 @@ private Q_SLOTS:
         QVERIFY2(outcome.errors.contains(file.fileName()), qPrintable(outcome.errors));
     }
 
+    /// What is shipped as an example is right: each file by the program that it is named after.
+    void service_loadsItsShippedExample_data()
+    {
+        QTest::addColumn<QString>("program");
+        QTest::addColumn<QString>("file");
+        const QDir folder(QStringLiteral(LINTEL_SOURCE_DIR "/resources/config"));
+        for (const QString &name : folder.entryList({u"*.yaml"_s}, QDir::Files)) {
+            // Column maps are read by tst_config; the console has a test of its own, since it may not be built.
+            if (!name.startsWith(u"replay-"_s) && name != u"console.yaml"_s)
+                QTest::addRow("%s", qPrintable(name)) << u"lintel-"_s + name.chopped(5) << folder.filePath(name);
+        }
+        for (const QString &program : {u"gateway"_s, u"backend"_s, u"sensor"_s})
+            QVERIFY2(folder.exists(program + u".yaml"_s), qPrintable(program));
+    }
+
+    void service_loadsItsShippedExample()
+    {
+        QFETCH(QString, program);
+        QFETCH(QString, file);
+        const Outcome outcome = run(program, {u"--check"_s, u"--config"_s, file});
+        QVERIFY2(outcome.exitCode == 0, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.isEmpty(), qPrintable(outcome.errors));
+    }
+
     void service_missingFile_data()
     {
         QTest::addColumn<QString>("program");
