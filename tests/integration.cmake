@@ -1,9 +1,9 @@
 # Real processes together; they need the programs of this build.
 if(LINTEL_BUILD_TESTS)
-  foreach(name building foreign_node)
+  foreach(name building foreign_node demo_life)
     lintel_add_test(tst_${name} integration/tst_${name}.cpp integration/running_building.h
       LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
-    add_dependencies(tst_${name} lintel-sensor lintel-gateway lintel-backend)
+    add_dependencies(tst_${name} lintel-sensor lintel-gateway lintel-backend lintelctl)
   endforeach()
   lintel_add_test(tst_bad_input integration/tst_bad_input.cpp LIBRARIES Qt6::Network)
   add_dependencies(tst_bad_input lintel-sensor lintel-gateway lintel-backend lintelctl)

@@ -23,6 +23,11 @@ constexpr int kPortTries = 5;
 constexpr auto kBrokerPatience = 10s;
 constexpr auto kPoll = 20ms;
 
+bool isBroker(const ChildProcess &child)
+{
+    return child.spec().kind == "mosquitto"_L1;
+}
+
 } // namespace
 
 bool waitFor(const std::function<bool()> &condition, std::chrono::milliseconds patience,
@@ -88,6 +93,17 @@ Result<void> Building::makeIdentities()
                          u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(m_plan.path(folder))};
     }
     return demo::makeIdentities(m_plan);
+}
+
+Result<void> Building::renewIdentities()
+{
+    if (auto renewed = demo::makeIdentities(m_plan); !renewed)
+        return renewed;
+    for (const auto &child : m_children) {
+        if (isBroker(*child))
+            child->hangUp();
+    }
+    return {};
 }
 
 Result<void> Building::startBrokers()
@@ -252,11 +268,10 @@ void Building::sampleMemory(QMap<QString, ProcessUse> &uses) const
 
 void Building::endEverything(std::chrono::milliseconds grace)
 {
-    const auto isBroker = [](const auto &child) { return child->spec().kind == "mosquitto"_L1; };
     for (const bool brokers : {false, true}) {
         QList<ChildProcess *> group;
         for (const auto &child : m_children) {
-            if (isBroker(child) == brokers && child->isRunning())
+            if (isBroker(*child) == brokers && child->isRunning())
                 group.append(child.get());
         }
         for (ChildProcess *child : std::as_const(group))

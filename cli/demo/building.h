@@ -24,6 +24,9 @@ public:
 
     /// Keys, certificates, folders. Once.
     [[nodiscard]] Result<void> makeIdentities();
+    /// New certificates for everybody, under the same roots: agents see the new files and connect
+    /// again by themselves, brokers are told to read theirs. Nothing is lost by it.
+    [[nodiscard]] Result<void> renewIdentities();
     /// Both brokers and the line between them, on free ports; another try when somebody else took one.
     [[nodiscard]] Result<void> startBrokers();
     /// Writes every configuration file; the ports are known now. Backend, gateway, then sensors.

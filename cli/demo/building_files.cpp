@@ -117,6 +117,8 @@ const QString kLogging =
 
 } // namespace
 
+static_assert(kIdentityLife >= tls::Pki::kMinTtl && kIdentityLife <= tls::Pki::kMaxTtl);
+
 Result<void> makeIdentities(const DemoPlan &plan)
 {
     const Timestamp now = SystemClock().now();
@@ -134,7 +136,7 @@ Result<void> makeIdentities(const DemoPlan &plan)
         if (!id)
             return id.error();
         const tls::Pki &authority = id->isMemberOf(building->domain()) ? *building : *cloud;
-        const auto svid = authority.issue(*id, tls::Pki::kMaxTtl, now);
+        const auto svid = authority.issue(*id, kIdentityLife, now);
         if (!svid)
             return svid.error();
         if (auto written = tls::writeIdentity(plan.identityDir(identity.folder), *svid, bundles); !written)
@@ -284,6 +286,7 @@ QStringList consoleArguments(const DemoPlan &plan, int windowMinutes)
         u"--broker-id"_s,      ids::kCloudBroker,
         u"--identity"_s,       plan.identityDir(u"operator"_s),
         u"--host-principal"_s, ids::kBackend,
+        u"--gateway-principal"_s, ids::kGateway,
         u"--window"_s,         QString::number(windowMinutes),
     };
 }

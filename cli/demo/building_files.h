@@ -6,7 +6,11 @@
 
 namespace lintel::demo {
 
-/// A root for the building and one for the cloud, and a certificate for everybody in the plan.
+/// How long the certificates hold; the demo renews them when half of it is over.
+inline constexpr std::chrono::hours kIdentityLife{24};
+
+/// A root for the building and one for the cloud, and a certificate for everybody in the plan. Where
+/// the roots exist already, new certificates under them.
 [[nodiscard]] Result<void> makeIdentities(const DemoPlan &plan);
 /// "cloud-broker" or "gateway-broker".
 [[nodiscard]] Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name);

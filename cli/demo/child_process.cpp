@@ -76,6 +76,12 @@ void ChildProcess::kill()
         m_process.kill();
 }
 
+void ChildProcess::hangUp()
+{
+    if (isRunning())
+        ::kill(pid_t(m_process.processId()), SIGHUP);
+}
+
 void ChildProcess::onFinished(int exitCode, QProcess::ExitStatus status)
 {
     m_endedWell = status == QProcess::NormalExit && exitCode == 0;

@@ -33,6 +33,8 @@ public:
     /// SIGTERM; the end is expected from here on.
     void terminate();
     void kill();
+    /// SIGHUP: a broker reads its certificate again.
+    void hangUp();
     /// It is meant to end by itself now (a window that the user closes).
     void expectEnd() { m_endExpected = true; }
 

@@ -1,8 +1,10 @@
 #include "demo/demo_run.h"
 
+#include "demo/building_files.h"
 #include "demo/final_state.h"
 #include "exit_codes.h"
 #include "output.h"
+#include "ports/system_clock.h"
 
 #include <QFileInfo>
 #include <QTimer>
@@ -23,6 +25,7 @@ constexpr auto kCallTimeout = 5s;
 constexpr auto kFinalCallTimeout = 30s;
 constexpr int kMemoryEveryTicks = 4;
 constexpr auto kTick = 500ms;
+constexpr auto kRenewRetry = 10min; // after a failure; half of their life is left then
 
 } // namespace
 
@@ -40,11 +43,17 @@ int DemoRun::run()
         return prepared.error().code == Errc::Malformed ? cli::kUsage : cli::kCannotConnect;
     }
     const auto started = startBuilding();
-    if (!started && !isOver())
+    if (isOver()) {
+        if (!m_failed)
+            problem(u"The demo was ended before the whole building ran, so there is nothing to account for."_s);
+    } else if (!started) {
         problem(started.error().message);
-    else if (!isOver())
+    } else {
         watch();
+    }
     settle();
+    if (m_abort)
+        problem(u"The demo was told twice to end and ended at once, so the account is not complete."_s);
     report();
     return m_report.problems.isEmpty() ? cli::kOk : cli::kFailed;
 }
@@ -95,6 +104,7 @@ Result<void> DemoRun::prepare()
 Result<void> DemoRun::startBuilding()
 {
     m_board.say(u"Starting a building with %1 sensors …"_s.arg(m_state.sensors));
+    m_renewAt = SystemClock().now() + Millis{kIdentityLife} / 2;
     if (auto made = m_building->makeIdentities(); !made)
         return made;
     if (auto started = m_building->startBrokers(); !started)
@@ -163,6 +173,7 @@ void DemoRun::watch()
 void DemoRun::onTick()
 {
     applyOutages();
+    renewIdentities();
     askForStatus();
     static_assert(kMemoryEveryTicks > 0);
     if (++m_ticks % kMemoryEveryTicks == 1)
@@ -190,6 +201,18 @@ void DemoRun::applyOutages()
         wan.mend();
         m_report.outages << u"from %1 s to %2 s"_s.arg(m_cutSince, 0, 'f', 0).arg(now, 0, 'f', 0);
     }
+}
+
+/// By the wall clock, so that a laptop that slept in between renews as soon as it is awake.
+void DemoRun::renewIdentities()
+{
+    const Timestamp now = SystemClock().now();
+    if (now < m_renewAt)
+        return;
+    const auto renewed = m_building->renewIdentities();
+    m_renewAt = now + (renewed ? Millis{kIdentityLife} / 2 : Millis{kRenewRetry});
+    if (!renewed)
+        problem(u"The certificates could not be renewed: %1"_s.arg(renewed.error().message));
 }
 
 void DemoRun::askForStatus()

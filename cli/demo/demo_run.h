@@ -42,6 +42,7 @@ private:
 
     void onTick();
     void applyOutages();
+    void renewIdentities();
     void askForStatus();
     void takeGatewayStatus(const QCborMap &status);
     void takeBackendStatus(const QCborMap &status);
@@ -59,6 +60,7 @@ private:
     std::unique_ptr<cli::BrokerConnection> m_cloud;
     BoardState m_state;
     QElapsedTimer m_clock;
+    Timestamp m_renewAt{}; // wall clock, as certificates have it
     bool m_headless = false;
     bool m_stopRequested = false;
     bool m_abort = false;

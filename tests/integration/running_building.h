@@ -8,6 +8,7 @@
 #include "demo/final_state.h"
 
 #include <QCborMap>
+#include <QFile>
 #include <QTemporaryDir>
 #include <QTest>
 
@@ -55,6 +56,10 @@ public:
     {
         return call(*m_near, demo::ids::kGateway, method, args);
     }
+    [[nodiscard]] QCborMap sensor(const QString &name, const QString &method, const QCborMap &args = {})
+    {
+        return call(*m_near, demo::ids::sensor(name), method, args);
+    }
     [[nodiscard]] QCborMap backend(const QString &method, const QCborMap &args = {})
     {
         return call(*m_far, demo::ids::kBackend, method, args);
@@ -64,13 +69,27 @@ public:
         return backend(QStringLiteral("status")).value(QLatin1StringView("readings_stored")).toInteger();
     }
 
-    void killAndRestart(const QString &name)
+    /// What a process has said so far.
+    [[nodiscard]] QString log(const QString &name) const
+    {
+        QFile file(building->plan().logFile(name));
+        return file.open(QIODevice::ReadOnly) ? QString::fromUtf8(file.readAll()) : QString();
+    }
+    void kill(const QString &name)
     {
         demo::ChildProcess *child = building->child(name);
         child->kill();
         QVERIFY(demo::waitFor([child] { return !child->isRunning(); }, std::chrono::seconds{10}));
-        const auto started = child->start();
+    }
+    void restart(const QString &name)
+    {
+        const auto started = building->child(name)->start();
         QVERIFY2(started, started ? "" : qPrintable(started.error().message));
+    }
+    void killAndRestart(const QString &name)
+    {
+        kill(name);
+        restart(name);
     }
 
     [[nodiscard]] QString path(const QString &relative) const { return m_dir.filePath(relative); }
@@ -80,11 +99,10 @@ public:
     Error lastError;
 
 private:
-    QCborMap call(cli::BrokerConnection &connection, QLatin1StringView target, const QString &method,
-                  const QCborMap &args)
+    QCborMap call(cli::BrokerConnection &connection, const QString &target, const QString &method, const QCborMap &args)
     {
         std::optional<Result<QCborMap>> answer;
-        connection.client().call(Principal(*SpiffeId::parse(QString(target))), method, args, Millis{15'000},
+        connection.client().call(Principal(*SpiffeId::parse(target)), method, args, Millis{15'000},
                                  [&answer](Result<QCborMap> result) { answer = std::move(result); });
         const bool answered = QTest::qWaitFor([&answer] { return answer.has_value(); }, 17'000);
         if (answered && *answer)

@@ -1,0 +1,248 @@
+// How the demo ends: after Ctrl-C, SIGTERM and kill -9 nothing that it started runs any more; and how
+// it lives on: certificates are renewed while everything runs.
+#include "integration/running_building.h"
+
+#include <QProcess>
+#include <QRegularExpression>
+#include <QSslCertificate>
+#include <QSslSocket>
+#include <QTest>
+
+#include <csignal>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+
+namespace {
+
+/// A process, so that another one that got the same number later is not taken for it.
+struct Seen {
+    qint64 pid = 0;
+    QByteArray startTime;
+};
+
+/// Of /proc/<pid>/stat behind the name: state, parent, …; the start time is number 22 of all.
+QList<QByteArray> statOf(qint64 pid)
+{
+    QFile file(u"/proc/%1/stat"_s.arg(pid));
+    if (!file.open(QIODevice::ReadOnly))
+        return {};
+    const QByteArray text = file.readAll();
+    return text.mid(text.lastIndexOf(')') + 2).split(' ');
+}
+
+QList<Seen> childrenOf(qint64 parent)
+{
+    QList<Seen> found;
+    const QStringList entries = QDir(u"/proc"_s).entryList(QDir::Dirs | QDir::NoDotAndDotDot);
+    for (const QString &entry : entries) {
+        bool isNumber = false;
+        const qint64 pid = entry.toLongLong(&isNumber);
+        if (!isNumber)
+            continue;
+        const QList<QByteArray> stat = statOf(pid);
+        if (stat.size() > 19 && stat[1].toLongLong() == parent)
+            found.append({pid, stat[19]});
+    }
+    return found;
+}
+
+bool lives(const Seen &process)
+{
+    const QList<QByteArray> stat = statOf(process.pid);
+    return stat.size() > 19 && stat[19] == process.startTime && stat[0] != "Z" && stat[0] != "X";
+}
+
+bool anyLives(const QList<Seen> &processes)
+{
+    return std::any_of(processes.begin(), processes.end(), lives);
+}
+
+/// In place of the console, which a build without a GUI does not have: says at the end what the real
+/// one would, and takes as long to end.
+const char *const kConsole = "#!/bin/sh\n"
+                             "while [ $# -gt 0 ]; do\n"
+                             "  case $1 in --screenshot) picture=$2 ;; --report) report=$2 ;; esac\n"
+                             "  shift\n"
+                             "done\n"
+                             "finish() {\n"
+                             "  echo picture > \"$picture\"\n"
+                             "  echo '{\"readings\": 1, \"lines_drawn\": 1}' > \"$report\"\n"
+                             "  exit 0\n"
+                             "}\n"
+                             "trap finish TERM\n"
+                             "while :; do sleep 0.1; done\n";
+
+/// lintelctl in a folder of its own, where the console beside it is the one above.
+class Demo
+{
+public:
+    [[nodiscard]] bool start()
+    {
+        const QString program = m_dir.filePath(u"bin/lintelctl"_s);
+        if (!QDir(m_dir.path()).mkpath(u"bin"_s) || !QFile::copy(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"), program))
+            return false;
+        QFile console(m_dir.filePath(u"bin/lintel-console"_s));
+        if (!console.open(QIODevice::WriteOnly) || console.write(kConsole) < 0)
+            return false;
+        console.close();
+        console.setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+
+        auto environment = QProcessEnvironment::systemEnvironment();
+        environment.insert(u"PATH"_s, QStringLiteral(LINTEL_BIN_DIR ":") + environment.value(u"PATH"_s));
+        environment.insert(u"TMPDIR"_s, m_dir.path());
+        process.setProcessEnvironment(environment);
+        process.setProcessChannelMode(QProcess::MergedChannels);
+        process.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
+        process.start(program, {u"demo"_s, u"--headless"_s, u"--sensors"_s, u"2"_s, u"--sensor-period"_s, u"0.2"_s,
+                                u"--keep"_s, m_dir.filePath(u"state"_s)});
+        return process.waitForStarted();
+    }
+    ~Demo()
+    {
+        process.kill(); // its children end with it: that is what is tested here
+        process.waitForFinished();
+    }
+
+    [[nodiscard]] bool says(const QString &words, int milliseconds = 90'000)
+    {
+        return QTest::qWaitFor(
+                   [&] {
+                       output += QString::fromUtf8(process.readAll());
+                       return output.contains(words) || process.state() == QProcess::NotRunning;
+                   },
+                   milliseconds)
+               && output.contains(words);
+    }
+    [[nodiscard]] bool ends()
+    {
+        const bool ended = QTest::qWaitFor([this] { return process.state() == QProcess::NotRunning; }, 120'000);
+        output += QString::fromUtf8(process.readAll());
+        return ended;
+    }
+
+    QProcess process;
+    QString output;
+
+private:
+    QTemporaryDir m_dir;
+};
+
+constexpr int kProcesses = 7; // two brokers, backend, gateway, two sensors, console
+
+QSslCertificate certificateOf(quint16 port)
+{
+    QSslSocket socket;
+    socket.setPeerVerifyMode(QSslSocket::VerifyNone);
+    socket.connectToHostEncrypted(u"127.0.0.1"_s, port);
+    return socket.waitForEncrypted(10'000) ? socket.peerCertificate() : QSslCertificate();
+}
+
+} // namespace
+
+class TestDemoLife : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void kill9_leavesNothingBehind()
+    {
+        Demo demo;
+        QVERIFY(demo.start());
+        QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
+        const QList<Seen> children = childrenOf(demo.process.processId());
+        QCOMPARE(children.size(), kProcesses);
+        QVERIFY(std::all_of(children.begin(), children.end(), lives));
+        demo.process.kill();
+        QVERIFY(demo.ends());
+        QVERIFY2(QTest::qWaitFor([&children] { return !anyLives(children); }, 2'000),
+                 "a process of the demo lives two seconds after the demo was killed");
+    }
+
+    void signal_endsEverythingWithTheAccount_data()
+    {
+        QTest::addColumn<int>("signal");
+        QTest::addRow("Ctrl-C") << SIGINT;
+        QTest::addRow("SIGTERM") << SIGTERM;
+        QTest::addRow("closed terminal") << SIGHUP;
+    }
+
+    void signal_endsEverythingWithTheAccount()
+    {
+        QFETCH(int, signal);
+        Demo demo;
+        QVERIFY(demo.start());
+        QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
+        const QList<Seen> children = childrenOf(demo.process.processId());
+        QCOMPARE(children.size(), kProcesses);
+        QCOMPARE(::kill(pid_t(demo.process.processId()), signal), 0);
+        QVERIFY2(demo.ends(), qPrintable(demo.output));
+        QVERIFY(!anyLives(children)); // it ends last of all
+        QCOMPARE(demo.process.exitStatus(), QProcess::NormalExit);
+        QVERIFY2(demo.output.contains(u"readings produced"_s), qPrintable(demo.output));
+        QVERIFY2(demo.output.contains(u"stored by the cloud"_s), qPrintable(demo.output));
+        QVERIFY2(demo.process.exitCode() == 0, qPrintable(demo.output));
+    }
+
+    void signal_duringTheStartEndsWithASentence()
+    {
+        Demo demo;
+        QVERIFY(demo.start());
+        QList<Seen> children;
+        QTRY_VERIFY_WITH_TIMEOUT(!(children = childrenOf(demo.process.processId())).isEmpty(), 60'000);
+        QCOMPARE(::kill(pid_t(demo.process.processId()), SIGTERM), 0);
+        QVERIFY2(demo.ends(), qPrintable(demo.output));
+        QVERIFY(!anyLives(children));
+        QCOMPARE(demo.process.exitStatus(), QProcess::NormalExit);
+        QCOMPARE(demo.process.exitCode(), 1);
+        QVERIFY2(demo.output.contains(u"ended before the whole building ran"_s), qPrintable(demo.output));
+    }
+
+    void certificates_areRenewedWhileEverythingRuns()
+    {
+        demo::DemoPlan plan;
+        demo::SensorPlan sensor;
+        sensor.name = u"hvac-001"_s;
+        plan.sensors.append(sensor);
+        plan.sensorPeriod = std::chrono::milliseconds{200};
+        RunningBuilding running(plan);
+        const QString problem = running.start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() > 20, 60'000);
+        const demo::Ports ports = running.building->plan().ports;
+        const auto connections = [&running](const QString &name) {
+            return running.log(name).count(QRegularExpression(u"msg=\"?connected|connected to the"_s));
+        };
+        QMap<QString, qsizetype> before;
+        for (const QString &name : {u"hvac-001"_s, u"gateway"_s, u"backend"_s})
+            before[name] = connections(name);
+        QMap<quint16, QByteArray> serials;
+        for (const quint16 port : {ports.gatewayBroker, ports.cloudBroker}) {
+            serials[port] = certificateOf(port).serialNumber();
+            QVERIFY(!serials[port].isEmpty());
+        }
+
+        const auto renewed = running.building->renewIdentities();
+        QVERIFY2(renewed, renewed ? "" : qPrintable(renewed.error().message));
+        for (const quint16 port : {ports.gatewayBroker, ports.cloudBroker}) {
+            QByteArray serial;
+            QTRY_VERIFY_WITH_TIMEOUT(
+                !(serial = certificateOf(port).serialNumber()).isEmpty() && serial != serials[port], 30'000);
+        }
+        for (auto it = before.cbegin(); it != before.cend(); ++it)
+            QTRY_VERIFY2_WITH_TIMEOUT(connections(it.key()) > it.value(), qPrintable(running.log(it.key())), 60'000);
+
+        const qint64 stored = running.storedInCloud();
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() > stored + 20, 60'000);
+        const QCborMap status = running.backend(u"status"_s, {{"exact"_L1, true}});
+        QCOMPARE(status.value("duplicates"_L1).toInteger(-1), 0);
+        QCOMPARE(status.value("gaps"_L1).toInteger(-1), 0);
+        QVERIFY2(running.deaths.isEmpty(), qPrintable(running.deaths.join(u'\n')));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestDemoLife)
+#include "tst_demo_life.moc"
