@@ -1,3 +1,5 @@
 # The gateway: custody, what it knows of its sensors, the service.
 lintel_add_test(tst_custody_intake unit/tst_custody_intake.cpp LIBRARIES Lintel::Custody)
 lintel_add_test(tst_device_table unit/tst_device_table.cpp LIBRARIES Lintel::Gateway)
+lintel_add_test(tst_gateway_service unit/tst_gateway_service.cpp fakes/loopback_edge.h
+  LIBRARIES Lintel::Gateway Lintel::MqttLoopback)

@@ -1,0 +1,339 @@
+// The gateway as its callers see it, between two loopback brokers: sensors on one side, the cloud on
+// the other.
+#include "fakes/loopback_edge.h"
+#include "gateway/gateway_service.h"
+
+#include <QCborArray>
+#include <QSignalSpy>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+using sparkplug::EdgeNodeSession;
+using sparkplug::HostSession;
+
+namespace {
+
+/// The cloud: takes everything, and acknowledges while it may.
+struct Cloud {
+    Cloud(LoopbackBroker &broker, const Clock &clock) : transport(broker), host(config(), clock, transport)
+    {
+        QObject::connect(&host, &HostSession::born, &host, [this](const sparkplug::Participant &who) {
+            if (who.spool && acknowledges)
+                host.acknowledge(who.node, who.spool->stream, store.contiguousReceipt(who.spool->stream));
+        });
+        QObject::connect(&host, &HostSession::batchReceived, &host, [this](const sparkplug::HostBatch &batch) {
+            if (batch.fromBirth || !batch.receipt)
+                return;
+            const IncomingBatch incoming{batch.batch, batch.receipt};
+            QVERIFY(store.append({&incoming, 1}));
+            stream = batch.receipt->stream;
+            node = batch.node;
+            acknowledge();
+        });
+        QObject::connect(&timer, &QTimer::timeout, &host, &HostSession::tick);
+        timer.start(10);
+    }
+    static sparkplug::HostConfig config()
+    {
+        sparkplug::HostConfig config;
+        config.hostId = u"lintel-cloud"_s;
+        config.self = agent(u"cloud"_s);
+        return config;
+    }
+    void acknowledge()
+    {
+        if (acknowledges && !stream.isNull())
+            host.acknowledge(node, stream, store.contiguousReceipt(stream));
+    }
+
+    LoopbackTransport transport;
+    HostSession host;
+    MemorySpool store;
+    StreamId stream;
+    sparkplug::NodeId node;
+    QTimer timer;
+    bool acknowledges = true;
+};
+
+struct Bench {
+    Bench()
+        : host(hostConfig(), clock, buildingTransport),
+          uplink(LoopbackEdge::config(u"gateway"_s, u"lintel-cloud"_s), clock, cloudTransport, spool, state),
+          devices(state, clock), gateway(host, uplink, spool, devices, clock),
+          calls(agent(u"gateway"_s), clock, buildingTransport), cloud(cloudBroker, clock), caller(building, clock)
+    {
+        gateway.serve(calls);
+        gateway.start();
+    }
+    static sparkplug::HostConfig hostConfig()
+    {
+        sparkplug::HostConfig config;
+        config.hostId = u"gateway-1"_s;
+        config.self = agent(u"gateway"_s);
+        config.groups = {u"building-1"_s};
+        return config;
+    }
+    [[nodiscard]] QCborMap call(const QString &method) { return caller.call(agent(u"gateway"_s), method); }
+    [[nodiscard]] QCborMap sensor(const QString &name)
+    {
+        return call(u"aggregate_sensors"_s).value("sensors"_L1).toMap().value(name).toMap();
+    }
+    [[nodiscard]] bool isUplinkIn(EdgeNodeSession::Phase phase) const { return uplink.status().phase == phase; }
+
+    FakeClock clock;
+    LoopbackBroker building{clock};
+    LoopbackBroker cloudBroker{clock};
+    LoopbackTransport buildingTransport{building};
+    LoopbackTransport cloudTransport{cloudBroker};
+    MemorySpool spool;
+    MemoryStateStore state;
+    HostSession host;
+    EdgeNodeSession uplink;
+    DeviceTable devices;
+    GatewayService gateway;
+    CallServer calls;
+    Cloud cloud;
+    LoopbackCaller caller;
+};
+
+/// What a node that we did not write sends: names, no receipts.
+MqttMessage plain(SparkplugVerb verb, quint64 seq, Timestamp time, double value)
+{
+    sparkplug::Payload payload;
+    payload.timestamp = time;
+    payload.seq = seq;
+    auto metric = sparkplug::Metric::named(u"pressure"_s, sparkplug::DataType::Double, value);
+    metric.timestamp = time;
+    payload.metrics.append(metric);
+    if (verb == SparkplugVerb::NBirth)
+        payload.metrics.append(sparkplug::Metric::named(u"bdSeq"_s, sparkplug::DataType::UInt64, quint64(0)));
+    return {toString(SparkplugTopic{u"building-1"_s, verb, u"press-7"_s, {}}), sparkplug::encode(payload), 0, false};
+}
+
+constexpr int kPatience = 20'000;
+
+} // namespace
+
+class TestGatewayService : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void aggregateSensors_tellsLastValuesAndSinceWhenOneIsOffline()
+    {
+        Bench bench;
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        const Timestamp bornAt = bench.clock.now();
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        hvac.measure(21.5);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().totalReadings, 1u, kPatience);
+
+        QCborMap sensor = bench.sensor(u"hvac-001"_s);
+        QCOMPARE(sensor.value("status"_L1).toString(), u"online"_s);
+        QCOMPARE(sensor.value("since"_L1).toString(), toIso8601(bornAt));
+        const QCborMap last = sensor.value("readings"_L1).toMap().value("air_temp"_L1).toMap();
+        QCOMPARE(last.value("value"_L1).toDouble(), 21.5);
+        QCOMPARE(last.value("time"_L1).toString(), toIso8601(bornAt));
+
+        bench.clock.advance(60s);
+        const Timestamp cutAt = bench.clock.now();
+        bench.building.cut(agent(u"hvac-001"_s).toString()); // its will tells
+        const auto isOffline = [&] {
+            bench.clock.advance(100ms); // a death counts after the time that a reconnection takes
+            return bench.sensor(u"hvac-001"_s).value("status"_L1).toString() == u"offline";
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(isOffline(), kPatience);
+        sensor = bench.sensor(u"hvac-001"_s);
+        const auto since = timestampFromIso8601(sensor.value("since"_L1).toString());
+        QVERIFY(since);
+        QVERIFY(*since >= cutAt && *since <= bench.clock.now());
+        const QCborMap all = bench.call(u"aggregate_sensors"_s);
+        QCOMPARE(all.value("total_sensors"_L1).toInteger(), 1);
+        QCOMPARE(all.value("online_sensors"_L1).toInteger(-1), 0);
+        QCOMPARE(all.value("offline_sensors"_L1).toInteger(), 1);
+        QCOMPARE(sensor.value("readings"_L1).toMap().value("air_temp"_L1).toMap().value("value"_L1).toDouble(), 21.5);
+
+        // And "since" does not move while it stays away.
+        bench.clock.advance(3600s);
+        QCOMPARE(bench.sensor(u"hvac-001"_s).value("since"_L1).toString(), toIso8601(*since));
+    }
+
+    void listDevicesAndReadBirths_tellWhatABirthSaid()
+    {
+        Bench bench;
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+
+        const QCborArray listed = bench.call(u"list_devices"_s).value("devices"_L1).toArray();
+        QCOMPARE(listed.size(), 1);
+        const QCborMap device = listed.first().toMap();
+        QCOMPARE(device.value("device"_L1).toString(), u"hvac-001"_s);
+        QCOMPARE(device.value("group"_L1).toString(), u"building-1"_s);
+        QVERIFY(device.value("online"_L1).toBool());
+        QVERIFY(device.value("store_and_forward"_L1).toBool());
+        const QCborArray points = device.value("points"_L1).toArray();
+        QCOMPARE(points.size(), 1);
+        QCOMPARE(points.first().toMap().value("name"_L1).toString(), u"Supply air temperature"_s);
+
+        // An observer that missed the birth knows the sensor from the answer alone.
+        const QCborArray births = bench.call(u"read_births"_s).value("births"_L1).toArray();
+        QCOMPARE(births.size(), 1);
+        LoopbackBroker elsewhere;
+        LoopbackTransport transport(elsewhere);
+        sparkplug::HostConfig config;
+        config.role = sparkplug::HostConfig::Role::Observer;
+        HostSession observer(config, bench.clock, transport);
+        const QCborMap birth = births.first().toMap();
+        observer.learnBirth({birth.value("topic"_L1).toString(), birth.value("payload"_L1).toByteArray()});
+        const sparkplug::Participant *who = observer.participant({u"building-1"_s, u"hvac-001"_s});
+        QVERIFY(who);
+        QCOMPARE(who->points, QList<Point>{temperaturePoint()});
+    }
+
+    void syncToCloud_saysWhatWaitsWhileTheCloudIsAway()
+    {
+        Bench bench; // its cloud has not started
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        for (int i = 0; i < 3; ++i)
+            hvac.measure(20 + i);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().totalReadings, 3u, kPatience);
+
+        QCborMap answer = bench.call(u"sync_to_cloud"_s);
+        QVERIFY(!answer.value("cloud_available"_L1).toBool(true));
+        QCOMPARE(answer.value("synced_readings"_L1).toInteger(-1), 0);
+        QCOMPARE(answer.value("pending_readings"_L1).toInteger(-1), 3);
+        QVERIFY(answer.value("last_sync"_L1).isNull());
+        QVERIFY(answer.contains("oldest_pending"_L1));
+
+        bench.cloud.host.start();
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().pendingReadings, 0u, kPatience);
+        answer = bench.call(u"sync_to_cloud"_s);
+        QVERIFY(answer.value("cloud_available"_L1).toBool());
+        QCOMPARE(answer.value("pending_readings"_L1).toInteger(-1), 0);
+        QCOMPARE(answer.value("last_sync"_L1).toString(), toIso8601(bench.clock.now()));
+        QVERIFY(!answer.contains("oldest_pending"_L1));
+    }
+
+    void syncToCloud_answersWhenTheCloudHasAcknowledged()
+    {
+        Bench bench;
+        bench.cloud.host.start();
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.isUplinkIn(EdgeNodeSession::Phase::Custody), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        bench.cloud.acknowledges = false;
+        hvac.measure(20);
+        hvac.measure(21);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.cloud.store.status().totalReadings, 2u, kPatience);
+
+        const auto answer = bench.caller.ask(agent(u"gateway"_s), u"sync_to_cloud"_s);
+        (void)bench.call(u"status"_s); // asked later, answered already
+        QVERIFY(!answer->has_value());
+        bench.cloud.acknowledges = true;
+        bench.cloud.acknowledge();
+        QTRY_VERIFY_WITH_TIMEOUT(answer->has_value(), kPatience);
+        QVERIFY(**answer);
+        QCOMPARE((***answer).value("synced_readings"_L1).toInteger(-1), 2);
+        QCOMPARE((***answer).value("pending_readings"_L1).toInteger(-1), 0);
+    }
+
+    void syncToCloud_givesUpInTimeForItsCaller()
+    {
+        Bench bench;
+        bench.cloud.host.start();
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.isUplinkIn(EdgeNodeSession::Phase::Custody), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        bench.cloud.acknowledges = false;
+        hvac.measure(20);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.cloud.store.status().totalReadings, 1u, kPatience);
+
+        const auto answer = bench.caller.ask(agent(u"gateway"_s), u"sync_to_cloud"_s);
+        (void)bench.call(u"status"_s);
+        QVERIFY(!answer->has_value());
+        bench.clock.advance(23s); // more than the 20 s it may wait, less than the caller's 30 s
+        QTRY_VERIFY_WITH_TIMEOUT(answer->has_value(), kPatience);
+        QVERIFY(**answer);
+        QCOMPARE((***answer).value("pending_readings"_L1).toInteger(-1), 1);
+        QVERIFY((***answer).value("last_sync"_L1).isNull());
+    }
+
+    void plainNode_isCountedOnce()
+    {
+        Bench bench;
+        bench.cloud.host.start();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.isUplinkIn(EdgeNodeSession::Phase::Custody), kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.building.isConnected(agent(u"gateway"_s).toString()), kPatience);
+        const Timestamp first = bench.clock.now();
+        bench.building.publish(plain(SparkplugVerb::NBirth, 0, first, 1.0));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().totalReadings, 1u, kPatience);
+        bench.clock.advance(1s);
+        const Timestamp second = bench.clock.now();
+        bench.building.publish(plain(SparkplugVerb::NData, 1, second, 2.0));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().totalReadings, 2u, kPatience);
+
+        // A rebirth repeats the value that is known; only what comes after it is new.
+        bench.building.publish(plain(SparkplugVerb::NBirth, 0, second, 2.0));
+        bench.clock.advance(1s);
+        bench.building.publish(plain(SparkplugVerb::NData, 1, bench.clock.now(), 3.0));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.cloud.store.status().totalReadings, 3u, kPatience);
+        QCOMPARE(bench.spool.status().totalReadings, 3u);
+        const auto stored = bench.cloud.store.read(0, 10);
+        QVERIFY(stored);
+        QList<double> values;
+        for (const StoredBatch &one : *stored) {
+            QCOMPARE(one.batch.device, u"press-7"_s);
+            for (const Reading &reading : one.batch.readings)
+                values.append(toDouble(reading.value));
+        }
+        QCOMPARE(values, (QList<double>{1.0, 2.0, 3.0}));
+        QVERIFY(!bench.call(u"list_devices"_s)
+                     .value("devices"_L1)
+                     .toArray()
+                     .first()
+                     .toMap()
+                     .value("store_and_forward"_L1)
+                     .toBool(true));
+    }
+
+    void failingStore_leavesReadingsWithTheirSensorAndSaysSo()
+    {
+        Bench bench;
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        QSignalSpy trouble(&bench.gateway, &GatewayService::trouble);
+        bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+        hvac.measure(20);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.call(u"status"_s).value("storage_failing"_L1).toBool(), kPatience);
+        QVERIFY(!trouble.isEmpty());
+        QVERIFY(trouble.first().first().value<Error>().message.contains(u"The disk is full."_s));
+        QCOMPARE(hvac.spool.status().pendingReadings, 1u);
+
+        bench.spool.failWith({});
+        const auto delivered = [&] {
+            bench.clock.advance(200ms); // the sensor sends again after a silence
+            return hvac.spool.status().pendingReadings == 0;
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(delivered(), kPatience);
+        QCOMPARE(bench.spool.status().totalReadings, 1u);
+        QTRY_VERIFY_WITH_TIMEOUT(!bench.call(u"status"_s).value("storage_failing"_L1).toBool(true), kPatience);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestGatewayService)
+#include "tst_gateway_service.moc"
