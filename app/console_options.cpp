@@ -20,6 +20,8 @@ QList<QCommandLineOption> allOptions()
         {u"identity"_s, u"Folder with svid.pem, svid.key and the trust bundles."_s, u"DIR"_s},
         {u"id"_s, u"SPIFFE ID of the operator; default: the one in the identity."_s, u"SPIFFE-ID"_s},
         {u"host-principal"_s, u"Gateway or cloud to ask for births, history and status."_s, u"SPIFFE-ID"_s},
+        {u"gateway-principal"_s, u"Gateway whose buffer the trust strip shows, when the host is the cloud."_s,
+         u"SPIFFE-ID"_s},
         {u"site"_s, u"Site to show; may be given more than once. Default: all."_s, u"ID"_s},
         {u"offline"_s, u"Show an example building; no connection is made."_s},
         {u"theme"_s, u"light, dark or system."_s, u"THEME"_s},
@@ -59,6 +61,7 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         config::Section console = root.section(u"console");
         console.spiffeId(u"id", options.id);
         console.spiffeId(u"host", options.host);
+        console.spiffeId(u"gateway", options.gateway);
         console.texts(u"sites", options.sites);
         console.text(u"theme", options.theme);
         root.section(u"observability").accept(u"level");
@@ -187,7 +190,8 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
     options.report = parser.value(u"report"_s);
     for (const auto &read :
          {readSpiffeId(parser, u"broker-id"_s, options.brokerId), readSpiffeId(parser, u"id"_s, options.id),
-          readSpiffeId(parser, u"host-principal"_s, options.host), readSeconds(parser, u"after"_s, options.after),
+          readSpiffeId(parser, u"host-principal"_s, options.host),
+          readSpiffeId(parser, u"gateway-principal"_s, options.gateway), readSeconds(parser, u"after"_s, options.after),
           readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
           checkConnection(options)}) {
         if (!read)

@@ -20,6 +20,7 @@ struct ConsoleOptions {
     SpiffeId brokerId; // whom to expect at the other end
     SpiffeId id;       // who the operator is; from the identity's files when not given
     SpiffeId host;     // whom to call: a gateway or the cloud
+    SpiffeId gateway;  // whose buffer to show; empty = the host's
     QString identityDir;
     QStringList sites; // empty = all that the broker lets us see
     std::chrono::seconds keepAlive{30};

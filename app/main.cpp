@@ -83,8 +83,11 @@ int runOffline(const ConsoleOptions &options)
     ExampleBuilding building(broker, clock);
     LoopbackTransport transport(broker);
     BuildingStore store(clock);
-    const FeedConfig config{
-        Principal(ExampleBuilding::console()), ExampleBuilding::host(), {}, u"example building"_s, true};
+    FeedConfig config;
+    config.self = Principal(ExampleBuilding::console());
+    config.host = ExampleBuilding::host();
+    config.broker = u"example building"_s;
+    config.example = true;
     BuildingFeed feed(config, clock, transport, nullptr, store);
     building.start();
     QTimer life;
@@ -111,9 +114,13 @@ int runConnected(const ConsoleOptions &options)
     endpoint.broker = options.brokerId;
     const auto transport = makeTransport(endpoint, identity);
     BuildingStore store(clock);
-    const FeedConfig config{Principal(self), Principal(options.host),
-                            options.sites,   u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort),
-                            false,           options.keepAlive};
+    FeedConfig config;
+    config.self = Principal(self);
+    config.host = Principal(options.host);
+    config.gateway = Principal(options.gateway);
+    config.sites = options.sites;
+    config.broker = u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort);
+    config.keepAlive = options.keepAlive;
     BuildingFeed feed(config, clock, *transport, &identity, store);
     return runSession(options, store, feed);
 }

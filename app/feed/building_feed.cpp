@@ -119,14 +119,17 @@ void BuildingFeed::onDisconnected(const Error &reason)
 
 void BuildingFeed::call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use)
 {
-    if (m_config.host.isEmpty())
-        return;
-    m_calls.call(m_config.host, method, args, kCallTimeout, [use = std::move(use)](const Result<QCborMap> &answer) {
-        // A host that does not offer a method or does not answer leaves a figure unknown; the
-        // page says so.
+    // A host that does not offer a method or does not answer leaves a figure unknown; the page says so.
+    call(m_config.host, method, args, [use = std::move(use)](const Result<QCborMap> &answer) {
         if (answer)
             use(*answer);
     });
+}
+
+void BuildingFeed::call(const Principal &callee, const QString &method, const QCborMap &args, CallClient::Done done)
+{
+    if (!callee.isEmpty())
+        m_calls.call(callee, method, args, kCallTimeout, std::move(done));
 }
 
 void BuildingFeed::readBirths()
@@ -153,8 +156,11 @@ void BuildingFeed::askStatus()
 {
     if (m_transport.state() != MqttTransport::State::Connected)
         return;
-    call(method::status(), {},
-         [this](const QCborMap &answer) { m_store.setCustody(m_buffer.update(answer, m_clock.now())); });
+    // A gateway that cannot be asked may be buffering for all we know: unknown, not the last good answer.
+    call(m_config.gateway.isEmpty() ? m_config.host : m_config.gateway, method::status(), {},
+         [this](const Result<QCborMap> &answer) {
+             m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
+         });
 }
 
 void BuildingFeed::fetchHistory(int point, Timestamp from, Timestamp to)

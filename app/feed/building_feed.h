@@ -24,6 +24,7 @@ struct FeedConfig {
     QString broker;       // for people: "gateway.local:8883"
     bool example = false; // offline mode
     std::chrono::seconds keepAlive{30};
+    Principal gateway{}; // whose buffer stands in the trust strip; empty = the host's
 };
 
 class BuildingFeed : public QObject
@@ -51,6 +52,7 @@ private:
     void listDevices();
     void askStatus();
     void call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use);
+    void call(const Principal &callee, const QString &method, const QCborMap &args, CallClient::Done done);
 
     FeedConfig m_config;
     const Clock &m_clock;

@@ -50,7 +50,7 @@ QList<Point> pointsOf(Model kind, const Location &at)
                            {u"zone"_s, u"occupancy"_s, u"count"_s}, u"Occupancy_Count_Sensor"_s),
             simulatedPoint(at, u"motion"_s, u"Motion"_s, Bool, Unit::None, {u"zone"_s, u"motion"_s},
                            u"Motion_Sensor"_s),
-            simulatedPoint(at, u"co2"_s, u"Zone CO2"_s, Number, Unit::PartsPerMillion,
+            simulatedPoint(at, u"co2"_s, u"Zone CO₂"_s, Number, Unit::PartsPerMillion,
                            {u"zone"_s, u"air"_s, u"co2"_s, u"concentration"_s}, u"CO2_Level_Sensor"_s),
             simulatedPoint(at, u"light"_s, u"Zone illuminance"_s, Number, Unit::Lux,
                            {u"zone"_s, u"light"_s, u"illuminance"_s}, u"Illuminance_Sensor"_s),
