@@ -50,6 +50,12 @@ void logConnection(const MqttTransport &transport)
 
 int run(const BackendConfig &config)
 {
+    for (const auto &usable : {service::checkIdentity(config.common), service::checkAuthorization(config.common)}) {
+        if (!usable) {
+            service::complain(kProgram, usable.error());
+            return service::kCannotRun;
+        }
+    }
     const SystemClock clock;
     const QString folder = QFileInfo(config.database).absolutePath();
     if (!QDir().mkpath(folder)) {

@@ -106,6 +106,12 @@ void logConnection(const MqttTransport &transport, const QString &where)
 
 int run(const GatewayConfig &config)
 {
+    for (const auto &usable : {service::checkIdentity(config.common), service::checkAuthorization(config.common)}) {
+        if (!usable) {
+            service::complain(kProgram, usable.error());
+            return service::kCannotRun;
+        }
+    }
     const SystemClock clock;
     auto storage = openStorage(config, clock);
     if (!storage) {

@@ -30,24 +30,6 @@ Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
 const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION),
                                u"Measures, stores, and forwards to its gateway."_s, false};
 
-/// The identity that this version can use, or what it needs in one sentence.
-Result<void> checkIdentity(const SensorConfig &config)
-{
-    const IdentityConfig &identity = config.common.identity;
-    if (identity.provider == IdentityConfig::Provider::Spiffe) {
-        return Error{
-            Errc::Unsupported,
-            u"This version cannot fetch its identity from the SPIFFE Workload API at %1; it needs identity.provider \"files\" with a directory that \"lintelctl pki\" has filled for %2."_s
-                .arg(identity.spiffeEndpoint.isEmpty() ? u"any socket"_s : identity.spiffeEndpoint,
-                     config.common.agent.spiffeId.toString())};
-    }
-    if (identity.directory.isEmpty())
-        return Error{
-            Errc::NotFound,
-            u"The configuration names no identity; add identity.provider \"files\" and identity.directory, filled by \"lintelctl pki\"."_s};
-    return {};
-}
-
 Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &expected)
 {
     const auto current = identity.current();
@@ -111,7 +93,7 @@ int fail(const Error &error)
 
 int run(const SensorConfig &config)
 {
-    if (const auto usable = checkIdentity(config); !usable)
+    if (const auto usable = service::checkIdentity(config.common); !usable)
         return fail(usable.error());
     tls::FileIdentitySource identity(config.common.identity.directory);
     if (const auto self = checkIsSelf(identity, config.common.agent.spiffeId); !self)

@@ -130,6 +130,48 @@ private Q_SLOTS:
         QCOMPARE(run(program, {u"--version"_s}).exitCode, 0);
     }
 
+    void service_saysWhatItCannotUse_data()
+    {
+        QTest::addColumn<QString>("program");
+        QTest::addColumn<QByteArray>("section");
+        QTest::addColumn<QString>("sentence");
+        for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"})
+            QTest::addRow("%s, Workload API", program)
+                << QString::fromLatin1(program)
+                << QByteArray("identity: {provider: spiffe, spiffe_endpoint: \"unix:///run/agent.sock\"}\n")
+                << u"identity.provider"_s;
+        for (const char *program : {"lintel-gateway", "lintel-backend"})
+            QTest::addRow("%s, policy", program)
+                << QString::fromLatin1(program)
+                << QByteArray("identity: {directory: /nowhere}\n"
+                              "authorization: {provider: opa, opa_endpoint: \"http://127.0.0.1:1\"}\n")
+                << u"authorization.provider"_s;
+    }
+
+    /// Better no service than one that ignores what its configuration asks for.
+    void service_saysWhatItCannotUse()
+    {
+        QFETCH(QString, program);
+        QFETCH(QByteArray, section);
+        QFETCH(QString, sentence);
+        QTemporaryDir dir;
+        QByteArray yaml = "agent: {name: x1, trust_domain: building-1.smart.local}\n" + section;
+        if (program == u"lintel-gateway"_s)
+            yaml += "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n"
+                    "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
+                    "storage: {directory: \""
+                    + dir.path().toUtf8() + "\"}\n";
+        else if (program == u"lintel-backend"_s)
+            yaml += "mqtt: {host: 127.0.0.1}\nhistorian: {database: \"" + dir.path().toUtf8() + "/h.db\"}\n";
+        QFile file(dir.filePath(u"config.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write(yaml);
+        file.close();
+        const Outcome outcome = run(program, {u"--config"_s, file.fileName()});
+        QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+    }
+
     void gateway_storageThatCannotBeMade()
     {
         QTemporaryDir dir;

@@ -80,6 +80,32 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
     return {};
 }
 
+Result<void> checkIdentity(const CommonConfig &config)
+{
+    const IdentityConfig &identity = config.identity;
+    if (identity.provider == IdentityConfig::Provider::Spiffe) {
+        return Error{
+            Errc::Unsupported,
+            u"This version cannot fetch its identity from the SPIFFE Workload API at %1; it needs identity.provider \"files\" with a directory that \"lintelctl pki\" has filled for %2."_s
+                .arg(identity.spiffeEndpoint.isEmpty() ? u"any socket"_s : identity.spiffeEndpoint,
+                     config.agent.spiffeId.toString())};
+    }
+    if (identity.directory.isEmpty())
+        return Error{
+            Errc::NotFound,
+            u"The configuration names no identity; add identity.provider \"files\" and identity.directory, filled by \"lintelctl pki\"."_s};
+    return {};
+}
+
+Result<void> checkAuthorization(const CommonConfig &config)
+{
+    if (config.authorization.provider != AuthorizationConfig::Provider::Opa)
+        return {};
+    return Error{
+        Errc::Unsupported,
+        u"This version cannot ask a policy decider, and the configuration wants one (authorization.provider \"opa\"); set the provider to \"none\" to rely on the broker's rules."_s};
+}
+
 void startLogging(const Program &program, const ObservabilityConfig &config)
 {
     log::Settings settings;

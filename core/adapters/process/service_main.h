@@ -39,6 +39,13 @@ struct Program {
 /// (ulimit -f) is a write that fails, as on a full disk, and no signal that ends the process.
 void startLogging(const Program &program, const ObservabilityConfig &config);
 
+/// What this version can use as an identity; Unsupported or NotFound say what it needs instead.
+[[nodiscard]] Result<void> checkIdentity(const CommonConfig &config);
+
+/// For programs that answer calls without a policy decider: Unsupported when the configuration wants
+/// one, since answering all the same would be more than was allowed.
+[[nodiscard]] Result<void> checkAuthorization(const CommonConfig &config);
+
 /// One sentence a line on standard error, after the program's name.
 void complain(const Program &program, const Error &error);
 
