@@ -112,7 +112,7 @@ int runConnected(const ConsoleOptions &options)
     endpoint.host = options.brokerHost;
     endpoint.port = options.brokerPort;
     endpoint.broker = options.brokerId;
-    const auto transport = makeTransport(endpoint, identity);
+    const auto transport = makeConsoleTransport(endpoint, identity);
     BuildingStore store(clock);
     FeedConfig config;
     config.self = Principal(self);
