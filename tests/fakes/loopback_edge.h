@@ -79,6 +79,10 @@ struct LoopbackCaller {
             packet.clientId = agent(QStringLiteral("caller")).toString();
             return packet;
         });
+        if (!QTest::qWaitFor(
+                [&broker] { return broker.subscriptions(agent(QStringLiteral("caller")).toString()).size() == 1; },
+                20'000))
+            qFatal("the caller did not subscribe");
     }
 
     /// Asks and does not wait.
