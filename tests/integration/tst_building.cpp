@@ -22,7 +22,14 @@ struct Recording {
     Timestamp last{};
 };
 
-constexpr qint64 kRows = 1'500;
+/// The uplink was cut while the gateway took these rows, [first, end).
+struct Outage {
+    qint64 first = 0;
+    qint64 end = 0;
+};
+
+constexpr qint64 kRowsInAnOutage = 40;
+constexpr qint64 kRows = 2'500;
 constexpr qint64 kFirstMillis = 1'736'899'200'000; // 2025-01-15T00:00:00Z
 
 QByteArray generatedCsv()
@@ -53,8 +60,10 @@ demo::DemoPlan planFor(const Recording &recording)
     sensor.name = u"replay-001"_s;
     sensor.space = u"floor-1/zone-a"_s;
     sensor.equip = u"room-1"_s;
-    sensor.driverSection = u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n\n"_s.arg(
-        recording.file, recording.map);
+    // A short window, so that the recording is not over before the cuts come.
+    sensor.driverSection =
+        u"driver:\n  type: replay\n  file: \"%1\"\n  map: \"%2\"\n  pace: as_acknowledged\n  window: 8\n\n"_s.arg(
+            recording.file, recording.map);
     plan.sensors.append(sensor);
     return plan;
 }
@@ -118,33 +127,64 @@ private:
         const QString problem = running.start();
         QVERIFY2(problem.isEmpty(), qPrintable(problem));
         const qint64 total = recording.rows * recording.points.size();
-        demo::WanLink &wan = running.building->wan();
-
-        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 10, 60'000);
-        wan.cut();
-        QTest::qWait(1'500); // readings pile up in the gateway
-        wan.mend();
-        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 3, 60'000);
+        QList<Outage> outages;
+        outages.append(cutUplink(running, recording, total / 10));
+        if (QTest::currentTestFailed())
+            return;
+        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= outages.last().end * recording.points.size(), 60'000);
         running.killAndRestart(u"gateway"_s);
-        QTRY_VERIFY_WITH_TIMEOUT(running.storedInCloud() >= total / 2, 60'000);
-        wan.cut();
-        QTest::qWait(1'500);
-        wan.mend();
+        outages.append(cutUplink(running, recording, total / 2));
+        if (QTest::currentTestFailed())
+            return;
         QTRY_COMPARE_WITH_TIMEOUT(running.storedInCloud(), total, 120'000);
 
         const QCborMap status = running.backend(u"status"_s, {{"exact"_L1, true}});
         QCOMPARE(status.value("readings_stored"_L1).toInteger(), total);
         QCOMPARE(status.value("duplicates"_L1).toInteger(), 0);
         QCOMPARE(status.value("gaps"_L1).toInteger(), 0);
-        QVERIFY(status.value("readings_historical"_L1).toInteger() > 0);
+        // What came live must not say that it is late, or the marks below would mean nothing.
+        const qint64 late = status.value("readings_historical"_L1).toInteger(-1);
+        qInfo("%lld of %lld readings came late", late, total);
+        QVERIFY(late > 0 && late < total);
         QVERIFY2(running.deaths.isEmpty(), qPrintable(running.deaths.join(u'\n')));
         for (const QString &point : recording.points)
-            checkHistory(running, recording, point);
+            checkHistory(running, recording, point, outages);
         QTRY_COMPARE_WITH_TIMEOUT(
             running.gateway(u"status"_s).value("spool"_L1).toMap().value("readings_pending"_L1).toInteger(), 0, 30'000);
     }
 
-    void checkHistory(RunningBuilding &running, const Recording &recording, const QString &point)
+    static qint64 takenByGateway(RunningBuilding &running)
+    {
+        return running.gateway(u"status"_s).value("spool"_L1).toMap().value("readings_total"_L1).toInteger(-1);
+    }
+
+    /// Cuts the line in the middle of the stream: once the gateway has `after` readings, and until it
+    /// has taken some rows that it could not pass on.
+    static Outage cutUplink(RunningBuilding &running, const Recording &recording, qint64 after)
+    {
+        const qint64 points = recording.points.size();
+        const qint64 total = recording.rows * points;
+        Outage outage;
+        const auto cut = [&] {
+            QTRY_VERIFY_WITH_TIMEOUT(takenByGateway(running) >= after, 60'000);
+            const auto isUplinkUp = [&] { return running.gateway(u"status"_s).value("cloud_available"_L1).toBool(); };
+            QTRY_VERIFY_WITH_TIMEOUT(isUplinkUp(), 60'000);
+            running.building->wan().cut();
+            const qint64 before = takenByGateway(running);
+            QVERIFY2(before > 0 && before < total, "the cut fell beside the stream, not into it");
+            qint64 taken = before;
+            QTRY_VERIFY_WITH_TIMEOUT((taken = takenByGateway(running)) >= before + kRowsInAnOutage * points, 60'000);
+            QVERIFY(running.storedInCloud() < taken);
+            running.building->wan().mend();
+            outage = {before / points, taken / points};
+            qInfo("cut while the gateway took rows %lld to %lld of %lld", outage.first, outage.end, recording.rows);
+        };
+        cut();
+        return outage;
+    }
+
+    void checkHistory(RunningBuilding &running, const Recording &recording, const QString &point,
+                      const QList<Outage> &outages)
     {
         const QCborMap answer = running.backend(u"query_history"_s, {
                                                                         {"device"_L1, u"replay-001"_s},
@@ -155,6 +195,11 @@ private:
         QCOMPARE(m_history.size(), recording.rows);
         QCOMPARE(m_history.first().toMap().value("time"_L1).toString(), toIso8601(recording.first));
         QCOMPARE(m_history.last().toMap().value("time"_L1).toString(), toIso8601(recording.last));
+        for (const Outage &outage : outages) {
+            for (qint64 row = outage.first; row < outage.end; ++row)
+                QVERIFY2(m_history.at(row).toMap().value("historical"_L1).toBool(),
+                         qPrintable(u"%1, row %2 came late and does not say so"_s.arg(point).arg(row)));
+        }
         QString before;
         for (const QCborValue &one : std::as_const(m_history)) {
             const QString time = one.toMap().value("time"_L1).toString();
