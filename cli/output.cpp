@@ -57,7 +57,7 @@ void appendTree(QString &out, const QCborValue &value, int depth)
         return;
     }
     const QCborArray array = value.toArray();
-    for (const QCborValue &entry : array)
+    for (const auto &entry : array)
         appendEntry(out, u"-"_s, entry, depth);
 }
 

@@ -95,14 +95,16 @@ bool ConnectionModel::isExample() const
 
 QString ConnectionModel::reportingText() const
 {
-    if (m_store.deviceCount() == 0)
-        return {};
-    if (m_store.isCut())
-        return tr("– of %1").arg(m_store.deviceCount());
+    int measuring = 0; // a gateway that only carries others measures nothing
     int online = 0;
-    for (int i = 0; i < m_store.deviceCount(); ++i)
-        online += m_store.device(i).online ? 1 : 0;
-    return tr("%1 of %2").arg(online).arg(m_store.deviceCount());
+    for (int i = 0; i < m_store.deviceCount(); ++i) {
+        const DeviceState &device = m_store.device(i);
+        measuring += device.points.isEmpty() ? 0 : 1;
+        online += device.online && !device.points.isEmpty() ? 1 : 0;
+    }
+    if (measuring == 0)
+        return {};
+    return m_store.isCut() ? tr("– of %1").arg(measuring) : tr("%1 of %2").arg(online).arg(measuring);
 }
 
 bool ConnectionModel::knowsCustody() const

@@ -47,7 +47,7 @@ std::optional<Timestamp> timeOf(const QCborValue &value)
 QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer)
 {
     QList<sparkplug::RecordedBirth> births;
-    for (const QCborValue &entry : answer.value("births"_L1).toArray()) {
+    for (const auto &entry : answer.value("births"_L1).toArray()) {
         const QCborMap birth = entry.toMap();
         const QString topic = birth.value("topic"_L1).toString();
         if (!topic.isEmpty())
@@ -59,7 +59,7 @@ QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer)
 QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now)
 {
     QList<ListedDevice> devices;
-    for (const QCborValue &entry : answer.value("devices"_L1).toArray()) {
+    for (const auto &entry : answer.value("devices"_L1).toArray()) {
         const QCborMap map = entry.toMap();
         ListedDevice listed;
         const QString name = map.value("device"_L1).toString();
@@ -93,7 +93,7 @@ QCborMap HistoryQuestion::arguments() const
 std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &question)
 {
     std::vector<Sample> samples;
-    for (const QCborValue &entry : answer.value("readings"_L1).toArray()) {
+    for (const auto &entry : answer.value("readings"_L1).toArray()) {
         const QCborMap reading = entry.toMap();
         const auto time = timeOf(reading.value("time"_L1));
         const QCborValue value = reading.value("value"_L1);
@@ -106,7 +106,7 @@ std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &q
             samples.push_back({toEpochMillis(*time), value.toDouble(), 0, reading.value("historical"_L1).toBool()});
     }
     const quint32 span = quint32(question.bucketSeconds()) * 1'000;
-    for (const QCborValue &entry : answer.value("buckets"_L1).toArray()) {
+    for (const auto &entry : answer.value("buckets"_L1).toArray()) {
         const QCborMap bucket = entry.toMap();
         const auto start = timeOf(bucket.value("start"_L1));
         if (!start || span == 0 || bucket.value("count"_L1).toInteger() == 0)

@@ -3,6 +3,8 @@
 
 #include <QPainter>
 
+#include <cmath>
+
 namespace lintel {
 
 Hatch::Hatch(QQuickItem *parent) : QQuickPaintedItem(parent)
@@ -23,8 +25,11 @@ void Hatch::paint(QPainter *painter)
 {
     painter->setPen(QPen(m_color, 1));
     painter->setClipRect(boundingRect());
-    for (qreal x = m_pitch / 2; x < width() + height(); x += m_pitch)
+    const int lines = m_pitch > 0 ? int(std::ceil((width() + height()) / m_pitch - 0.5)) : 0;
+    for (int line = 0; line < lines; ++line) {
+        const qreal x = (line + 0.5) * m_pitch;
         painter->drawLine(QPointF(x, 0), QPointF(x - height(), height()));
+    }
 }
 
 } // namespace lintel

@@ -1,6 +1,7 @@
 #include "demo/wan_link.h"
 
 #include <QHostAddress>
+#include <QPointer>
 
 namespace lintel::demo {
 
@@ -62,10 +63,13 @@ void WanLink::onConnection()
     }
 }
 
-void WanLink::relay(QTcpSocket *from, QTcpSocket *to)
+/// One direction. Either socket may go first, so both are held as pointers that notice.
+void WanLink::relay(QTcpSocket *near, QTcpSocket *far)
 {
+    const QPointer<QTcpSocket> from(near);
+    const QPointer<QTcpSocket> to(far);
     const auto forward = [this, from, to] {
-        if (to->state() != QAbstractSocket::ConnectedState || to->bytesToWrite() > kHighWater)
+        if (!from || !to || to->state() != QAbstractSocket::ConnectedState || to->bytesToWrite() > kHighWater)
             return;
         const QByteArray bytes = from->readAll();
         if (bytes.isEmpty())
@@ -73,20 +77,22 @@ void WanLink::relay(QTcpSocket *from, QTcpSocket *to)
         m_relayedBytes += quint64(bytes.size());
         to->write(bytes);
     };
-    connect(from, &QTcpSocket::readyRead, this, forward);
-    connect(to, &QTcpSocket::connected, this, forward);
-    connect(to, &QTcpSocket::bytesWritten, this, forward);
+    connect(near, &QTcpSocket::readyRead, this, forward);
+    connect(far, &QTcpSocket::connected, this, forward);
+    connect(far, &QTcpSocket::bytesWritten, this, forward);
     const auto end = [this, from, to, forward] {
         forward();
         m_sockets.removeOne(from);
-        to->disconnectFromHost();
-        from->deleteLater();
+        if (to)
+            to->disconnectFromHost();
+        if (from)
+            from->deleteLater();
     };
-    connect(from, &QTcpSocket::disconnected, this, end);
-    connect(from, &QTcpSocket::errorOccurred, this, [from, end](QAbstractSocket::SocketError error) {
+    connect(near, &QTcpSocket::disconnected, this, end);
+    connect(near, &QTcpSocket::errorOccurred, this, [near, end](QAbstractSocket::SocketError error) {
         if (error == QAbstractSocket::RemoteHostClosedError)
             return; // disconnected() follows
-        from->disconnect();
+        near->disconnect();
         end();
     });
 }

@@ -30,11 +30,15 @@ Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
 const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION),
                                u"Measures, stores, and forwards to its gateway."_s, false};
 
+/// An identity that is not there yet may come: until then readings are taken and stored.
 Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &expected)
 {
     const auto current = identity.current();
-    if (!current)
-        return current.error();
+    if (!current) {
+        qCWarning(lcSensor).noquote() << u"no identity yet, so readings stay in the spool: %1"_s.arg(
+            current.error().message);
+        return {};
+    }
     if ((*current)->svid.id != expected)
         return Error{
             Errc::Denied,

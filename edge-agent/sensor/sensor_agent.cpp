@@ -132,6 +132,10 @@ void SensorAgent::endSession()
         return;
     m_state = State::Stopping;
     m_writer.flushNow();
+    if (const quint64 waiting = m_writer.counts().waiting; waiting > 0)
+        Q_EMIT trouble(
+            {Errc::Full,
+             QStringLiteral("%1 batches of readings never reached the disk and end with this process.").arg(waiting)});
     m_session.stop();
 }
 

@@ -29,9 +29,9 @@ public:
             return *failure;
         return m_real.append(batches);
     }
-    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override
+    [[nodiscard]] Msn contiguousReceipt(const sparkplug::NodeId &node, const StreamId &stream) const override
     {
-        return m_real.contiguousReceipt(stream);
+        return m_real.contiguousReceipt(node, stream);
     }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override
     {
@@ -88,7 +88,7 @@ struct Bench {
     [[nodiscard]] QCborMap device(const QString &name)
     {
         const QCborArray all = call(u"list_devices"_s).value("devices"_L1).toArray();
-        for (const QCborValue &one : all) {
+        for (const auto &one : all) {
             if (one.toMap().value("device"_L1).toString() == name)
                 return one.toMap();
         }
@@ -240,7 +240,7 @@ private Q_SLOTS:
         sparkplug::HostConfig config;
         config.role = sparkplug::HostConfig::Role::Observer;
         HostSession observer(config, bench.clock, transport);
-        for (const QCborValue &one : std::as_const(births)) {
+        for (const auto &one : std::as_const(births)) {
             const QCborMap birth = one.toMap();
             observer.learnBirth({birth.value("topic"_L1).toString(), birth.value("payload"_L1).toByteArray()});
         }
