@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         printOut(help());
         return kUsage;
     }
-    const QString name = arguments.first();
+    const QString &name = arguments.first();
     if (name == u"--help" || name == u"-h" || name == u"help") {
         printOut(help());
         return kOk;
