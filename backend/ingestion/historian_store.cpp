@@ -1,5 +1,7 @@
 #include "ingestion/historian_store.h"
 
+#include <vector>
+
 namespace lintel {
 
 namespace {
@@ -11,7 +13,11 @@ constexpr Millis kRecorded = std::chrono::hours{1};
 
 Result<CustodyStore::Stored> HistorianStore::append(std::span<const sparkplug::HostBatch> batches)
 {
-    const auto ingested = m_historian.ingest(batches);
+    std::vector<sparkplug::HostBatch> named;
+    named.reserve(batches.size());
+    for (const sparkplug::HostBatch &batch : batches)
+        named.push_back(underLedger(batch));
+    const auto ingested = m_historian.ingest(named);
     if (!ingested)
         return ingested.error();
     const Timestamp now = m_clock.now();
@@ -30,7 +36,7 @@ Result<CustodyStore::Stored> HistorianStore::append(std::span<const sparkplug::H
 
 Result<void> HistorianStore::senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail)
 {
-    const auto gaps = m_historian.tailMoved(node, stream, tail);
+    const auto gaps = m_historian.tailMoved(node, ledgerOf(node, stream), tail);
     if (!gaps)
         return gaps.error();
     m_totals.gaps += quint64(gaps->size());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "custody/custody_intake.h"
+#include "custody/ledger.h"
 #include "historian/historian.h"
 #include "ingestion/latency_meter.h"
 
@@ -17,9 +18,9 @@ public:
     {}
 
     [[nodiscard]] Result<Stored> append(std::span<const sparkplug::HostBatch> batches) override;
-    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override
+    [[nodiscard]] Msn contiguousReceipt(const sparkplug::NodeId &node, const StreamId &stream) const override
     {
-        return m_historian.contiguousReceipt(stream);
+        return m_historian.contiguousReceipt(ledgerOf(node, stream));
     }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
 

@@ -29,29 +29,32 @@ void CustodyIntake::nodeBorn(const sparkplug::Participant &who)
 void CustodyIntake::tailMoved(const NodeId &node, const StreamId &stream, Msn tail)
 {
     flush(); // what arrived before the news counts as arrived
-    if (m_failing)
-        return; // the node repeats its tail with each birth
-    if (tail > m_store.contiguousReceipt(stream) + 1) {
-        if (const auto settled = m_store.senderDropped(node, stream, tail); !settled) {
+    // Not while the store fails: the node repeats its tail. It is answered all the same: one that never
+    // hears of a host that keeps books falls back to plain Sparkplug, and deletes what nobody has.
+    if (!m_failing && tail > m_store.contiguousReceipt(node, stream) + 1) {
+        if (const auto settled = m_store.senderDropped(node, stream, tail); !settled)
             onFailed(settled.error());
-            return;
-        }
-        Q_EMIT stored();
+        else
+            Q_EMIT stored();
     }
-    Q_EMIT acknowledge(node, stream, m_store.contiguousReceipt(stream));
+    Q_EMIT acknowledge(node, stream, m_store.contiguousReceipt(node, stream));
 }
 
 void CustodyIntake::take(const HostBatch &batch)
 {
     if (m_failing && m_clock.monotonic() < m_retryAt) {
-        if (batch.receipt)
+        if (batch.receipt) {
             ++m_counters.refusedBatches;
-        else
+            m_streams.insert({batch.node, batch.receipt->stream}); // one answer for many, by the timer
+            if (!m_timer.isActive())
+                m_timer.start(m_limits.retryAfter);
+        } else {
             holdPlain(batch);
+        }
         return;
     }
     if (batch.receipt) {
-        m_streams.insert(batch.receipt->stream, batch.node);
+        m_streams.insert({batch.node, batch.receipt->stream});
         m_group.append(batch);
     } else {
         holdPlain(batch);
@@ -65,8 +68,10 @@ void CustodyIntake::take(const HostBatch &batch)
 void CustodyIntake::flush()
 {
     m_timer.stop();
-    if (m_group.isEmpty() && m_lost.isEmpty())
+    if (m_group.isEmpty() && m_lost.isEmpty()) {
+        acknowledgeStreams();
         return;
+    }
     QList<HostBatch> group = lossBatches();
     group.append(m_group);
     const auto result = m_store.append(group);
@@ -94,11 +99,12 @@ void CustodyIntake::onStored(const CustodyStore::Stored &stored)
     Q_EMIT this->stored();
 }
 
+/// With what is committed, however it went: an old number, or 0, says that books are kept.
 void CustodyIntake::acknowledgeStreams()
 {
     const auto streams = std::exchange(m_streams, {});
-    for (auto it = streams.cbegin(); it != streams.cend(); ++it)
-        Q_EMIT acknowledge(it.value(), it.key(), m_store.contiguousReceipt(it.key()));
+    for (const auto &[node, stream] : streams)
+        Q_EMIT acknowledge(node, stream, m_store.contiguousReceipt(node, stream));
 }
 
 void CustodyIntake::onFailed(const Error &why)
@@ -108,13 +114,13 @@ void CustodyIntake::onFailed(const Error &why)
                                          [](const HostBatch &batch) { return batch.receipt.has_value(); });
     m_counters.refusedBatches += quint64(std::distance(numbered, m_group.end()));
     m_group.erase(numbered, m_group.end());
-    m_streams.clear();
     m_retryAt = m_clock.monotonic() + m_limits.retryAfter;
     m_timer.start(m_limits.retryAfter);
     if (!m_failing) {
         m_failing = true;
         Q_EMIT storageFailed(why);
     }
+    acknowledgeStreams();
 }
 
 void CustodyIntake::holdPlain(const HostBatch &batch)

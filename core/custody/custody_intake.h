@@ -2,10 +2,10 @@
 // transaction, and only then says what may be acknowledged to whom. The gateway stores into its
 // spool, the cloud into its historian; both through CustodyStore.
 //
-// Owned by the service that owns the host session; its thread. When the store fails nothing is
-// acknowledged: senders with a spool keep their batches and send them again. Readings of plain
-// Sparkplug nodes, which nobody keeps, wait here in bounded memory, and what does not fit is written
-// down as a Loss as soon as the store works again.
+// Owned by the service that owns the host session; its thread. When the store fails nothing new is
+// acknowledged: senders with a spool hear how far the store came before, keep their batches and send
+// them again. Readings of plain Sparkplug nodes, which nobody keeps, wait here in bounded memory, and
+// what does not fit is written down as a Loss as soon as the store works again.
 #pragma once
 
 #include "ports/clock.h"
@@ -15,6 +15,7 @@
 #include <QHash>
 #include <QList>
 #include <QObject>
+#include <QSet>
 #include <QTimer>
 
 #include <span>
@@ -37,8 +38,9 @@ public:
 
     /// All or nothing, durable when it returns. A batch whose receipt is known is dropped.
     [[nodiscard]] virtual Result<Stored> append(std::span<const sparkplug::HostBatch> batches) = 0;
-    /// Highest n such that 1 … n of that stream are stored here or were declared lost.
-    [[nodiscard]] virtual Msn contiguousReceipt(const StreamId &stream) const = 0;
+    /// Highest n such that 1 … n of that node's stream are stored here or were declared lost. A stream
+    /// of the same name from another node is another stream; see ledger.h.
+    [[nodiscard]] virtual Msn contiguousReceipt(const sparkplug::NodeId &node, const StreamId &stream) const = 0;
     /// The sender no longer has what lies below `tail`.
     [[nodiscard]] virtual Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream,
                                                      Msn tail) = 0;
@@ -99,8 +101,8 @@ private:
     Limits m_limits;
     QTimer m_timer;
     QList<sparkplug::HostBatch> m_group;
-    QHash<StreamId, sparkplug::NodeId> m_streams; // whose batches are in the group
-    QHash<QString, Loss> m_lost;                  // by device, until it can be written down
+    QSet<std::pair<sparkplug::NodeId, StreamId>> m_streams; // whose batches are in the group
+    QHash<QString, Loss> m_lost;                            // by device, until it can be written down
     qsizetype m_heldReadings = 0;
     bool m_failing = false;
     std::chrono::nanoseconds m_retryAt{};

@@ -8,8 +8,10 @@ Result<CustodyStore::Stored> SpoolStore::append(std::span<const sparkplug::HostB
 {
     std::vector<IncomingBatch> incoming;
     incoming.reserve(batches.size());
-    for (const sparkplug::HostBatch &batch : batches)
-        incoming.push_back({batch.batch, batch.receipt});
+    for (const sparkplug::HostBatch &batch : batches) {
+        sparkplug::HostBatch named = underLedger(batch);
+        incoming.push_back({std::move(named.batch), named.receipt});
+    }
     const auto appended = m_spool.append(incoming);
     if (!appended)
         return appended.error();
@@ -18,7 +20,7 @@ Result<CustodyStore::Stored> SpoolStore::append(std::span<const sparkplug::HostB
 
 Result<void> SpoolStore::senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail)
 {
-    const auto losses = m_spool.senderDropped(stream, node.node, tail);
+    const auto losses = m_spool.senderDropped(ledgerOf(node, stream), node.node, tail);
     if (!losses)
         return losses.error();
     return {};

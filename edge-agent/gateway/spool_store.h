@@ -2,6 +2,7 @@
 #pragma once
 
 #include "custody/custody_intake.h"
+#include "custody/ledger.h"
 
 namespace lintel {
 
@@ -11,9 +12,9 @@ public:
     explicit SpoolStore(ReadingSpool &spool) : m_spool(spool) {}
 
     [[nodiscard]] Result<Stored> append(std::span<const sparkplug::HostBatch> batches) override;
-    [[nodiscard]] Msn contiguousReceipt(const StreamId &stream) const override
+    [[nodiscard]] Msn contiguousReceipt(const sparkplug::NodeId &node, const StreamId &stream) const override
     {
-        return m_spool.contiguousReceipt(stream);
+        return m_spool.contiguousReceipt(ledgerOf(node, stream));
     }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
 

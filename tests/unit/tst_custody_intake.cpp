@@ -33,7 +33,7 @@ public:
         }
         return stored;
     }
-    Msn contiguousReceipt(const StreamId &stream) const override
+    Msn contiguousReceipt(const NodeId &, const StreamId &stream) const override
     {
         Msn msn = 0;
         while (numbers[stream].contains(msn + 1))
@@ -124,6 +124,18 @@ private Q_SLOTS:
             m_intake->take(numbered(m_stream, msn));
         QCOMPARE(m_acks.size(), 1);
         QCOMPARE(m_acks.first().msn, 4u);
+    }
+
+    void take_acknowledgesEachNodeOfOneStreamName()
+    {
+        const NodeId clone{u"building-1"_s, u"hvac-002"_s}; // its memory card was copied
+        HostBatch other = numbered(m_stream, 1);
+        other.node = clone;
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->take(other);
+        m_intake->flush();
+        QCOMPARE(m_acks.size(), 2);
+        QVERIFY(m_acks[0].node != m_acks[1].node);
     }
 
     void take_acknowledgesOnlyUpToTheFirstHole()
