@@ -4,6 +4,7 @@
 
 #include <QProcess>
 #include <QRegularExpression>
+#include <QScopeGuard>
 #include <QSslCertificate>
 #include <QSslSocket>
 #include <QTest>
@@ -156,6 +157,12 @@ private Q_SLOTS:
         const QList<Seen> children = childrenOf(demo.process.processId());
         QCOMPARE(children.size(), kProcesses);
         QVERIFY(std::all_of(children.begin(), children.end(), lives));
+        const auto endSurvivors = qScopeGuard([&children] {
+            for (const Seen &child : children) {
+                if (lives(child))
+                    ::kill(pid_t(child.pid), SIGKILL);
+            }
+        });
         demo.process.kill();
         QVERIFY(demo.ends());
         QVERIFY2(QTest::qWaitFor([&children] { return !anyLives(children); }, 2'000),
