@@ -282,12 +282,18 @@ Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
 QStringList consoleArguments(const DemoPlan &plan, int windowMinutes)
 {
     return {
-        u"--broker"_s,         u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
-        u"--broker-id"_s,      ids::kCloudBroker,
-        u"--identity"_s,       plan.identityDir(u"operator"_s),
-        u"--host-principal"_s, ids::kBackend,
-        u"--gateway-principal"_s, ids::kGateway,
-        u"--window"_s,         QString::number(windowMinutes),
+        u"--broker"_s,
+        u"127.0.0.1:%1"_s.arg(plan.ports.cloudBroker),
+        u"--broker-id"_s,
+        ids::kCloudBroker,
+        u"--identity"_s,
+        plan.identityDir(u"operator"_s),
+        u"--host-principal"_s,
+        ids::kBackend,
+        u"--gateway-principal"_s,
+        ids::kGateway,
+        u"--window"_s,
+        QString::number(windowMinutes),
     };
 }
 
