@@ -2,9 +2,11 @@
 foreach(name payload point_metrics)
   lintel_add_test(tst_${name} unit/tst_${name}.cpp LIBRARIES Lintel::Sparkplug)
 endforeach()
-foreach(name edge_node_session host_session sparkplug_pair)
+foreach(name edge_node_session host_session)
   lintel_add_test(tst_${name} unit/tst_${name}.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
 endforeach()
+lintel_add_test(tst_sparkplug_pair unit/tst_sparkplug_pair.cpp fakes/scripted_transport.h
+  LIBRARIES Lintel::Custody Lintel::Sparkplug)
 lintel_add_test(tst_foreign_payload integration/tst_foreign_payload.cpp LIBRARIES Lintel::Sparkplug)
 
 lintel_add_fuzzer(fuzz_payload fuzz/fuzz_payload.cpp LIBRARIES Lintel::Sparkplug)

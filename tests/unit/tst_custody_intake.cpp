@@ -17,6 +17,7 @@ class RecordingStore final : public CustodyStore
 public:
     Result<Stored> append(std::span<const HostBatch> batches) override
     {
+        ++attempts;
         if (failure)
             return *failure;
         groups.append(int(batches.size()));
@@ -42,6 +43,8 @@ public:
     }
     Result<void> senderDropped(const NodeId &, const StreamId &stream, Msn tail) override
     {
+        if (failure)
+            return *failure;
         for (Msn msn = 1; msn < tail; ++msn)
             numbers[stream].insert(msn);
         ++drops;
@@ -53,6 +56,7 @@ public:
     QList<int> groups;
     std::optional<Error> failure;
     int drops = 0;
+    int attempts = 0;
 };
 
 struct Ack {
@@ -160,18 +164,20 @@ private Q_SLOTS:
         QCOMPARE(m_intake->counters().duplicateBatches, 1u);
     }
 
-    void take_acknowledgesNothingWhileTheStoreFails()
+    void take_acknowledgesNothingNewWhileTheStoreFails()
     {
         QSignalSpy failed(m_intake.get(), &CustodyIntake::storageFailed);
         QSignalSpy recovered(m_intake.get(), &CustodyIntake::storageRecovered);
         m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
         m_intake->take(numbered(m_stream, 1));
         m_intake->flush();
-        QVERIFY(m_acks.isEmpty());
         QVERIFY(m_intake->isFailing());
         QCOMPARE(failed.size(), 1);
         m_intake->take(numbered(m_stream, 2)); // within the pause: not even tried
+        QCOMPARE(m_store->attempts, 1);
         QCOMPARE(m_intake->counters().refusedBatches, 2u);
+        for (const Ack &ack : std::as_const(m_acks))
+            QCOMPARE(ack.msn, 0u);
 
         m_store->failure.reset();
         m_clock.advance(Millis{1'500});
@@ -180,6 +186,30 @@ private Q_SLOTS:
         QCOMPARE(m_acks.last().msn, 1u);
         QCOMPARE(recovered.size(), 1);
         QCOMPARE(failed.size(), 1);
+    }
+
+    void take_tellsARefusedSenderWhereWeStand()
+    {
+        CustodyIntake::Limits limits;
+        limits.retryAfter = Millis{50};
+        make(limits);
+        m_intake->take(numbered(m_stream, 1));
+        m_intake->flush();
+        m_acks.clear();
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        m_intake->take(numbered(m_stream, 2));
+        m_intake->flush();
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().node, kNode);
+        QCOMPARE(m_acks.first().stream, m_stream);
+        QCOMPARE(m_acks.first().msn, 1u); // what is committed, not what came
+        m_acks.clear();
+        const StreamId other = QUuid::createUuid();
+        for (Msn msn = 1; msn <= 5; ++msn)
+            m_intake->take(numbered(other, msn)); // within the pause
+        QTRY_COMPARE(m_acks.size(), 1);           // one answer for all of them
+        QCOMPARE(m_acks.first().stream, other);
+        QCOMPARE(m_acks.first().msn, 0u);
     }
 
     void take_keepsPlainReadingsWhileTheStoreFails()
@@ -233,6 +263,19 @@ private Q_SLOTS:
         QCOMPARE(m_store->all.size(), 1); // what had arrived was stored first
         QCOMPARE(m_store->drops, 1);
         QCOMPARE(m_acks.last().msn, 4u);
+    }
+
+    void nodeBorn_isAnsweredWhileTheStoreFails()
+    {
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        m_intake->nodeBorn(participant(5, 9)); // settling its tail fails
+        QVERIFY(m_intake->isFailing());
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().msn, 0u);
+        m_intake->nodeBorn(participant(1, 9));
+        QCOMPARE(m_acks.size(), 2);
+        QCOMPARE(m_acks.last().stream, m_stream);
+        QCOMPARE(m_acks.last().msn, 0u);
     }
 
     void nodeBorn_ignoresPlainNodesAndDevices()

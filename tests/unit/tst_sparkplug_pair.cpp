@@ -1,5 +1,6 @@
 // Edge node and host over a broker that loses, repeats and cuts: whatever was appended arrives
 // exactly once after receipts, and what arrives late says so.
+#include "custody/custody_intake.h"
 #include "fakes/fake_clock.h"
 #include "fakes/memory_spool.h"
 #include "fakes/memory_state_store.h"
@@ -210,6 +211,36 @@ struct Pair {
     bool asGateway = false;
 };
 
+/// A spool as the store of an intake, the way a gateway has it.
+class SpoolStore final : public CustodyStore
+{
+public:
+    explicit SpoolStore(ReadingSpool &spool) : m_spool(spool) {}
+
+    Result<Stored> append(std::span<const HostBatch> batches) override
+    {
+        std::vector<IncomingBatch> incoming;
+        for (const HostBatch &batch : batches)
+            incoming.push_back({batch.batch, batch.receipt});
+        const auto appended = m_spool.append(incoming);
+        if (!appended)
+            return appended.error();
+        return Stored{quint32(incoming.size()) - appended->duplicates, appended->duplicates};
+    }
+    Msn contiguousReceipt(const NodeId &, const StreamId &stream) const override
+    {
+        return m_spool.contiguousReceipt(stream);
+    }
+    Result<void> senderDropped(const NodeId &node, const StreamId &stream, Msn tail) override
+    {
+        const auto dropped = m_spool.senderDropped(stream, node.node, tail);
+        return dropped ? Result<void>() : Result<void>(dropped.error());
+    }
+
+private:
+    ReadingSpool &m_spool;
+};
+
 QList<ReadingBatch> withoutMarks(QList<ReadingBatch> batches)
 {
     for (ReadingBatch &batch : batches) {
@@ -240,6 +271,7 @@ private Q_SLOTS:
     void pair_deliversEverythingOnceOverABadBroker();
     void pair_saysWhatAFullSpoolLost();
     void pair_passesAnUnreadableBatch();
+    void pair_keepsCustodyWhileTheHostsStoreFails();
 };
 
 void TestSparkplugPair::pair_deliversLiveReadingsUnmarked()
@@ -360,6 +392,49 @@ void TestSparkplugPair::pair_passesAnUnreadableBatch()
     pair.run(1min);
     QCOMPARE(pair.spool.status().acknowledged, Msn(10));
     QCOMPARE(pair.store.losses(10)->size(), 2);
+}
+
+void TestSparkplugPair::pair_keepsCustodyWhileTheHostsStoreFails()
+{
+    Pair pair(5);
+    pair.host->disconnect(&*pair.host); // the intake takes over
+    SpoolStore store(pair.store);
+    CustodyIntake intake(store, pair.clock);
+    connect(&*pair.host, &HostSession::born, &intake, &CustodyIntake::nodeBorn);
+    connect(&*pair.host, &HostSession::tailMoved, &intake, &CustodyIntake::tailMoved);
+    connect(&*pair.host, &HostSession::batchReceived, &intake, [&intake](const HostBatch &batch) {
+        if (!batch.fromBirth)
+            intake.take(batch);
+    });
+    connect(&intake, &CustodyIntake::acknowledge, &*pair.host, &HostSession::acknowledge);
+
+    // Known to fail before the node is born, until long after plain Sparkplug would have given up.
+    pair.store.failWith(Error{Errc::Full, QStringLiteral("The disk is full; make room.")});
+    const NodeId other{QStringLiteral("building-1"), QStringLiteral("hvac-002")};
+    intake.take({other, {}, {other.node, {}, {}}, Receipt{QUuid::createUuid(), 1}, false});
+    intake.flush();
+    QVERIFY(intake.isFailing());
+    bool gaveUp = false;
+    connect(&*pair.edge, &EdgeNodeSession::phaseChanged, this, [&gaveUp](EdgeNodeSession::Phase phase) {
+        gaveUp = gaveUp || phase == EdgeNodeSession::Phase::BestEffort;
+    });
+    for (int i = 0; i < 40; ++i)
+        pair.append();
+    for (int i = 0; i < 300; ++i) {
+        pair.run(1s);
+        intake.flush(); // its timer runs by another clock than this test's
+    }
+    QVERIFY(!gaveUp);
+    QCOMPARE(pair.edge->status().phase, EdgeNodeSession::Phase::Custody);
+    QCOMPARE(pair.spool.status().pendingBatches, quint64(40));
+
+    pair.store.failWith({});
+    for (int i = 0; i < 180; ++i) {
+        pair.run(1s);
+        intake.flush();
+    }
+    QCOMPARE(pair.spool.status().pendingBatches, quint64(0));
+    QCOMPARE(sorted(withoutMarks(pair.stored())), pair.appended);
 }
 
 QTEST_GUILESS_MAIN(TestSparkplugPair)
