@@ -57,7 +57,9 @@ void HostSession::Private::onNodeBirth(HostNode &node, const HeldMessage &messag
     node.verifyBy.reset();
     node.asked = false;
     node.rebirthWanted = false;
-    QList<Reading> values = learn(node.self, message.payload, now);
+    LearnedBirth learned = learn(node.self, message.payload, now);
+    if (learned.error)
+        refuse(*learned.error, message);
     node.self.birth = {message.topic, message.bytes};
     if (!node.self.who.online) {
         node.self.who.online = true;
@@ -66,7 +68,7 @@ void HostSession::Private::onNodeBirth(HostNode &node, const HeldMessage &messag
     for (auto &[name, device] : node.devices)
         device.birthDue = due;
     Q_EMIT q->born(node.self.who);
-    emitValues(node.self, std::move(values));
+    emitValues(node.self, std::move(learned.values));
 }
 
 /// A certificate of an earlier connection says nothing about this one. A foreign node that forgets
@@ -192,20 +194,26 @@ void HostSession::Private::deliver(HostNode &node, const HeldMessage &message)
     }
 }
 
+void HostSession::Private::refuse(const Error &why, const HeldMessage &message)
+{
+    ++counters.malformed;
+    report({why.code, QStringLiteral("%1 (topic %2)").arg(why.message, message.topic)});
+}
+
 void HostSession::Private::onDeviceBirth(HostNode &node, const HeldMessage &message)
 {
     const Timestamp now = clock.now();
     HostEntity &entity = node.devices[message.device];
     entity.who.node = node.self.who.node;
     entity.who.device = message.device;
-    QList<Reading> values = learn(entity, message.payload, now);
+    LearnedBirth learned = learn(entity, message.payload, now);
     entity.birth = {message.topic, message.bytes};
     if (!entity.who.online) {
         entity.who.online = true;
         entity.who.since = now;
     }
     Q_EMIT q->born(entity.who);
-    emitValues(entity, std::move(values));
+    emitValues(entity, std::move(learned.values));
 }
 
 void HostSession::Private::onDeviceDeath(HostNode &node, const HeldMessage &message)
@@ -221,6 +229,10 @@ void HostSession::Private::onData(HostNode &node, const HeldMessage &message)
 {
     DecodedData data = decodeData(node, message.device, message.payload, clock.now());
     counters.unknownAliases += quint64(data.unexplained);
+    if (data.refusal) {
+        refuse(*data.refusal, message);
+        return;
+    }
     if (data.error)
         report({data.error->code, QStringLiteral("%1 (topic %2)").arg(data.error->message, message.topic)});
     const HostEntity *entity = node.entity(message.device);

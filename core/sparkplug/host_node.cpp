@@ -18,19 +18,30 @@ std::optional<quint64> numberOf(const Metric &metric)
     return std::get<quint64>(*value);
 }
 
+/// One impossible number would make a store refuse the whole group that it comes with.
+std::optional<Error> impossible(QStringView metric, std::optional<quint64> number)
+{
+    if (!number || *number <= sf::kHighestNumber)
+        return std::nullopt;
+    return Error{Errc::Malformed, QStringLiteral("%1 is %2; numbers end at %3. The sender has to be mended.")
+                                      .arg(metric)
+                                      .arg(*number)
+                                      .arg(sf::kHighestNumber)};
+}
+
 /// Present only when the node gave its spool a name: without it an acknowledgement means nothing.
-std::optional<SpoolOffer> offerOf(const Payload &birth)
+Result<std::optional<SpoolOffer>> offerOf(const Payload &birth)
 {
     const Metric *version = birth.find(sf::kVersionName);
     const Metric *stream = birth.find(sf::kStream);
     const auto *text = stream ? std::get_if<QString>(&stream->value) : nullptr;
     if (!version || !text)
-        return std::nullopt;
+        return {std::nullopt};
     SpoolOffer offer;
     offer.stream = QUuid::fromString(*text);
     const auto number = numberOf(*version);
     if (offer.stream.isNull() || number != quint64(sf::kVersion))
-        return std::nullopt;
+        return {std::nullopt};
     const auto find = [&birth](QStringView name) {
         const Metric *metric = birth.find(name);
         return metric ? numberOf(*metric).value_or(0) : 0;
@@ -39,7 +50,12 @@ std::optional<SpoolOffer> offerOf(const Payload &birth)
     offer.head = find(sf::kHead);
     offer.tail = find(sf::kTail);
     offer.dropped = find(sf::kDropped);
-    return offer;
+    for (const auto &[name, value] :
+         {std::pair(sf::kHead, offer.head), std::pair(sf::kTail, offer.tail), std::pair(sf::kDropped, offer.dropped)}) {
+        if (auto error = impossible(name, value))
+            return *std::move(error);
+    }
+    return {offer};
 }
 
 /// A device's own aliases first, then the node's: some nodes number each device anew.
@@ -98,9 +114,9 @@ HostEntity *HostNode::entity(const QString &device)
     return found == devices.end() ? nullptr : &found->second;
 }
 
-QList<Reading> learn(HostEntity &entity, const Payload &birth, Timestamp now)
+LearnedBirth learn(HostEntity &entity, const Payload &birth, Timestamp now)
 {
-    QList<Reading> values;
+    LearnedBirth learned;
     QSet<QString> taken;
     entity.who.points.clear();
     entity.metrics.clear();
@@ -117,7 +133,7 @@ QList<Reading> learn(HostEntity &entity, const Payload &birth, Timestamp now)
             definition.point = int(entity.who.points.size());
             if (!metric.isNull) {
                 if (auto reading = readingOf(metric, *point, definition.type, birth.timestamp.value_or(now)))
-                    values.append(*std::move(reading));
+                    learned.values.append(*std::move(reading));
             }
             entity.who.points.append(*std::move(point));
         }
@@ -127,11 +143,17 @@ QList<Reading> learn(HostEntity &entity, const Payload &birth, Timestamp now)
             entity.byAlias.insert(*metric.alias, index);
         entity.metrics.append(std::move(definition));
     }
-    entity.who.spool = entity.who.device.isEmpty() ? offerOf(birth) : std::nullopt;
+    entity.who.spool.reset();
+    if (entity.who.device.isEmpty()) {
+        if (auto offer = offerOf(birth))
+            entity.who.spool = *offer;
+        else
+            learned.error = offer.error();
+    }
     entity.birthTime = birth.timestamp;
     entity.birthDue.reset();
     entity.hasBirth = true;
-    return values;
+    return learned;
 }
 
 bool isNew(HostNode &node, quint8 seq, const QByteArray &bytes)
@@ -161,10 +183,14 @@ DecodedData decodeData(HostNode &node, const QString &device, const Payload &pay
         const QString name = definition ? definition->name : metric.name.value_or(QString());
         if (name == sf::kMsn) {
             data.msn = numberOf(metric);
+            if (auto error = impossible(name, data.msn))
+                data.refusal = std::move(error);
             continue;
         }
         if (name == sf::kTail) {
             data.tail = numberOf(metric);
+            if (auto error = impossible(name, data.tail))
+                data.refusal = std::move(error);
             continue;
         }
         if (name == sf::kLoss && metric.dataSet) {

@@ -57,8 +57,13 @@ struct HostNode {
     [[nodiscard]] HostEntity *entity(const QString &device);
 };
 
-/// Fills points, metrics and the spool's offer from a birth. Values of the birth are returned.
-[[nodiscard]] QList<Reading> learn(HostEntity &entity, const Payload &birth, Timestamp now);
+struct LearnedBirth {
+    QList<Reading> values;
+    std::optional<Error> error; // the spool's offer could not be used; the rest was
+};
+
+/// Fills points, metrics and the spool's offer from a birth.
+[[nodiscard]] LearnedBirth learn(HostEntity &entity, const Payload &birth, Timestamp now);
 
 /// Marks the message as seen; false when exactly it was seen a moment ago.
 [[nodiscard]] bool isNew(HostNode &node, quint8 seq, const QByteArray &bytes);
@@ -67,8 +72,9 @@ struct DecodedData {
     ReadingBatch batch;
     std::optional<Msn> msn;
     std::optional<Msn> tail;
-    int unexplained = 0;        // metrics that no birth explains
-    std::optional<Error> error; // the last value that could not be used
+    int unexplained = 0;          // metrics that no birth explains
+    std::optional<Error> error;   // the last value that could not be used; its loss stands in the batch
+    std::optional<Error> refusal; // numbers that no store can take: the whole message must be refused
 };
 
 /// Reads DATA with the births of its device and of its node. Metrics by name are understood even

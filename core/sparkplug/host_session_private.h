@@ -35,6 +35,7 @@ struct HostSession::Private {
     void onDeviceBirth(HostNode &node, const HeldMessage &message);
     void onDeviceDeath(HostNode &node, const HeldMessage &message);
     void onData(HostNode &node, const HeldMessage &message);
+    void refuse(const Error &why, const HeldMessage &message);
     void drain(HostNode &node);
     void giveUpWaiting(HostNode &node);
     void wantRebirth(HostNode &node);

@@ -4,9 +4,13 @@
 
 #include <QStringView>
 
+#include <limits>
+
 namespace lintel::sparkplug::sf {
 
 inline constexpr int kVersion = 1;
+/// Highest number that a batch, or a count of them, can have: stores keep them as signed integers.
+inline constexpr quint64 kHighestNumber = quint64(std::numeric_limits<qint64>::max());
 
 // NBIRTH of an edge node
 inline constexpr QStringView kVersionName = u"Lintel/SF/Version"; // Int32
