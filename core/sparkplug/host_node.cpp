@@ -4,6 +4,8 @@
 #include "sparkplug/point_metrics.h"
 #include "sparkplug/sf_extension.h"
 
+#include <algorithm>
+
 namespace lintel::sparkplug {
 namespace {
 
@@ -56,6 +58,20 @@ Result<std::optional<SpoolOffer>> offerOf(const Payload &birth)
             return *std::move(error);
     }
     return {offer};
+}
+
+/// What cannot be read is lost once its batch has been acknowledged, so the batch says so itself.
+/// Readings of one message make one loss; of a table nobody knows how many it told of (0).
+void noteUnreadable(QList<Loss> &losses, const QString &device, Timestamp at, quint64 readings)
+{
+    const auto same = std::find_if(losses.begin(), losses.end(), [](const Loss &loss) { return loss.readings > 0; });
+    if (readings == 0 || same == losses.end()) {
+        losses.append(Loss{device, {}, 0, 0, readings, at, at, LossReason::Unreadable});
+        return;
+    }
+    same->readings += readings;
+    same->from = std::min(same->from, at);
+    same->to = std::max(same->to, at);
 }
 
 /// A device's own aliases first, then the node's: some nodes number each device anew.
@@ -177,6 +193,7 @@ DecodedData decodeData(HostNode &node, const QString &device, const Payload &pay
     if (entity && entity->birthDue)
         entity = nullptr; // its old aliases died with the old birth of the node
     const Timestamp fallback = payload.timestamp.value_or(now);
+    QList<Loss> unreadable;
     for (const Metric &metric : payload.metrics) {
         const HostEntity *owner = entity;
         const MetricDefinition *definition = definitionOf(entity, node, metric, owner);
@@ -194,10 +211,12 @@ DecodedData decodeData(HostNode &node, const QString &device, const Payload &pay
             continue;
         }
         if (name == sf::kLoss && metric.dataSet) {
-            if (auto losses = lossesOf(*metric.dataSet))
+            if (auto losses = lossesOf(*metric.dataSet)) {
                 data.batch.losses.append(*losses);
-            else
+            } else {
                 data.error = losses.error();
+                noteUnreadable(unreadable, data.batch.device, metric.timestamp.value_or(fallback), 0);
+            }
             continue;
         }
         if (!definition)
@@ -210,11 +229,14 @@ DecodedData decodeData(HostNode &node, const QString &device, const Payload &pay
         if (!definition || definition->point < 0)
             continue;
         auto reading = readingOf(metric, owner->who.points[definition->point], definition->type, fallback);
-        if (reading)
+        if (reading) {
             data.batch.readings.append(*std::move(reading));
-        else
+        } else {
             data.error = reading.error();
+            noteUnreadable(unreadable, data.batch.device, metric.timestamp.value_or(fallback), 1);
+        }
     }
+    data.batch.losses.append(unreadable);
     return data;
 }
 

@@ -1,6 +1,7 @@
 #include "sparkplug/point_metrics.h"
 
 #include "sparkplug/names.h"
+#include "sparkplug/sf_extension.h"
 
 #include <cmath>
 #include <limits>
@@ -346,7 +347,9 @@ Result<QList<Loss>> lossesOf(const DataSet &set)
                          QStringLiteral("A row of a loss table has not as many values as it has columns.")};
         const auto number = [&row](qsizetype i) {
             const auto value = retype(row[i], DataType::UInt64);
-            return value && std::holds_alternative<quint64>(*value) ? std::get<quint64>(*value) : quint64(0);
+            if (!value) // a negative one, or none at all
+                return std::numeric_limits<quint64>::max();
+            return std::holds_alternative<quint64>(*value) ? std::get<quint64>(*value) : quint64(0);
         };
         const auto time = [&row](qsizetype i) {
             const auto value = retype(row[i], DataType::Int64);
@@ -356,6 +359,10 @@ Result<QList<Loss>> lossesOf(const DataSet &set)
             const auto *value = std::get_if<QString>(&row[i]);
             return value ? *value : QString();
         };
+        if (std::max({number(first), number(last), number(readings)}) > sf::kHighestNumber)
+            return Error{
+                Errc::Malformed,
+                QStringLiteral("A row of a loss table has a number that is not from 0 to %1.").arg(sf::kHighestNumber)};
         const quint64 code = number(reason);
         const bool known = code >= quint64(LossReason::SpoolFull) && code <= quint64(LossReason::NeverSent);
         losses.append({text(device), QUuid::fromString(text(stream)), number(first), number(last), number(readings),

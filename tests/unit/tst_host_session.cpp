@@ -9,6 +9,8 @@
 
 #include <QTest>
 
+#include <limits>
+
 using namespace lintel;
 using namespace lintel::sparkplug;
 using namespace std::chrono_literals;
@@ -49,7 +51,7 @@ struct Host {
             {lintel::toString(SparkplugTopic{kNode.group, verb, kNode.node, device}), encode(payload), 0, false});
     }
 
-    void birth(quint64 bdSeq = 0, bool withSpool = false)
+    void birth(quint64 bdSeq = 0, bool withSpool = false, quint64 head = 9, quint64 tail = 4)
     {
         Payload payload;
         payload.seq = 0;
@@ -62,8 +64,8 @@ struct Host {
             payload.metrics.append(Metric::named(sf::kVersionName.toString(), DataType::Int32, qint64(1)));
             payload.metrics.append(
                 Metric::named(sf::kStream.toString(), DataType::Uuid, stream.toString(QUuid::WithoutBraces)));
-            payload.metrics.append(Metric::named(sf::kHead.toString(), DataType::UInt64, quint64(9)));
-            payload.metrics.append(Metric::named(sf::kTail.toString(), DataType::UInt64, quint64(4)));
+            payload.metrics.append(Metric::named(sf::kHead.toString(), DataType::UInt64, head));
+            payload.metrics.append(Metric::named(sf::kTail.toString(), DataType::UInt64, tail));
             Metric msn;
             msn.name = sf::kMsn.toString();
             msn.alias = 50;
@@ -168,6 +170,9 @@ private Q_SLOTS:
     void data_halfUnderstoodIsNotReceipted();
     void data_nullIsBadQuality();
     void data_tellsTheTailAndLosses();
+    void data_ofAnImpossibleNumberIsRefused();
+    void birth_ofAnImpossibleSpoolOffersNone();
+    void data_writesDownWhatItCannotRead();
     void order_isRestored();
     void order_asksForRebirthAfterTheTimeout();
     void order_dropsRepetitions();
@@ -349,6 +354,75 @@ void TestHostSession::data_tellsTheTailAndLosses()
     QCOMPARE(host.events.last(), u"tail 4"_s);
     QCOMPARE(host.batches.last().batch.losses, QList{lost});
     QVERIFY(host.batches.last().receipt);
+}
+
+void TestHostSession::data_ofAnImpossibleNumberIsRefused()
+{
+    constexpr quint64 most = std::numeric_limits<qint64>::max(); // what a store can number
+    Host host;
+    host.birth(0, true);
+    const qsizetype before = host.batches.size();
+    const auto tail = [](quint64 number) { return Metric::named(sf::kTail.toString(), DataType::UInt64, number); };
+    host.data(1, {Host::alias(50, most + 1), Host::alias(1, quint64(5))});
+    host.data(2, {tail(most + 1)});
+    host.data(3, {Host::alias(50, quint64(3)), tail(quint64(-1)), Host::alias(1, quint64(5))});
+    QCOMPARE(host.batches.size(), before);
+    QCOMPARE(host.events, QStringList{u"born plc"_s});
+    QCOMPARE(host.session->counters().malformed, quint64(3));
+    QCOMPARE(host.troubles.size(), 3);
+    QCOMPARE(host.rebirthRequests(), 0); // it would bring the same number again
+    host.data(4, {Host::alias(50, most), Host::alias(1, quint64(5))});
+    QCOMPARE(host.batches.last().receipt, Receipt({host.stream, most}));
+    QCOMPARE(host.troubles.size(), 3);
+}
+
+void TestHostSession::birth_ofAnImpossibleSpoolOffersNone()
+{
+    for (const bool ofHead : {true, false}) {
+        Host host;
+        const quint64 impossible = quint64(std::numeric_limits<qint64>::max()) + 1;
+        host.birth(0, true, ofHead ? impossible : 9, ofHead ? 4 : impossible);
+        QVERIFY(host.session->participant(kNode));
+        QVERIFY(!host.session->participant(kNode)->spool);
+        QCOMPARE(host.session->counters().malformed, quint64(1));
+        QCOMPARE(host.troubles.size(), 1);
+        host.data(1, {Host::alias(50, quint64(1)), Host::alias(1, quint64(5))});
+        QVERIFY(!host.batches.last().receipt); // readings count, its numbers do not
+        QCOMPARE(host.values(), QList{5.0});
+    }
+}
+
+void TestHostSession::data_writesDownWhatItCannotRead()
+{
+    Host host;
+    host.birth(0, true);
+    const auto stamped = [](Metric metric, qint64 ms) {
+        metric.timestamp = fromEpochMillis(ms);
+        return metric;
+    };
+    host.data(1, {Host::alias(50, quint64(1)), stamped(Host::alias(1, quint64(5)), 1000),
+                  stamped(Host::alias(1, u"text"_s), 2000), stamped(Host::alias(1, u"text"_s), 3000)});
+    const HostBatch mixed = host.batches.last();
+    QVERIFY(mixed.receipt);
+    QCOMPARE(host.values(), QList{5.0});
+    const Loss lost{u"plc"_s, {}, 0, 0, 2, fromEpochMillis(2000), fromEpochMillis(3000), LossReason::Unreadable};
+    QCOMPARE(mixed.batch.losses, QList{lost});
+    QCOMPARE(host.troubles.size(), 1);
+
+    // A loss table that cannot be read, or has numbers that cannot be: something is lost, nobody knows how much.
+    Metric table;
+    table.name = sf::kLoss.toString();
+    table.type = DataType::DataSet;
+    table.timestamp = fromEpochMillis(7000);
+    table.dataSet = toDataSet({});
+    table.dataSet->columns[0] = u"other"_s;
+    host.data(2, {Host::alias(50, quint64(2)), table});
+    const Loss unknown{u"plc"_s, {}, 0, 0, 0, fromEpochMillis(7000), fromEpochMillis(7000), LossReason::Unreadable};
+    QCOMPARE(host.batches.last().batch.losses, QList{unknown});
+    table.dataSet = toDataSet({Loss{u"plc"_s, host.stream, 1, quint64(-1), 7, {}, {}, LossReason::SpoolFull}});
+    host.data(3, {Host::alias(50, quint64(3)), table});
+    QCOMPARE(host.batches.last().batch.losses, QList{unknown});
+    QCOMPARE(host.troubles.size(), 3);
 }
 
 void TestHostSession::order_isRestored()
