@@ -209,8 +209,9 @@ Entity &EdgeNodeSession::Private::entityFor(const QString &deviceName)
     return found->second;
 }
 
-/// Points that a batch has and the birth has not: they join it, and it is due again.
-void EdgeNodeSession::Private::explain(Entity &entity, const ReadingBatch &batch)
+/// Points that a batch has and the birth has not: they join it, and it is due again. True when
+/// there were any.
+bool EdgeNodeSession::Private::explain(Entity &entity, const ReadingBatch &batch)
 {
     bool added = false;
     for (const Reading &reading : batch.readings) {
@@ -224,6 +225,7 @@ void EdgeNodeSession::Private::explain(Entity &entity, const ReadingBatch &batch
         forgetBirths(); // an NBIRTH is followed by every DBIRTH
     else if (added)
         entity.born = false;
+    return added;
 }
 
 } // namespace lintel::sparkplug

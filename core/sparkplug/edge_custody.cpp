@@ -100,6 +100,11 @@ void EdgeNodeSession::Private::noteStall(Msn head)
 bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
 {
     Entity &entity = entityFor(stored.batch.device);
+    // Slots that our signals reach may have changed the points since the birth: births first, then.
+    if (explain(entity, stored.batch) || !node.born) {
+        more = true;
+        return false;
+    }
     if (!entity.born && !sendDeviceBirth(entity))
         return false;
     const bool again = stored.msn <= highestSent;
@@ -110,6 +115,10 @@ bool EdgeNodeSession::Private::sendBatch(const StoredBatch &stored)
     for (const Reading &reading : stored.batch.readings) {
         const auto point = std::find_if(entity.device.points.cbegin(), entity.device.points.cend(),
                                         [&reading](const Point &p) { return p.id == reading.point; });
+        if (point == entity.device.points.cend()) { // changed once more, by a slot of the birth
+            more = true;
+            return false;
+        }
         const auto alias = config.useAliases ? std::optional(aliasOf(entity, reading.point)) : std::nullopt;
         readings.append(dataMetric(*point, alias, reading, historical));
         at = std::min(at, reading.deviceTime);

@@ -59,7 +59,7 @@ struct EdgeNodeSession::Private {
     void name(Metric &metric, Entity &entity, QStringView metricName);
     QList<Metric> pointMetrics(Entity &entity, Timestamp now);
     Entity &entityFor(const QString &deviceName);
-    void explain(Entity &entity, const ReadingBatch &batch);
+    bool explain(Entity &entity, const ReadingBatch &batch);
 
     // Store and forward (edge_custody.cpp)
     void pump();
