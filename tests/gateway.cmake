@@ -5,3 +5,5 @@ lintel_add_test(tst_gateway_service unit/tst_gateway_service.cpp fakes/loopback_
   LIBRARIES Lintel::Gateway Lintel::MqttLoopback)
 lintel_add_test(tst_spool_store unit/tst_spool_store.cpp contract/custody_store_contract.h
   LIBRARIES Lintel::Gateway Lintel::Sqlite)
+lintel_add_test(tst_gateway_names unit/tst_gateway_names.cpp fakes/loopback_edge.h
+  LIBRARIES Lintel::Gateway Lintel::MqttLoopback)

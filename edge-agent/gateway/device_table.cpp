@@ -65,14 +65,32 @@ Result<void> DeviceTable::restore()
                     .arg(name, sensor.error().message)};
         }
         sensor->since = m_clock.now();
+        sensor->offlineSince = m_clock.monotonic();
         m_sensors.insert(name, *std::move(sensor));
     }
     return {};
 }
 
+Result<void> DeviceTable::mayUse(const sparkplug::NodeId &node, const QString &name) const
+{
+    const Sensor *sensor = find(name);
+    if (!sensor || sensor->node == node)
+        return {};
+    if (node.node == name && sensor->node.node != name)
+        return {};
+    if (!sensor->online && m_clock.monotonic() - sensor->offlineSince >= kNameIsFreeAfter)
+        return {};
+    return Error{
+        Errc::Denied,
+        u"Node \"%1\" in group \"%2\" speaks as \"%3\", which belongs to node \"%4\" in group \"%5\"; its data is refused until it uses another name."_s
+            .arg(node.node, node.group, name, sensor->node.node, sensor->node.group)};
+}
+
 Result<void> DeviceTable::born(const sparkplug::Participant &who)
 {
     const QString name = answers::deviceName(who);
+    if (const auto allowed = mayUse(who.node, name); !allowed)
+        return allowed.error();
     const bool isNew = !m_sensors.contains(name);
     Sensor &sensor = m_sensors[name];
     const bool changed = isNew || sensor.points != who.points || sensor.node != who.node
@@ -91,8 +109,10 @@ Result<void> DeviceTable::born(const sparkplug::Participant &who)
 void DeviceTable::died(const sparkplug::Participant &who)
 {
     const auto sensor = m_sensors.find(answers::deviceName(who));
-    if (sensor == m_sensors.end())
+    if (sensor == m_sensors.end() || sensor->node != who.node)
         return;
+    if (sensor->online)
+        sensor->offlineSince = m_clock.monotonic();
     sensor->online = false;
     sensor->since = who.since;
 }
@@ -100,7 +120,7 @@ void DeviceTable::died(const sparkplug::Participant &who)
 void DeviceTable::received(const sparkplug::HostBatch &batch)
 {
     const auto sensor = m_sensors.find(batch.batch.device);
-    if (sensor == m_sensors.end())
+    if (sensor == m_sensors.end() || sensor->node != batch.node)
         return;
     for (const Reading &reading : batch.batch.readings) {
         const auto last = sensor->last.find(reading.point);

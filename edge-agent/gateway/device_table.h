@@ -2,6 +2,12 @@
 // since when they are online or offline. Their points survive a restart, so that stored readings
 // of a sensor that has not come back yet can still be described to the cloud.
 //
+// A device name belongs to the node that had it first, also after a restart. What another node says
+// under that name is refused, with two exceptions: a node always has its own name (the broker checks
+// it against the certificate), whoever used it as the name of a device before; and a name is free
+// again when its owner has been offline for kNameIsFreeAfter of this process's time, so that a
+// replaced sensor or sub-gateway with another name needs no help.
+//
 // Owned by the gateway service; its thread. A state store that fails costs only that memory: the
 // error is handed up to be logged.
 #pragma once
@@ -22,8 +28,9 @@ struct Sensor {
     QString name; // its device name: Sparkplug device, or else the node
     sparkplug::NodeId node;
     bool online = false;
-    Timestamp since{};              // online or offline since
-    bool storesAndForwards = false; // has a spool of its own
+    Timestamp since{};                       // online or offline since
+    std::chrono::nanoseconds offlineSince{}; // the same in monotonic time, which never jumps
+    bool storesAndForwards = false;          // has a spool of its own
     QList<Point> points;
     QHash<QString, Reading> last; // by point
     std::optional<Timestamp> lastSeen;
@@ -33,12 +40,17 @@ struct Sensor {
 class DeviceTable
 {
 public:
+    static constexpr std::chrono::hours kNameIsFreeAfter{24};
+
     DeviceTable(StateStore &state, const Clock &clock) : m_state(state), m_clock(clock) {}
 
     /// Reads what an earlier run knew; all of it is offline until it is born again.
     [[nodiscard]] Result<void> restore();
-    /// Remembers a birth, durably when its points are new.
+    /// Whether `node` may speak as the device `name`; Denied with a sentence when that is another's.
+    [[nodiscard]] Result<void> mayUse(const sparkplug::NodeId &node, const QString &name) const;
+    /// Remembers a birth, durably when its points are new. Denied: see mayUse(); nothing changed.
     [[nodiscard]] Result<void> born(const sparkplug::Participant &who);
+    /// Ignored, as received() is, when the name is another node's.
     void died(const sparkplug::Participant &who);
     void received(const sparkplug::HostBatch &batch);
 

@@ -131,8 +131,26 @@ void GatewayService::onTick()
     beginSync({}, {});
 }
 
+bool GatewayService::mayUse(const sparkplug::NodeId &node, const QString &name)
+{
+    const auto allowed = m_devices.mayUse(node, name);
+    if (!allowed && m_refusals.isNews(node, name, m_clock.monotonic()))
+        Q_EMIT trouble(allowed.error());
+    return bool(allowed);
+}
+
+bool GatewayService::isStored(const QString &device, const Reading &reading) const
+{
+    if (!m_history)
+        return false;
+    const auto found = m_history(device, reading.point, reading.deviceTime, reading.deviceTime + Millis{1}, 1);
+    return found && !found->isEmpty(); // in doubt it is stored: twice is better than never
+}
+
 void GatewayService::onBorn(const Participant &who)
 {
+    if (!mayUse(who.node, answers::deviceName(who)))
+        return;
     m_intake.nodeBorn(who);
     if (who.points.isEmpty())
         return; // a node that only carries devices
@@ -150,6 +168,8 @@ void GatewayService::onDied(const Participant &who)
 
 void GatewayService::onBatch(const HostBatch &batch)
 {
+    if (!mayUse(batch.node, batch.batch.device))
+        return;
     const Participant *node = m_host.participant(batch.node);
     const bool isPlain = !node || !node->spool;
     if (!batch.fromBirth) {
@@ -157,8 +177,9 @@ void GatewayService::onBatch(const HostBatch &batch)
     } else if (isPlain) {
         // A plain node reports by exception from its birth on, so the birth's values count once.
         HostBatch fresh = batch;
-        erase_if(fresh.batch.readings,
-                 [this, &batch](const Reading &reading) { return m_devices.knows(batch.batch.device, reading); });
+        erase_if(fresh.batch.readings, [this, &device = batch.batch.device](const Reading &reading) {
+            return m_devices.knows(device, reading) || isStored(device, reading);
+        });
         if (!fresh.batch.readings.isEmpty())
             m_intake.take(fresh);
     } // else: its readings stand in its spool and come numbered

@@ -3,11 +3,13 @@
 // forwards from that spool as the uplink allows.
 //
 // Owns none of its parts; main() makes and outlives them. One thread, the transports'.
+// What a node says under another's device name (see DeviceTable) is neither stored nor acknowledged.
 // A failing disk stops acknowledgements, never the process; see CustodyIntake.
 #pragma once
 
 #include "calls/call_server.h"
 #include "custody/custody_intake.h"
+#include "custody/refusal_notes.h"
 #include "gateway/device_table.h"
 #include "gateway/spool_store.h"
 
@@ -65,6 +67,11 @@ private:
     void onBatch(const sparkplug::HostBatch &batch);
     void onTick();
     void updateUplinkDevice(const QString &name);
+    /// False, and now and then a sentence, when the name is another node's.
+    [[nodiscard]] bool mayUse(const sparkplug::NodeId &node, const QString &name);
+    /// Whether the history has a reading of that point and time; so a birth that comes again after a
+    /// restart adds no twins.
+    [[nodiscard]] bool isStored(const QString &device, const Reading &reading) const;
     void beginSync(CallServer::Reply reply, std::optional<Timestamp> expires);
     void settleSyncs();
     [[nodiscard]] QCborMap syncAnswer(const Sync &sync) const;
@@ -82,6 +89,7 @@ private:
     GatewayLimits m_limits;
     SpoolStore m_store;
     CustodyIntake m_intake;
+    RefusalNotes m_refusals;
     History m_history;
     QTimer m_tick;
     QList<Sync> m_syncs;

@@ -105,6 +105,79 @@ private Q_SLOTS:
         QCOMPARE(device.points.size(), 1);
     }
 
+    void name_staysWithTheNodeThatHadItFirst()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        {
+            DeviceTable table(state, clock);
+            QVERIFY(table.born(hvac(clock.now())));
+            table.received(batchAt(clock.now(), 21.5));
+            sparkplug::Participant evil = hvac(clock.now());
+            evil.node.node = u"evil"_s;
+            evil.device = u"hvac-001"_s;
+            evil.points.clear();
+            const auto refused = table.born(evil);
+            QVERIFY(!refused);
+            QCOMPARE(refused.error().code, Errc::Denied);
+            QVERIFY(refused.error().message.contains(u"evil"_s));
+            sparkplug::HostBatch forged = batchAt(clock.now() + Millis{1}, -40.0);
+            forged.node = evil.node;
+            forged.device = evil.device;
+            table.received(forged);
+            table.died(evil);
+            const Sensor *sensor = table.find(u"hvac-001"_s);
+            QVERIFY(sensor->online);
+            QCOMPARE(sensor->node.node, u"hvac-001"_s);
+            QCOMPARE(sensor->points.size(), 1);
+            QCOMPARE(std::get<double>(sensor->last.value(u"air_temp"_s).value), 21.5);
+        }
+        DeviceTable after(state, clock);
+        QVERIFY(after.restore());
+        QVERIFY(!after.mayUse({u"building-1"_s, u"evil"_s}, u"hvac-001"_s));
+        QVERIFY(after.mayUse({u"building-1"_s, u"hvac-001"_s}, u"hvac-001"_s));
+        QVERIFY(after.mayUse({u"building-1"_s, u"evil"_s}, u"evil"_s));
+    }
+
+    void name_isFreeWhenItsOwnerIsAwayForADay()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable table(state, clock);
+        sparkplug::Participant meter = hvac(clock.now());
+        meter.node.node = u"floor-1"_s;
+        meter.device = u"meter-1"_s;
+        QVERIFY(table.born(meter));
+        sparkplug::Participant heir = meter;
+        heir.node.node = u"floor-1b"_s;
+        clock.advance(std::chrono::hours{48});
+        QVERIFY(!table.born(heir)); // its owner is online
+        table.died(meter);
+        clock.setNow(clock.now() + std::chrono::hours{1000}); // a clock that was set is no time that passed
+        QVERIFY(!table.born(heir));
+        clock.advance(DeviceTable::kNameIsFreeAfter);
+        QVERIFY(table.born(heir));
+        QCOMPARE(table.find(u"meter-1"_s)->node, heir.node);
+        QVERIFY(!table.born(meter));
+    }
+
+    void name_ofANodeIsItsOwnWhoeverUsedItForADevice()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable table(state, clock);
+        sparkplug::Participant squatter = hvac(clock.now());
+        squatter.node.node = u"evil"_s;
+        squatter.device = u"hvac-001"_s;
+        QVERIFY(table.born(squatter)); // nobody has it yet
+        QVERIFY(table.born(hvac(clock.now())));
+        QCOMPARE(table.find(u"hvac-001"_s)->node.node, u"hvac-001"_s);
+        QVERIFY(!table.born(squatter));
+        sparkplug::Participant elsewhere = hvac(clock.now());
+        elsewhere.node.group = u"building-2"_s;
+        QVERIFY(!table.born(elsewhere));
+    }
+
     void restore_refusesWhatItCannotRead()
     {
         FakeClock clock;
