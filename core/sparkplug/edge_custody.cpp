@@ -22,6 +22,11 @@ Metric data(DataType type, Scalar value)
     return metric;
 }
 
+QString takenKey(const EdgeNodeConfig &config)
+{
+    return QStringLiteral("sparkplug/taken/") + config.group + u'/' + config.node;
+}
+
 } // namespace
 
 /// Slots that our signals reach may call pump() again; that becomes one more round, not a recursion.
@@ -60,6 +65,10 @@ bool EdgeNodeSession::Private::pumpOnce()
         explain(entityFor(stored.batch.device), stored.batch);
     if (!sendBirths())
         return false;
+    if (numbersTaken) {
+        tellTaken();
+        return false;
+    }
     // Reading may have found a spoiled batch, so the tail is asked for afterwards.
     const SpoolStatus status = spool.status();
     if (status.tail > acked + 1 && status.tail > announcedTail && !announceTail())
@@ -184,6 +193,42 @@ bool EdgeNodeSession::Private::announceTail()
     return true;
 }
 
+// An older copy of the spool was put back, or its disk forgot what it had promised: the host has
+// numbers of this stream that the spool is about to give a second time, and would drop the new
+// readings as known. So nothing more is sent from this spool, no acknowledgement deletes from it, and
+// that is remembered by the name of the stream: once its head has caught up nobody could tell.
+
+void EdgeNodeSession::Private::loadTaken()
+{
+    const auto stored = state.load(takenKey(config));
+    if (!stored)
+        report(stored.error());
+    numbersTaken = stored && *stored && QUuid::fromString(QString::fromLatin1(**stored)) == stream;
+}
+
+void EdgeNodeSession::Private::onTaken()
+{
+    if (!numbersTaken) {
+        numbersTaken = true;
+        inFlight.clear();
+        if (const auto saved = state.save(takenKey(config), stream.toString(QUuid::WithoutBraces).toLatin1()); !saved)
+            report(saved.error());
+    }
+    tellTaken();
+}
+
+void EdgeNodeSession::Private::tellTaken()
+{
+    if (takenTold)
+        return;
+    takenTold = true;
+    report({Errc::Conflict,
+            QStringLiteral("The host has batches of stream %1 that this spool never numbered; an older copy of the "
+                           "spool seems to have been put back. Readings are kept but no longer sent, as the host "
+                           "would drop them as known: stop this program, set the spool's file aside and start again.")
+                .arg(stream.toString(QUuid::WithoutBraces))});
+}
+
 /// From the last acknowledgement on.
 void EdgeNodeSession::Private::sendAgain()
 {
@@ -203,6 +248,10 @@ void EdgeNodeSession::Private::onAck(const Payload &command)
     if (!value || !std::holds_alternative<quint64>(*value) || !text || QUuid::fromString(*text) != stream)
         return; // meant for a spool that this node no longer has
     const Msn upTo = std::get<quint64>(*value);
+    if (numbersTaken || upTo > spool.status().head) {
+        onTaken();
+        return;
+    }
     if (upTo > acked) {
         if (const auto taken = spool.acknowledge(upTo); !taken) {
             report(taken.error());
@@ -225,7 +274,7 @@ void EdgeNodeSession::Private::onAck(const Payload &command)
 
 void EdgeNodeSession::Private::checkTimeouts()
 {
-    if (!connected || !node.born)
+    if (!connected || !node.born || numbersTaken)
         return;
     const Nanos now = clock.monotonic();
     const Nanos replayWindow = 2 * Nanos(config.keepAlive);

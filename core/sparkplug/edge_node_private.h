@@ -72,6 +72,9 @@ struct EdgeNodeSession::Private {
     void onAck(const Payload &command);
     void checkTimeouts();
     void keepBooksByTime(Nanos now);
+    void loadTaken();
+    void onTaken();
+    void tellTaken();
     bool mayWait() const { return phase != Phase::BestEffort; }
 
     EdgeNodeSession *q;
@@ -106,7 +109,9 @@ struct EdgeNodeSession::Private {
     Msn announcedTail = 0;             // what the host was told on this connection
     std::deque<InFlight> inFlight;
     bool everAcked = false;
-    bool more = false; // tick() has something to send
+    bool numbersTaken = false; // the host has numbers of this stream that this spool never gave
+    bool takenTold = false;    // on this connection
+    bool more = false;         // tick() has something to send
     bool pumping = false;
     bool pumpAgain = false;
     int patience = 1; // ackTimeout is multiplied by this; grows while the host is silent

@@ -76,6 +76,7 @@ void EdgeNodeSession::start()
     d->stream = spool.stream;
     d->acked = spool.acknowledged;
     d->cursor = d->acked;
+    d->loadTaken();
     d->stopping = false;
     d->offlineSince = d->clock.now();
     d->setPhase(Phase::Offline);
@@ -166,6 +167,7 @@ void EdgeNodeSession::Private::onConnected()
     connectedSince = clock.now();
     offlineSince.reset();
     sentHere = 0;
+    takenTold = false;
     hostStateTime.reset();
     forgetBirths();
     hostOnline = config.primaryHost.isEmpty();

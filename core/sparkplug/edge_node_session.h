@@ -5,7 +5,9 @@
 // Life of a connection: CONNECT with an NDEATH will and a new bdSeq; subscribe to NCMD, DCMD and
 // the primary host's STATE; wait until that host is online; NBIRTH, a DBIRTH per device; then the
 // spool from the last acknowledgement on, at most `window` batches ahead of it. What was stored
-// before the birth or is sent again is marked historical and keeps its number.
+// before the birth or is sent again is marked historical and keeps its number. Should the host
+// acknowledge numbers that the spool never gave (an older copy of it was put back), nothing more is
+// sent from this spool and nothing deleted; trouble() says so on each connection.
 //
 // Thread: the transport's. The owner calls tick() about every 100 ms and pump() after appending.
 #pragma once

@@ -139,7 +139,8 @@ private Q_SLOTS:
     void rebirth_countsSeveralRequestsAsOne();
     void ack_movesCustodyAndOpensTheWindow();
     void ack_ofAnotherStreamIsIgnored();
-    void ack_beyondTheSpoolChangesNothing();
+    void ack_beyondTheSpoolKeepsEverything();
+    void ack_beyondTheSpoolIsRememberedAcrossRestarts();
     void silence_sendsAgainFromTheLastAck();
     void bestEffort_givesUpWhatIsOldEnough();
     void tail_travelsInDataAfterAnEviction();
@@ -148,6 +149,7 @@ private Q_SLOTS:
     void device_offlineIsBornOnlyForItsStoredReadings();
     void device_unknownDoesNotBlock();
     void point_unknownJoinsTheBirth();
+    void points_mayChangeWhileABatchIsOnItsWay();
     void command_reachesTheOwner();
     void command_malformedIsReported();
     void stop_publishesTheDeath();
@@ -419,14 +421,67 @@ void TestEdgeNodeSession::ack_ofAnotherStreamIsIgnored()
     QCOMPARE(edge.session->status().phase, Phase::Born);
 }
 
-void TestEdgeNodeSession::ack_beyondTheSpoolChangesNothing()
+/// An older copy of the spool was put back: the host would drop new readings as known.
+void TestEdgeNodeSession::ack_beyondTheSpoolKeepsEverything()
 {
     Edge edge;
     edge.connect();
     edge.append(1);
     edge.ack(7);
+    edge.ack(7);
     QCOMPARE(edge.spool.status().pendingBatches, quint64(1));
     QCOMPARE(edge.troubles.size(), 1);
+    QVERIFY(edge.troubles[0].contains(u"set the spool's file aside"_s));
+
+    // Not sent under numbers that the host gave to others, and never given up for want of an answer.
+    (void)edge.transport.take();
+    for (int i = 2; i <= 9; ++i)
+        edge.append(i);
+    edge.pass(200s);
+    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
+    QVERIFY(edge.session->status().phase != Phase::BestEffort);
+    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
+    edge.ack(7); // no longer beyond the head, and still not about these readings
+    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
+    QCOMPARE(edge.troubles.size(), 1);
+
+    edge.transport.drop();
+    edge.transport.accept();
+    QCOMPARE(edge.troubles.size(), 2); // once a connection
+    QVERIFY(edge.verbs().contains(u"NBIRTH"_s));
+    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
+}
+
+void TestEdgeNodeSession::ack_beyondTheSpoolIsRememberedAcrossRestarts()
+{
+    Edge edge;
+    edge.connect();
+    edge.append(1);
+    edge.ack(7);
+    edge.session.reset();
+    edge.transport.drop();
+    (void)edge.transport.take();
+    edge.make();
+    for (int i = 2; i <= 9; ++i)
+        edge.append(i);
+    edge.connect();
+    QCOMPARE(edge.troubles.size(), 2);
+    edge.ack(7);
+    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
+    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
+
+    // A new spool has a new stream, and nothing stands in its way.
+    MemorySpool fresh;
+    EdgeNodeSession session(edge.config, edge.clock, edge.transport, fresh, edge.state);
+    edge.session.reset();
+    edge.transport.drop();
+    (void)edge.transport.take();
+    session.start();
+    edge.transport.accept();
+    const IncomingBatch incoming{{u"hvac"_s, {}, {}}, std::nullopt};
+    QVERIFY(fresh.append({&incoming, 1}));
+    session.pump();
+    QVERIFY(edge.verbs().contains(u"NDATA"_s));
 }
 
 void TestEdgeNodeSession::silence_sendsAgainFromTheLastAck()
@@ -566,6 +621,27 @@ void TestEdgeNodeSession::point_unknownJoinsTheBirth()
     QVERIFY(edge.payload(0).find(u"new"));
     edge.append(1, u"d1"_s, u"new"_s);
     QCOMPARE(edge.verbs().mid(3), QStringList({u"DBIRTH d1"_s, u"DDATA d1"_s}));
+}
+
+void TestEdgeNodeSession::points_mayChangeWhileABatchIsOnItsWay()
+{
+    Edge edge;
+    edge.append(1, u"hvac"_s, u"t"_s);
+    bool changed = false;
+    QObject::connect(edge.session.get(), &EdgeNodeSession::phaseChanged, edge.session.get(), [&](Phase phase) {
+        if (phase != Phase::Born || changed)
+            return;
+        changed = true;
+        edge.session->setNodePoints({numberPoint(u"other"_s)}); // between the birth and its first batch
+    });
+    edge.connect();
+    edge.pass(200ms);
+    QVERIFY(changed);
+    QCOMPARE(edge.verbs(), QStringList({u"NBIRTH"_s, u"NBIRTH"_s, u"NDATA"_s}));
+    const Payload birth = edge.payload(1);
+    QVERIFY(birth.find(u"t") && birth.find(u"other"));
+    QCOMPARE(edge.payload(2).metrics.size(), 2);
+    QCOMPARE(edge.payload(2).metrics[1].alias, birth.find(u"t")->alias);
 }
 
 void TestEdgeNodeSession::command_reachesTheOwner()
