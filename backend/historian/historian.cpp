@@ -4,12 +4,17 @@
 #include "historian_sql.h"
 
 #include <QDir>
+#include <QFile>
 #include <QFileInfo>
 #include <QSqlError>
 #include <QVariant>
 
 #include <atomic>
+#include <cerrno>
 #include <limits>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace lintel::historian {
 
@@ -75,6 +80,15 @@ Result<void> Historian::connect(const HistorianOptions &options)
         return Error{
             Errc::Io,
             QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
+    // Nobody else may read what a building does; the log files beside it get the mode of the file.
+    const int file = ::open(QFile::encodeName(m_path).constData(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) {
+        return Error{
+            Errc::Io,
+            QStringLiteral("%1 cannot be opened for writing (%2); check that it and its folder belong to this user.")
+                .arg(m_path, qt_error_string(errno))};
+    }
+    ::close(file);
     m_database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), m_connection);
     m_database.setDatabaseName(m_path);
     m_database.setConnectOptions(QStringLiteral("QSQLITE_BUSY_TIMEOUT=5000"));
@@ -192,6 +206,7 @@ Result<void> Historian::inTransaction(Work work)
 void Historian::forgetIds()
 {
     m_deviceIds.clear();
+    m_owners.clear();
     m_pointIds.clear();
 }
 
@@ -530,8 +545,37 @@ Result<void> Historian::savePoint(qint64 device, const Point &point)
     return {};
 }
 
+Result<void> Historian::mayUse(const sparkplug::NodeId &node, const QString &name) const
+{
+    const DeviceKey key{node.group, name};
+    if (m_owners.value(key) == node.node)
+        return {};
+    auto found = select(sql::kOwner, {key.group, key.name});
+    if (!found)
+        return found.error();
+    if (!found->next())
+        return {};
+    const QString owner = found->value(0).toString();
+    m_owners.insert(key, owner);
+    if (owner == node.node)
+        return {};
+    const bool online = found->value(1).toInt() != 0;
+    if (!online && !found->isNull(2)
+        && m_clock.now() - fromEpochMillis(found->value(2).toLongLong()) >= kNameIsFreeAfter)
+        return {};
+    return Error{
+        Errc::Denied,
+        QStringLiteral(
+            "Node %1 speaks as device %2 of %3, which belongs to node %4; its data is refused until %4 has been offline for %5 hours.")
+            .arg(node.node, name, node.group, owner)
+            .arg(kNameIsFreeAfter.count())};
+}
+
 Result<void> Historian::noteBorn(const sparkplug::Participant &who)
 {
+    if (const auto allowed = mayUse(who.node, keyOf(who).name); !allowed)
+        return allowed.error();
+    m_owners.remove(keyOf(who));
     if (who.spool)
         m_nodesWithSpool.insert(who.node);
     return inTransaction([&]() -> Result<void> {
@@ -552,6 +596,9 @@ Result<void> Historian::noteBorn(const sparkplug::Participant &who)
 
 Result<void> Historian::noteDied(const sparkplug::Participant &who)
 {
+    if (const auto allowed = mayUse(who.node, keyOf(who).name); !allowed)
+        return allowed.error();
+    m_owners.remove(keyOf(who));
     return inTransaction([&]() -> Result<void> {
         const auto device = deviceId(keyOf(who), who.node.node);
         if (!device)

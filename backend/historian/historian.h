@@ -2,6 +2,11 @@
 // will never come. One SQL database, written in groups: rows and the ledger of (stream, number) in
 // one transaction, so that a batch that comes twice is stored once.
 //
+// A device of a site belongs to the node that had its name first: the gateway behind which the sensor
+// stands. What another node says under that name is refused, until the owner has reported the device
+// dead (or has been gone itself) for kNameIsFreeAfter: then a gateway that took the place of a broken one
+// under another name may go on with its sensors. A device that was never born keeps its first node.
+//
 // Owner: the ingestion service. Thread: the one that opened it; other connections may read meanwhile.
 // Failure: nothing of a group is stored when ingest() fails, and the caller hands it over again.
 // Errc::Full = disk full, Unsupported = a newer version wrote the database, Io = the rest.
@@ -30,6 +35,8 @@ struct HistorianOptions {
 class Historian
 {
 public:
+    static constexpr std::chrono::hours kNameIsFreeAfter{24};
+
     [[nodiscard]] static Result<std::unique_ptr<Historian>> open(const HistorianOptions &options, const Clock &clock);
     ~Historian();
     Historian(const Historian &) = delete;
@@ -41,7 +48,10 @@ public:
     /// Sparkplug) are stored, too. Values of a birth are stored only for nodes without a spool, and
     /// only when that reading is not there yet.
     [[nodiscard]] Result<Ingested> ingest(std::span<const sparkplug::HostBatch> batches);
-    /// What a birth says of a device and its points.
+    /// Whether `node` may speak as the device `name` of its site; Denied with a sentence when that is
+    /// another node's. Ask before ingest(), which trusts its caller.
+    [[nodiscard]] Result<void> mayUse(const sparkplug::NodeId &node, const QString &name) const;
+    /// What a birth says of a device and its points. Denied, as in noteDied(): see mayUse().
     [[nodiscard]] Result<void> noteBorn(const sparkplug::Participant &who);
     [[nodiscard]] Result<void> noteDied(const sparkplug::Participant &who);
     /// At start: nobody is known to be online before a birth says so.
@@ -61,7 +71,9 @@ public:
     /// Raw readings, oldest first, at most maxRows. NotFound: no such device or point.
     [[nodiscard]] Result<QList<HistoryRow>> history(const DeviceKey &device, const QString &point, Timestamp from,
                                                     Timestamp to, int maxRows) const;
+    static constexpr std::chrono::seconds kLongestBucket = std::chrono::hours{366 * 24};
     /// Buckets that begin at whole multiples of their length since 1970; empty ones are absent.
+    /// OutOfRange: shorter than a second or longer than kLongestBucket.
     [[nodiscard]] Result<QList<HistoryBucket>> buckets(const DeviceKey &device, const QString &point, Timestamp from,
                                                        Timestamp to, std::chrono::seconds length) const;
     /// Latest by device time of each point; of one site (group) or of all.
@@ -112,6 +124,7 @@ private:
     QHash<StreamId, Stream> m_streams;
     QSet<sparkplug::NodeId> m_nodesWithSpool;
     QHash<DeviceKey, qint64> m_deviceIds;
+    mutable QHash<DeviceKey, QString> m_owners; // what the database says of those that were asked for
     QHash<std::pair<qint64, QString>, qint64> m_pointIds;
     qint64 m_nextDevice = 1;
     qint64 m_nextPoint = 1;

@@ -108,6 +108,11 @@ Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const Q
         return Error{
             Errc::OutOfRange,
             QStringLiteral("A bucket of %1 seconds holds nothing; ask for at least one second.").arg(length.count())};
+    if (length > kLongestBucket) {
+        return Error{
+            Errc::OutOfRange,
+            QStringLiteral("A bucket of %1 seconds is longer than a year; ask for shorter ones.").arg(length.count())};
+    }
     const auto id = findPoint(device, point);
     if (!id)
         return id.error();

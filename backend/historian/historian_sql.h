@@ -26,6 +26,7 @@ inline constexpr const char *kCountBatches =
 
 inline constexpr const char *kInsertDevice =
     "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
+inline constexpr const char *kOwner = "SELECT node, online, since FROM devices WHERE site = ? AND name = ?";
 inline constexpr const char *kSetOnline = "UPDATE devices SET online = ?, since = ?, node = ? WHERE id = ?";
 inline constexpr const char *kAllOffline = "UPDATE devices SET online = 0, since = ? WHERE online = 1";
 inline constexpr const char *kSavePoint =

@@ -77,12 +77,14 @@ Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
                     {"from"_L1, toIso8601(span->from)},
                     {"to"_L1, toIso8601(span->to)}};
     QCborArray array;
-    if (*bucket > 0) {
-        if ((span->to - span->from) / std::chrono::seconds{*bucket} > kMaxBuckets)
+    if (*bucket != 0) {
+        const std::chrono::seconds length{*bucket};
+        if (length > 0s && length <= historian::Historian::kLongestBucket
+            && (span->to - span->from) / length > kMaxBuckets)
             return Error{
                 Errc::OutOfRange,
                 u"That would be more than %1 buckets; make them longer or the time shorter."_s.arg(kMaxBuckets)};
-        const auto buckets = m_historian.buckets(key, *point, span->from, span->to, std::chrono::seconds{*bucket});
+        const auto buckets = m_historian.buckets(key, *point, span->from, span->to, length);
         if (!buckets)
             return buckets.error();
         for (const historian::HistoryBucket &one : *buckets)

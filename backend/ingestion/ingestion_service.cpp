@@ -1,5 +1,7 @@
 #include "ingestion/ingestion_service.h"
 
+#include "custody/answers.h"
+
 namespace lintel {
 
 using namespace Qt::StringLiterals;
@@ -15,11 +17,10 @@ constexpr Millis kTick{100};
 
 IngestionService::IngestionService(HostSession &host, historian::Historian &historian, CustodyStore &store,
                                    const Clock &clock, QObject *parent)
-    : QObject(parent), m_host(host), m_historian(historian), m_intake(store, clock)
+    : QObject(parent), m_host(host), m_historian(historian), m_clock(clock), m_intake(store, clock)
 {
     connect(&m_host, &HostSession::born, this, &IngestionService::onBorn);
-    connect(&m_host, &HostSession::died, this,
-            [this](const Participant &who) { tellIfFailed(m_historian.noteDied(who)); });
+    connect(&m_host, &HostSession::died, this, &IngestionService::onDied);
     connect(&m_host, &HostSession::tailMoved, &m_intake, &CustodyIntake::tailMoved);
     connect(&m_host, &HostSession::batchReceived, this, &IngestionService::onBatch);
     connect(&m_host, &HostSession::trouble, this, &IngestionService::trouble);
@@ -51,14 +52,34 @@ void IngestionService::stop()
     m_intake.flush();
 }
 
+bool IngestionService::mayUse(const sparkplug::NodeId &node, const QString &name)
+{
+    const auto allowed = m_historian.mayUse(node, name);
+    if (allowed || allowed.error().code != Errc::Denied)
+        return true; // a database that cannot answer says so when it is to store
+    if (m_refusals.isNews(node, name, m_clock.monotonic()))
+        Q_EMIT trouble(allowed.error());
+    return false;
+}
+
+void IngestionService::onDied(const Participant &who)
+{
+    if (mayUse(who.node, answers::deviceName(who)))
+        tellIfFailed(m_historian.noteDied(who));
+}
+
 void IngestionService::onBorn(const Participant &who)
 {
+    if (!mayUse(who.node, answers::deviceName(who)))
+        return;
     tellIfFailed(m_historian.noteBorn(who));
     m_intake.nodeBorn(who);
 }
 
 void IngestionService::onBatch(const HostBatch &batch)
 {
+    if (!mayUse(batch.node, batch.batch.device))
+        return;
     const Participant *node = m_host.participant(batch.node);
     const bool keepsBooks = node && node->spool;
     if (batch.fromBirth && keepsBooks)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "custody/custody_intake.h"
+#include "custody/refusal_notes.h"
 #include "historian/historian.h"
 
 #include <QObject>
@@ -37,11 +38,16 @@ private:
     void onBatch(const sparkplug::HostBatch &batch);
 
     void onBorn(const sparkplug::Participant &who);
+    void onDied(const sparkplug::Participant &who);
+    /// False, and now and then a sentence, when the name is another node's; see Historian.
+    [[nodiscard]] bool mayUse(const sparkplug::NodeId &node, const QString &name);
     void tellIfFailed(const Result<void> &result);
 
     sparkplug::HostSession &m_host;
     historian::Historian &m_historian;
+    const Clock &m_clock;
     CustodyIntake m_intake;
+    RefusalNotes m_refusals;
     QTimer m_tick;
 };
 

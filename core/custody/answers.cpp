@@ -185,7 +185,16 @@ Result<Timestamp> timeArgument(const QCborMap &args, QLatin1StringView key, Time
     const auto millis = integerArgument(args, key, 0);
     if (!millis)
         return wrongType(key, "a time such as \"2026-01-15T08:00:00Z\", or milliseconds since 1970"_L1);
-    return fromEpochMillis(*millis);
+    // The years 0 to 9999, as in the text; so differences of two such times always fit.
+    constexpr std::chrono::sys_days first{std::chrono::year{0} / 1 / 1};
+    constexpr std::chrono::sys_days end{std::chrono::year{10'000} / 1 / 1};
+    const Timestamp time = fromEpochMillis(*millis);
+    if (time < first || time >= end) {
+        return Error{
+            Errc::OutOfRange,
+            u"The argument \"%1\" lies outside of the years 0 to 9999; it counts milliseconds since 1970."_s.arg(key)};
+    }
+    return time;
 }
 
 Result<QString> requiredText(const QCborMap &args, QLatin1StringView key)

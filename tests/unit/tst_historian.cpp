@@ -2,6 +2,7 @@
 #include "historian/historian.h"
 
 #include <QElapsedTimer>
+#include <QFileInfo>
 #include <QSqlDatabase>
 #include <QSqlQuery>
 #include <QTemporaryDir>
@@ -9,6 +10,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <thread>
 
 using namespace lintel;
@@ -229,6 +231,13 @@ private Q_SLOTS:
         QCOMPARE(buckets->last().start, kStart + 2min);
         QCOMPARE(buckets->last().count, quint64(2));
         QCOMPARE(m_historian->buckets(kHvacKey, kAir, kStart, kStart + 1h, 0s).error().code, Errc::OutOfRange);
+        for (const qint64 length : {std::numeric_limits<qint64>::min(), std::numeric_limits<qint64>::max(),
+                                    qint64(Historian::kLongestBucket.count()) + 1}) {
+            const auto refused =
+                m_historian->buckets(kHvacKey, kAir, kStart, kStart + 1h, std::chrono::seconds{length});
+            QVERIFY(!refused);
+            QCOMPARE(refused.error().code, Errc::OutOfRange);
+        }
     }
 
     void lastValues_areTheLatestByDeviceTime()
@@ -341,6 +350,55 @@ private Q_SLOTS:
         QVERIFY(m_historian->noteBorn(who));
         QVERIFY(m_historian->markAllOffline());
         QVERIFY(!m_historian->devices()->first().online);
+    }
+
+    void name_staysWithTheNodeThatHadItFirst()
+    {
+        const NodeId other{kGateway.group, QStringLiteral("evil")};
+        QVERIFY(m_historian->mayUse(other, kHvac)); // nobody's yet
+        Participant who{kGateway, kHvac, true, kStart, {}, std::nullopt};
+        QVERIFY(m_historian->noteBorn(who));
+        Participant forged = who;
+        forged.node = other;
+        const auto refused = m_historian->noteBorn(forged);
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::Denied);
+        QVERIFY(refused.error().message.contains(QLatin1StringView("evil")));
+        QVERIFY(!m_historian->noteDied(forged));
+        QVERIFY(m_historian->devices()->first().online);
+        QCOMPARE(m_historian->devices()->first().node, kGateway.node);
+        reopen();
+        QVERIFY(!m_historian->mayUse(other, kHvac));
+        QVERIFY(m_historian->mayUse(kGateway, kHvac));
+        QVERIFY(m_historian->mayUse({QStringLiteral("building-2"), other.node}, kHvac));
+    }
+
+    void name_goesToTheNewGatewayADayAfterTheOldOneDied()
+    {
+        Participant who{kGateway, kHvac, true, m_clock.now(), {}, std::nullopt};
+        QVERIFY(m_historian->noteBorn(who));
+        Participant heir = who;
+        heir.node.node = QStringLiteral("gateway-b");
+        m_clock.advance(48h);
+        QVERIFY(!m_historian->noteBorn(heir));
+        who.since = m_clock.now();
+        QVERIFY(m_historian->noteDied(who));
+        m_clock.advance(Historian::kNameIsFreeAfter - 1ms);
+        QVERIFY(!m_historian->noteBorn(heir));
+        m_clock.advance(1ms);
+        QVERIFY(m_historian->noteBorn(heir));
+        QCOMPARE(m_historian->devices()->first().node, heir.node.node);
+        QVERIFY(!m_historian->mayUse(kGateway, kHvac));
+    }
+
+    void open_letsNobodyElseRead()
+    {
+        (void)ingest({numbered(QUuid::createUuid(), 1)});
+        for (const char *suffix : {"", "-wal", "-shm"}) {
+            const QFileInfo file(m_path + QLatin1StringView(suffix));
+            QVERIFY2(file.exists(), suffix);
+            QVERIFY2(!(file.permissions() & QFileDevice::Permissions(0x77)), suffix);
+        }
     }
 
     void counters_findDuplicateRowsAndLatency()

@@ -8,6 +8,8 @@
 #include <QSignalSpy>
 #include <QTemporaryDir>
 
+#include <limits>
+
 using namespace lintel;
 using namespace lintel::test;
 using namespace Qt::StringLiterals;
@@ -269,6 +271,67 @@ private Q_SLOTS:
         QCOMPARE(readings.size(), 3);
         for (int i = 0; i < 3; ++i)
             QCOMPARE(readings.at(i).toMap().value("value"_L1).toDouble(), 1.0 + i);
+    }
+
+    void anotherNode_cannotSpeakForAGatewaysSensor()
+    {
+        Bench bench(m_file);
+        LoopbackEdge gateway(bench.broker, bench.clock, u"gateway"_s, u"lintel-cloud"_s);
+        startGateway(gateway);
+        gateway.measure(21, u"hvac-001"_s);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.rows(), 1, kPatience);
+
+        QSignalSpy trouble(&bench.ingestion, &IngestionService::trouble);
+        LoopbackEdge evil(bench.broker, bench.clock, u"evil"_s, u"lintel-cloud"_s);
+        startGateway(evil);
+        for (int i = 0; i < 3; ++i)
+            evil.measure(-40, u"hvac-001"_s);
+        QTRY_VERIFY_WITH_TIMEOUT(!trouble.isEmpty(), kPatience);
+        bench.clock.advance(1s);
+        gateway.measure(22, u"hvac-001"_s);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.rows(), 2, kPatience);
+        QTRY_COMPARE_WITH_TIMEOUT(gateway.spool.status().pendingReadings, 0u, kPatience);
+        QCOMPARE(evil.spool.status().pendingReadings, 3u); // refused, so not acknowledged
+        QCOMPARE(trouble.size(), 1);
+        QCOMPARE(trouble.first().first().value<Error>().code, Errc::Denied);
+        const QCborMap device = bench.device(u"hvac-001"_s);
+        QCOMPARE(device.value("node"_L1).toString(), u"gateway"_s);
+        QVERIFY(device.value("online"_L1).toBool());
+    }
+
+    void queryHistory_refusesAbsurdArguments()
+    {
+        Bench bench(m_file);
+        LoopbackEdge gateway(bench.broker, bench.clock, u"gateway"_s, u"lintel-cloud"_s);
+        startGateway(gateway);
+        gateway.measure(21, u"hvac-001"_s);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.rows(), 1, kPatience);
+        constexpr qint64 least = std::numeric_limits<qint64>::min();
+        constexpr qint64 most = std::numeric_limits<qint64>::max();
+        const QCborMap known{{"device"_L1, u"hvac-001"_s}, {"point"_L1, u"air_temp"_s}};
+        const QList<QCborMap> absurd{
+            {{"bucket"_L1, qint64(9e18)}},
+            {{"bucket"_L1, most}},
+            {{"bucket"_L1, least}},
+            {{"bucket"_L1, -1}},
+            {{"bucket"_L1, 367 * 24 * 3600}},
+            {{"from"_L1, least}, {"to"_L1, most}, {"bucket"_L1, 1}},
+            {{"from"_L1, least}},
+            {{"to"_L1, most}},
+            {{"from"_L1, qint64(-62'167'219'200'000)}, {"bucket"_L1, 1}}, // year 0: a time, but too many buckets
+        };
+        for (const QCborMap &extra : absurd) {
+            QCborMap args = known;
+            for (auto it = extra.constBegin(); it != extra.constEnd(); ++it)
+                args.insert(it.key(), it.value());
+            const auto answer = bench.caller.ask(agent(u"ingestion"_s), u"query_history"_s, args);
+            QTRY_VERIFY_WITH_TIMEOUT(answer->has_value(), kPatience);
+            QVERIFY(!**answer);
+            QCOMPARE((*answer)->error().code, Errc::OutOfRange);
+        }
+        QCborMap year = known;
+        year.insert("bucket"_L1, 365 * 24 * 3600);
+        QCOMPARE(bench.call(u"query_history"_s, year).value("buckets"_L1).toArray().size(), 1);
     }
 
     void failingDisk_acknowledgesNothingAndLosesNothing()
