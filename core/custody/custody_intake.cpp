@@ -1,11 +1,90 @@
 #include "custody/custody_intake.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace lintel {
 
 using sparkplug::HostBatch;
 using sparkplug::NodeId;
+
+namespace {
+
+constexpr int kMostAttempts = 128; // at one group; what is left is sent again
+
+} // namespace
+
+enum class CustodyIntake::Fate : quint8 { Left, Stored, Refused };
+
+struct CustodyIntake::GroupOutcome {
+    std::vector<Fate> fates; // of each batch
+    QList<Error> refusals;   // of those that were refused, in order
+    CustodyStore::Stored stored;
+    quint64 commits = 0;
+    std::optional<Error> failure; // of the store, not of a batch
+};
+
+namespace {
+
+Error refusalOf(const HostBatch &batch, const Error &why)
+{
+    const QString number = batch.receipt ? QStringLiteral(" %1").arg(batch.receipt->msn) : QString();
+    return {why.code, QStringLiteral("Batch%1 of %2 is dropped and not acknowledged, as the store takes others but not "
+                                     "this one: %3")
+                          .arg(number, batch.node.node.isEmpty() ? batch.batch.device : batch.node.node, why.message)};
+}
+
+} // namespace
+
+/// In one transaction; or, when something in the group is not to the store's liking, in halves until
+/// that stands alone. A full disk looks at first like a group that is too large, but refuses the next
+/// single batch as well.
+CustodyIntake::GroupOutcome CustodyIntake::storeGroup(CustodyStore &store, std::span<const HostBatch> group)
+{
+    GroupOutcome outcome;
+    outcome.fates.assign(group.size(), Fate::Left);
+    std::vector<std::optional<Error>> refused(group.size());
+    std::optional<std::pair<size_t, Error>> tooLarge;
+    std::vector<std::pair<size_t, size_t>> parts{{0, group.size()}}; // first and count; the next one last
+    for (int attempt = 0; !parts.empty() && attempt < kMostAttempts; ++attempt) {
+        const auto [first, count] = parts.back();
+        parts.pop_back();
+        const auto stored = store.append(group.subspan(first, count));
+        if (stored) {
+            std::fill_n(outcome.fates.begin() + qsizetype(first), count, Fate::Stored);
+            outcome.stored.batches += stored->batches;
+            outcome.stored.duplicates += stored->duplicates;
+            ++outcome.commits;
+            continue;
+        }
+        const Errc code = stored.error().code;
+        const bool ofContent = code == Errc::OutOfRange || code == Errc::Malformed;
+        if (!ofContent && (code != Errc::Full || group.size() == 1 || (count == 1 && tooLarge))) {
+            outcome.failure = stored.error();
+            break;
+        }
+        if (count > 1) {
+            parts.push_back({first + count / 2, count - count / 2});
+            parts.push_back({first, count / 2});
+        } else if (ofContent) {
+            refused[first] = stored.error();
+        } else {
+            tooLarge.emplace(first, stored.error());
+        }
+    }
+    if (tooLarge && !outcome.failure && outcome.commits == 0)
+        outcome.failure = tooLarge->second;
+    else if (tooLarge && !outcome.failure)
+        refused[tooLarge->first] = tooLarge->second;
+    for (size_t i = 0; i < refused.size(); ++i) {
+        if (!refused[i])
+            continue;
+        outcome.fates[i] = Fate::Refused;
+        outcome.refusals.append(*refused[i]);
+    }
+    return outcome;
+}
 
 CustodyIntake::CustodyIntake(CustodyStore &store, const Clock &clock, QObject *parent)
     : CustodyIntake(store, clock, Limits{}, parent)
@@ -73,30 +152,60 @@ void CustodyIntake::flush()
         return;
     }
     QList<HostBatch> group = lossBatches();
-    group.append(m_group);
-    const auto result = m_store.append(group);
-    if (result)
-        onStored(*result);
-    else
-        onFailed(result.error());
+    const qsizetype notices = group.size();
+    group.append(std::exchange(m_group, {}));
+    settle(group, notices, storeGroup(m_store, group));
 }
 
-void CustodyIntake::onStored(const CustodyStore::Stored &stored)
+/// Sorts out what became of each batch; the first `notices` of them are our own, from m_lost.
+void CustodyIntake::settle(const QList<HostBatch> &group, qsizetype notices, const GroupOutcome &outcome)
 {
-    for (const HostBatch &batch : std::as_const(m_group))
-        m_counters.readings += quint64(batch.batch.readings.size());
-    ++m_counters.groups;
-    m_counters.batches += stored.batches;
-    m_counters.duplicateBatches += stored.duplicates;
-    m_group.clear();
-    m_lost.clear();
     m_heldReadings = 0;
+    QList<Error> refusals;
+    for (qsizetype i = 0; i < group.size(); ++i) {
+        const HostBatch &batch = group[i];
+        const Fate fate = outcome.fates[size_t(i)];
+        if (i < notices && fate != Fate::Left)
+            m_lost.remove(batch.batch.device);
+        if (fate == Fate::Stored) {
+            m_counters.readings += quint64(batch.batch.readings.size());
+        } else if (fate == Fate::Refused) {
+            ++m_counters.unusableBatches;
+            if (i >= notices && !batch.receipt)
+                noteLost(batch);
+            refusals.append(refusalOf(batch, outcome.refusals[refusals.size()]));
+        } else if (batch.receipt) {
+            ++m_counters.refusedBatches; // its sender sends it again
+        } else if (i >= notices) {
+            m_group.append(batch); // nobody else has it
+            m_heldReadings += batch.batch.readings.size();
+        }
+    }
+    m_counters.groups += outcome.commits;
+    m_counters.batches += outcome.stored.batches;
+    m_counters.duplicateBatches += outcome.stored.duplicates;
+    if (outcome.failure)
+        onFailed(*outcome.failure);
+    else
+        onStored(outcome.commits > 0);
+    for (const Error &refusal : std::as_const(refusals))
+        Q_EMIT trouble(refusal);
+    if (outcome.failure && outcome.commits > 0)
+        Q_EMIT stored();
+}
+
+void CustodyIntake::onStored(bool anything)
+{
+    if (!m_group.isEmpty() || !m_lost.isEmpty())
+        m_timer.start(m_limits.collect);
     acknowledgeStreams();
+    if (!anything)
+        return;
     if (m_failing) {
         m_failing = false;
         Q_EMIT storageRecovered();
     }
-    Q_EMIT this->stored();
+    Q_EMIT stored();
 }
 
 /// With what is committed, however it went: an old number, or 0, says that books are kept.
@@ -109,11 +218,6 @@ void CustodyIntake::acknowledgeStreams()
 
 void CustodyIntake::onFailed(const Error &why)
 {
-    // Senders with a spool send again what is not acknowledged; only plain readings must stay.
-    const auto numbered = std::remove_if(m_group.begin(), m_group.end(),
-                                         [](const HostBatch &batch) { return batch.receipt.has_value(); });
-    m_counters.refusedBatches += quint64(std::distance(numbered, m_group.end()));
-    m_group.erase(numbered, m_group.end());
     m_retryAt = m_clock.monotonic() + m_limits.retryAfter;
     m_timer.start(m_limits.retryAfter);
     if (!m_failing) {
@@ -141,18 +245,25 @@ void CustodyIntake::dropOldestHeld()
         m_heldReadings = 0;
         return;
     }
-    Loss &loss = m_lost[oldest->batch.device];
-    loss.device = oldest->batch.device;
+    noteLost(*oldest);
+    m_heldReadings -= oldest->batch.readings.size();
+    m_group.erase(oldest);
+}
+
+void CustodyIntake::noteLost(const HostBatch &batch)
+{
+    if (batch.batch.readings.isEmpty())
+        return;
+    Loss &loss = m_lost[batch.batch.device];
+    loss.device = batch.batch.device;
     loss.reason = LossReason::StorageFailed;
-    for (const Reading &reading : std::as_const(oldest->batch.readings)) {
+    for (const Reading &reading : batch.batch.readings) {
         if (loss.readings == 0 || reading.deviceTime < loss.from)
             loss.from = reading.deviceTime;
         loss.to = std::max(loss.to, reading.deviceTime);
         ++loss.readings;
         ++m_counters.lostReadings;
     }
-    m_heldReadings -= oldest->batch.readings.size();
-    m_group.erase(oldest);
 }
 
 QList<HostBatch> CustodyIntake::lossBatches() const

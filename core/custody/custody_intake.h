@@ -61,8 +61,9 @@ public:
         quint64 batches = 0;
         quint64 readings = 0;
         quint64 duplicateBatches = 0;
-        quint64 refusedBatches = 0; // not taken because the store failed; their senders keep them
-        quint64 lostReadings = 0;   // of plain nodes, while the store failed
+        quint64 refusedBatches = 0;  // not taken because the store failed; their senders keep them
+        quint64 lostReadings = 0;    // of plain nodes, while the store failed
+        quint64 unusableBatches = 0; // that the store refused though it took the others
     };
 
     CustodyIntake(CustodyStore &store, const Clock &clock, Limits limits, QObject *parent = nullptr);
@@ -87,12 +88,20 @@ Q_SIGNALS:
     void stored();
     void storageFailed(const lintel::Error &why);
     void storageRecovered();
+    /// A batch that the store does not take, though it takes others: dropped and not acknowledged. A
+    /// sentence for the log.
+    void trouble(const lintel::Error &what);
 
 private:
-    void onStored(const CustodyStore::Stored &stored);
+    enum class Fate : quint8; // of one batch of a group
+    struct GroupOutcome;
+    [[nodiscard]] static GroupOutcome storeGroup(CustodyStore &store, std::span<const sparkplug::HostBatch> group);
+    void settle(const QList<sparkplug::HostBatch> &group, qsizetype notices, const GroupOutcome &outcome);
+    void onStored(bool anything);
     void onFailed(const Error &why);
     void holdPlain(const sparkplug::HostBatch &batch);
     void dropOldestHeld();
+    void noteLost(const sparkplug::HostBatch &batch);
     [[nodiscard]] QList<sparkplug::HostBatch> lossBatches() const;
     void acknowledgeStreams();
 

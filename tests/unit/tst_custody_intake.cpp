@@ -20,6 +20,15 @@ public:
         ++attempts;
         if (failure)
             return *failure;
+        for (const HostBatch &batch : batches) {
+            if (batch.receipt && poison.contains(batch.receipt->msn))
+                return Error{poisonCode, u"Batch %1 cannot be stored."_s.arg(batch.receipt->msn)};
+        }
+        if (int(batches.size()) > mostAtOnce)
+            return Error{Errc::Full, u"Hand over fewer at once."_s};
+        if (room >= 0 && int(batches.size()) > room)
+            return Error{Errc::Full, u"The disk is full; make room."_s};
+        room -= room >= 0 ? int(batches.size()) : 0;
         groups.append(int(batches.size()));
         Stored stored;
         for (const HostBatch &batch : batches) {
@@ -57,6 +66,10 @@ public:
     std::optional<Error> failure;
     int drops = 0;
     int attempts = 0;
+    QSet<Msn> poison; // refused, with everything that comes with them
+    Errc poisonCode = Errc::OutOfRange;
+    int mostAtOnce = 1'000'000;
+    int room = -1; // batches that still fit; -1 = any
 };
 
 struct Ack {
@@ -210,6 +223,101 @@ private Q_SLOTS:
         QTRY_COMPARE(m_acks.size(), 1);           // one answer for all of them
         QCOMPARE(m_acks.first().stream, other);
         QCOMPARE(m_acks.first().msn, 0u);
+    }
+
+    void take_dropsOnlyTheBatchThatIsRefusedAlone_data()
+    {
+        QTest::addColumn<Errc>("code");
+        QTest::newRow("out of range") << Errc::OutOfRange;
+        QTest::newRow("malformed") << Errc::Malformed;
+        QTest::newRow("too large") << Errc::Full;
+    }
+
+    void take_dropsOnlyTheBatchThatIsRefusedAlone()
+    {
+        QFETCH(Errc, code);
+        QSignalSpy failed(m_intake.get(), &CustodyIntake::storageFailed);
+        QSignalSpy trouble(m_intake.get(), &CustodyIntake::trouble);
+        QSignalSpy stored(m_intake.get(), &CustodyIntake::stored);
+        m_store->poison = {777};
+        m_store->poisonCode = code;
+        const StreamId bad = QUuid::createUuid();
+        for (Msn msn = 1; msn <= 50; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->take(numbered(bad, 777));
+        m_intake->take(plain(5));
+        for (Msn msn = 51; msn <= 100; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QVERIFY(!m_intake->isFailing());
+        QCOMPARE(failed.size(), 0);
+        QCOMPARE(m_store->all.size(), 101);
+        QCOMPARE(m_store->contiguousReceipt(kNode, m_stream), 100u);
+        QVERIFY(m_store->attempts < 20);
+        QCOMPARE(m_acks.size(), 2); // one a stream
+        for (const Ack &ack : std::as_const(m_acks))
+            QCOMPARE(ack.msn, ack.stream == m_stream ? 100u : 0u);
+        QCOMPARE(trouble.size(), 1);
+        const QString sentence = trouble.first().first().value<Error>().message;
+        QVERIFY2(sentence.contains(u"777"_s) && sentence.contains(kNode.node), qPrintable(sentence));
+        QCOMPARE(stored.size(), 1);
+        QCOMPARE(m_intake->counters().readings, 101u);
+        QCOMPARE(m_intake->counters().batches, 101u);
+        QCOMPARE(m_intake->counters().unusableBatches, 1u);
+        QCOMPARE(m_intake->heldReadings(), 0);
+    }
+
+    void take_handsOverFewerWhenAskedTo()
+    {
+        m_store->mostAtOnce = 8;
+        for (Msn msn = 1; msn <= 30; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QVERIFY(!m_intake->isFailing());
+        QCOMPARE(m_store->groups, QList<int>({7, 8, 7, 8}));
+        QCOMPARE(m_acks.last().msn, 30u);
+    }
+
+    void take_stopsWhereTheDiskIsFull()
+    {
+        QSignalSpy failed(m_intake.get(), &CustodyIntake::storageFailed);
+        QSignalSpy trouble(m_intake.get(), &CustodyIntake::trouble);
+        m_store->room = 10;
+        for (Msn msn = 1; msn <= 60; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->take(plain(5));
+        m_intake->flush();
+        QVERIFY(m_intake->isFailing());
+        QCOMPARE(failed.size(), 1);
+        QCOMPARE(trouble.size(), 0); // nothing was wrong with any of them
+        QCOMPARE(m_acks.last().msn, 10u);
+        QVERIFY(m_store->attempts < 20);
+        QCOMPARE(m_intake->counters().refusedBatches, 50u);
+        QCOMPARE(m_intake->heldReadings(), 1); // nobody else has it
+
+        m_store->room = -1;
+        m_clock.advance(Millis{1'500});
+        for (Msn msn = 11; msn <= 60; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QVERIFY(!m_intake->isFailing());
+        QCOMPARE(m_acks.last().msn, 60u);
+        QCOMPARE(m_intake->heldReadings(), 0);
+        QCOMPARE(m_store->all.size(), 61);
+    }
+
+    void take_triesOnlySoOften()
+    {
+        for (Msn msn = 1; msn <= 255; ++msn) {
+            m_store->poison.insert(msn);
+            m_intake->take(numbered(m_stream, msn));
+        }
+        m_intake->flush();
+        QVERIFY(m_store->attempts <= 128);
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().msn, 0u);
+        const auto counters = m_intake->counters();
+        QCOMPARE(counters.unusableBatches + counters.refusedBatches, 255u);
     }
 
     void take_keepsPlainReadingsWhileTheStoreFails()
