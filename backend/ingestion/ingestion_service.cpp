@@ -29,6 +29,7 @@ IngestionService::IngestionService(HostSession &host, historian::Historian &hist
         Q_EMIT stopped();
     });
     connect(&m_intake, &CustodyIntake::acknowledge, &m_host, &HostSession::acknowledge);
+    connect(&m_intake, &CustodyIntake::trouble, this, &IngestionService::trouble);
     connect(&m_intake, &CustodyIntake::storageFailed, this, [this](const Error &why) {
         Q_EMIT trouble({why.code, u"Readings cannot be stored, so gateways keep theirs until this is mended: %1"_s.arg(
                                       why.message)});
