@@ -69,6 +69,7 @@ GatewayService::GatewayService(HostSession &host, EdgeNodeSession &uplink, Readi
 
     connect(&m_intake, &CustodyIntake::acknowledge, &m_host, &HostSession::acknowledge);
     connect(&m_intake, &CustodyIntake::stored, &m_uplink, &EdgeNodeSession::pump);
+    connect(&m_intake, &CustodyIntake::trouble, this, &GatewayService::trouble);
     connect(&m_intake, &CustodyIntake::storageFailed, this, [this](const Error &why) {
         Q_EMIT trouble({why.code, u"Readings cannot be stored, so sensors keep theirs until this is mended: %1"_s.arg(
                                       why.message)});
