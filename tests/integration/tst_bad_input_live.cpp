@@ -330,7 +330,7 @@ private Q_SLOTS:
                                          .value("readings"_L1)
                                          .toArray();
         QVERIFY2(!meanwhile.isEmpty(), "what was measured without a broker did not arrive");
-        for (const QCborValue &one : meanwhile)
+        for (const auto &one : meanwhile)
             QVERIFY(one.toMap().value("historical"_L1).toBool());
     }
 
@@ -483,7 +483,7 @@ private:
     {
         QString best;
         const QCborArray values = running.backend(u"last_values"_s).value("values"_L1).toArray();
-        for (const QCborValue &one : values) {
+        for (const auto &one : values) {
             const QString point = one.toMap().value("point"_L1).toString();
             if (best.isEmpty() || point.contains(u"temp"_s))
                 best = point;

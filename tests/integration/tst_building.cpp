@@ -201,7 +201,7 @@ private:
                          qPrintable(u"%1, row %2 came late and does not say so"_s.arg(point).arg(row)));
         }
         QString before;
-        for (const QCborValue &one : std::as_const(m_history)) {
+        for (const auto &one : std::as_const(m_history)) {
             const QString time = one.toMap().value("time"_L1).toString();
             QVERIFY2(before < time, qPrintable(time));
             before = time;
