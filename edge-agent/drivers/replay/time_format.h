@@ -21,7 +21,7 @@ public:
     [[nodiscard]] Result<Timestamp> parse(QStringView text) const;
 
 private:
-    TimeFormat(QString format, QTimeZone zone) : m_format(std::move(format)), m_zone(std::move(zone)) {}
+    TimeFormat(QString format, const QTimeZone &zone) : m_format(std::move(format)), m_zone(zone) {}
 
     QString m_format;
     QTimeZone m_zone;

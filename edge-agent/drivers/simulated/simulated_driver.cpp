@@ -89,7 +89,7 @@ QString nameOf(Model kind)
 
 } // namespace
 
-SimulatedDriver::SimulatedDriver(SimulatedConfig config, Location location, const Clock &clock, QObject *parent)
+SimulatedDriver::SimulatedDriver(SimulatedConfig config, const Location &location, const Clock &clock, QObject *parent)
     : SensorDriver(parent), m_config(config), m_clock(clock), m_points(pointsOf(config.kind, location)),
       m_model(parametersOf(config))
 {}

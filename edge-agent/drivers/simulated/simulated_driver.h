@@ -15,7 +15,7 @@ class SimulatedDriver final : public SensorDriver
 {
     Q_OBJECT
 public:
-    SimulatedDriver(SimulatedConfig config, Location location, const Clock &clock, QObject *parent = nullptr);
+    SimulatedDriver(SimulatedConfig config, const Location &location, const Clock &clock, QObject *parent = nullptr);
 
     [[nodiscard]] DriverInfo info() const override;
     [[nodiscard]] QList<Point> points() const override { return m_points; }
