@@ -1,4 +1,4 @@
-"""Runs clang-tidy on the project's own .cpp files, several at a time.
+"""Runs clang-tidy on the .cpp files of what ships, several at a time.
 
 A file whose preprocessed text and whose settings were clean before is not checked again: a clean
 verdict is remembered under a hash of exactly these. Exit status 1 when there is a finding.
@@ -14,7 +14,9 @@ import sys
 
 CLANG_TIDY = "clang-tidy-14"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OWN = ("core", "edge-agent", "backend", "app", "cli", "tests")
+# What ships. Tests are compiled with every warning as an error and run under sanitizers instead:
+# the analyzer takes minutes of Qt Test's macros and finds nothing in them.
+OWN = ("core", "edge-agent", "backend", "app", "cli")
 
 
 def own_commands(build: pathlib.Path) -> list[dict]:
