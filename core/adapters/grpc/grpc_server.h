@@ -1,0 +1,101 @@
+// The answering end of gRPC: TCP with TLS 1.3, Unix sockets in clear text, many connections on one
+// event loop. TLS always asks for a client certificate and takes a connection without one; whether a
+// method needs one is its handler's business (Peer::id).
+//
+// Lives on the thread that made it. A handler may answer later and from another thread's result,
+// but touches a ServerCall only on the server's thread. Limits: message 4 MiB, 100 streams a
+// connection, header list 16 KiB, handshake and idle timeouts; what breaks HTTP/2 or gRPC ends its
+// own connection or stream and nothing else.
+#pragma once
+
+#include "adapters/grpc/grpc_types.h"
+
+#include <QObject>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace lintel::grpc {
+
+/// Asked for each new connection.
+struct ServerTls {
+    X509Svid own;
+    /// A client certificate is checked against the bundle of its own trust domain, as
+    /// tls::verifyPeer does; one that fails ends the handshake.
+    TrustBundles bundles;
+};
+
+struct ServerLimits {
+    qsizetype maxMessageBytes = 4 * 1024 * 1024;
+    int maxConnections = 4'000;
+    int maxStreamsPerConnection = 100;
+    std::chrono::milliseconds handshakeTimeout{10'000};
+    std::chrono::milliseconds maxConnectionAge{0}; // then GOAWAY; 0 = never
+};
+
+/// One incoming call. Shared by the server and the handler; after finish(), or when the caller is
+/// gone (cancelled()), everything on it does nothing.
+class ServerCall : public QObject
+{
+    Q_OBJECT
+public:
+    using QObject::QObject;
+    [[nodiscard]] virtual const Peer &peer() const = 0;
+    [[nodiscard]] virtual QByteArray path() const = 0;
+    [[nodiscard]] virtual QByteArray metadata(const QByteArray &name) const = 0; // empty when absent
+    /// As Channel::exportKeyingMaterial; Unsupported without TLS.
+    [[nodiscard]] virtual Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const = 0;
+    /// Bytes that wait for this caller; a stream that pushes should look before it adds.
+    [[nodiscard]] virtual qsizetype queuedBytes() const = 0;
+    virtual void send(const QByteArray &message) = 0;
+    virtual void finish(const Status &status) = 0;
+
+Q_SIGNALS:
+    void messageReceived(const QByteArray &message);
+    /// The caller has sent its last message.
+    void halfClosed();
+    void cancelled();
+};
+
+using StreamHandler = std::function<void(std::shared_ptr<ServerCall>)>;
+
+struct UnaryReply {
+    Status status;
+    QByteArray message; // when ok
+};
+using UnaryHandler = std::function<UnaryReply(const QByteArray &request, const ServerCall &call)>;
+
+class Server : public QObject
+{
+    Q_OBJECT
+public:
+    explicit Server(ServerLimits limits = {}, QObject *parent = nullptr);
+    ~Server() override;
+
+    /// Both kinds before or after listening. A path without a handler answers Unimplemented.
+    void handleStream(const QByteArray &path, StreamHandler handler);
+    void handleUnary(const QByteArray &path, UnaryHandler handler);
+    /// Called first for every call; a status that is not ok ends it (service-wide rules).
+    void setGuard(std::function<Status(const ServerCall &)> guard);
+
+    /// Port 0 = any; returns the port. Conflict when it is taken, with what to do. `tls` without a
+    /// result refuses connections and says so once.
+    [[nodiscard]] Result<quint16> listenTcp(const QString &address, quint16 port,
+                                            std::function<Result<ServerTls>()> tls);
+    /// Replaces a socket file that nobody listens on; Conflict when somebody does. `mode` as chmod.
+    [[nodiscard]] Result<void> listenUnix(const QString &path, uint mode);
+
+    /// GOAWAY to everybody, running calls get `grace`, then all is closed.
+    void close(std::chrono::milliseconds grace);
+    /// Ends every connection whose verified peer is `id`; how many.
+    int disconnectPeer(const SpiffeId &id);
+
+    [[nodiscard]] int connectionCount() const;
+
+private:
+    class Private;
+    std::unique_ptr<Private> d;
+};
+
+} // namespace lintel::grpc

@@ -1,0 +1,53 @@
+// What proves to an authority which device this is: the device's half of a node attestation in
+// SPIRE's terms (payload, then an answer to each challenge), and the key that the SVID will belong
+// to. A TPM (adapters/tpm), or a join token with a software key (adapters/spire).
+//
+// Blocks for as long as the chip takes (RSA in a TPM: seconds), so it lives on the thread that
+// fetches identities and nowhere else; the EVP_PKEY that it hands out signs on any thread.
+#pragma once
+
+#include "domain/result.h"
+
+#include <QByteArray>
+#include <QString>
+
+#include <memory>
+
+using EVP_PKEY = struct evp_pkey_st;
+
+namespace lintel {
+
+/// What an answer is tied to besides the challenge, so that it is worth nothing elsewhere.
+struct AttestationBinding {
+    QByteArray channel; // TLS exporter of this connection, or SHA-256 of the server's certificate
+    QByteArray csrDer;  // the request that this attestation is for
+};
+
+class Attestor
+{
+public:
+    Attestor() = default;
+    Attestor(const Attestor &) = delete;
+    Attestor &operator=(const Attestor &) = delete;
+    virtual ~Attestor() = default;
+
+    /// Name of the node attestor at the authority: "tpm", "lintel_tpm", "join_token".
+    [[nodiscard]] virtual QString type() const = 0;
+    /// One sentence for people about what this proves: "TPM 2.0 (INTC), boot measured".
+    [[nodiscard]] virtual QString description() const = 0;
+    /// Whether the key of newKey() stays inside a chip.
+    [[nodiscard]] virtual bool keysAreBoundToChip() const = 0;
+
+    /// A fresh P-256 signing key; the one before stays usable until its last EVP_PKEY is gone.
+    /// Unavailable when the chip does not answer.
+    [[nodiscard]] virtual Result<std::shared_ptr<EVP_PKEY>> newKey() = 0;
+
+    /// Begins an attestation of the key that newKey() gave last: the payload of AttestAgent's first
+    /// message. Forgets an attestation that was under way.
+    [[nodiscard]] virtual Result<QByteArray> begin() = 0;
+    /// The answer to one challenge of it. Malformed: not a challenge of this attestor; Denied: the
+    /// chip refuses it (made for another device).
+    [[nodiscard]] virtual Result<QByteArray> answer(const QByteArray &challenge, const AttestationBinding &binding) = 0;
+};
+
+} // namespace lintel
