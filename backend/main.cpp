@@ -56,6 +56,11 @@ int run(const BackendConfig &config)
             return service::kCannotRun;
         }
     }
+    tls::FileIdentitySource identity(config.common.identity.directory);
+    if (const auto isSelf = service::checkIsSelf(identity, config.common.agent.spiffeId); !isSelf) {
+        service::complain(kProgram, isSelf.error());
+        return service::kCannotRun;
+    }
     const SystemClock clock;
     const QString folder = QFileInfo(config.database).absolutePath();
     if (!QDir().mkpath(folder)) {
@@ -78,7 +83,6 @@ int run(const BackendConfig &config)
         return service::kCannotRun;
     }
 
-    tls::FileIdentitySource identity(config.common.identity.directory);
     QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
                      [](const Error &problem) { qCWarning(lcBackend).noquote() << problem.message; });
     if (const auto current = identity.current(); !current)

@@ -112,6 +112,11 @@ int run(const GatewayConfig &config)
             return service::kCannotRun;
         }
     }
+    tls::FileIdentitySource identity(config.common.identity.directory);
+    if (const auto isSelf = service::checkIsSelf(identity, config.common.agent.spiffeId); !isSelf) {
+        service::complain(kProgram, isSelf.error());
+        return service::kCannotRun;
+    }
     const SystemClock clock;
     auto storage = openStorage(config, clock);
     if (!storage) {
@@ -123,7 +128,6 @@ int run(const GatewayConfig &config)
             << u"the clock was never set (%1); late and live readings cannot be told apart until it is."_s.arg(
                    toIso8601(clock.now()));
 
-    tls::FileIdentitySource identity(config.common.identity.directory);
     QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
                      [](const Error &problem) { qCWarning(lcGateway).noquote() << problem.message; });
     if (const auto current = identity.current(); !current)

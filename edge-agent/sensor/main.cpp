@@ -30,23 +30,6 @@ Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
 const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION),
                                u"Measures, stores, and forwards to its gateway."_s, false};
 
-/// An identity that is not there yet may come: until then readings are taken and stored.
-Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &expected)
-{
-    const auto current = identity.current();
-    if (!current) {
-        qCWarning(lcSensor).noquote() << u"no identity yet, so readings stay in the spool: %1"_s.arg(
-            current.error().message);
-        return {};
-    }
-    if ((*current)->svid.id != expected)
-        return Error{
-            Errc::Denied,
-            u"The certificate in identity.directory belongs to %1, but this agent is %2; correct one of them."_s.arg(
-                (*current)->svid.id.toString(), expected.toString())};
-    return {};
-}
-
 void logNotices(const SensorConfig &config)
 {
     if (config.common.observability.metricsEnabled)
@@ -100,8 +83,11 @@ int run(const SensorConfig &config)
     if (const auto usable = service::checkIdentity(config.common); !usable)
         return fail(usable.error());
     tls::FileIdentitySource identity(config.common.identity.directory);
-    if (const auto self = checkIsSelf(identity, config.common.agent.spiffeId); !self)
+    if (const auto self = service::checkIsSelf(identity, config.common.agent.spiffeId); !self)
         return fail(self.error());
+    if (const auto current = identity.current(); !current)
+        qCWarning(lcSensor).noquote() << u"no identity yet, so readings stay in the spool: %1"_s.arg(
+            current.error().message);
     QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
                      [](const Error &problem) { qCWarning(lcSensor).noquote() << problem.message; });
 

@@ -1,4 +1,7 @@
 // What a person does wrong: one sentence that says what and what to do, and an exit code.
+#include "ports/system_clock.h"
+#include "tls/pki.h"
+
 #include <QDir>
 #include <QFile>
 #include <QProcess>
@@ -29,6 +32,22 @@ Outcome run(const QString &program, const QStringList &arguments, const QStringL
     }
     return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1,
             QString::fromUtf8(process.readAllStandardOutput()), QString::fromUtf8(process.readAllStandardError())};
+}
+
+/// A configuration that lacks nothing but an identity; what it stores goes below `dir`.
+QByteArray configOf(const QString &program, const QString &dir)
+{
+    const QByteArray folder = dir.toUtf8();
+    if (program == u"lintel-gateway")
+        return "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n"
+               "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
+               "storage: {directory: \""
+               + folder + "\"}\n";
+    if (program == u"lintel-backend")
+        return "mqtt: {host: 127.0.0.1}\nhistorian: {database: \"" + folder + "/h.db\"}\n";
+    return "mqtt: {host: 127.0.0.1}\nsparkplug: {group: building-1, host_id: gateway-1}\n"
+           "spool: {path: \""
+           + folder + "/spool.db\"}\ndriver: {type: simulated}\n";
 }
 
 } // namespace
@@ -111,12 +130,7 @@ private Q_SLOTS:
         QVERIFY2(outcome.errors.isEmpty(), qPrintable(outcome.errors));
     }
 
-    void service_missingFile_data()
-    {
-        QTest::addColumn<QString>("program");
-        for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"})
-            QTest::addRow("%s", program) << QString::fromLatin1(program);
-    }
+    void service_missingFile_data() { programs(); }
 
     void service_missingFile()
     {
@@ -155,14 +169,8 @@ private Q_SLOTS:
         QFETCH(QByteArray, section);
         QFETCH(QString, sentence);
         QTemporaryDir dir;
-        QByteArray yaml = "agent: {name: x1, trust_domain: building-1.smart.local}\n" + section;
-        if (program == u"lintel-gateway"_s)
-            yaml += "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1}}\n"
-                    "cloud: {broker: {host: 127.0.0.1, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
-                    "storage: {directory: \""
-                    + dir.path().toUtf8() + "\"}\n";
-        else if (program == u"lintel-backend"_s)
-            yaml += "mqtt: {host: 127.0.0.1}\nhistorian: {database: \"" + dir.path().toUtf8() + "/h.db\"}\n";
+        const QByteArray yaml =
+            "agent: {name: x1, trust_domain: building-1.smart.local}\n" + section + configOf(program, dir.path());
         QFile file(dir.filePath(u"config.yaml"_s));
         QVERIFY(file.open(QIODevice::WriteOnly));
         file.write(yaml);
@@ -170,6 +178,20 @@ private Q_SLOTS:
         const Outcome outcome = run(program, {u"--config"_s, file.fileName()});
         QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
         QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+    }
+
+    void service_isItsCertificatesOwner_data() { programs(); }
+
+    void service_isItsCertificatesOwner()
+    {
+        QFETCH(QString, program);
+        QTemporaryDir dir;
+        const Outcome outcome = runWithIdentity(program, dir, u"spiffe://building-1.smart.local/agent/other");
+        QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(u"belongs to spiffe://building-1.smart.local/agent/other, but this agent is "
+                                         "spiffe://building-1.smart.local/agent/x1 (agent.spiffe_id)"_s),
+                 qPrintable(outcome.errors));
+        QVERIFY2(QDir(dir.filePath(u"state"_s)).isEmpty(), "refused before anything is made");
     }
 
     void gateway_storageThatCannotBeMade()
@@ -236,6 +258,32 @@ private Q_SLOTS:
         QCOMPARE(outcome.exitCode, 1);
         QVERIFY(outcome.output.contains(u"\"not_found\""_s));
         QVERIFY(outcome.errors.isEmpty());
+    }
+
+private:
+    static void programs()
+    {
+        QTest::addColumn<QString>("program");
+        for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"})
+            QTest::addRow("%s", program) << QString::fromLatin1(program);
+    }
+
+    /// Agent x1 of building-1.smart.local, started with the certificate of `id`.
+    static Outcome runWithIdentity(const QString &program, const QTemporaryDir &dir, QStringView id)
+    {
+        using namespace lintel;
+        const Timestamp now = SystemClock().now();
+        const auto pki = tls::Pki::create(*TrustDomain::parse(u"building-1.smart.local"), now);
+        const auto svid = pki->issue(*SpiffeId::parse(id), std::chrono::hours{1}, now);
+        const QString identity = dir.filePath(u"identity"_s);
+        QFile file(dir.filePath(u"config.yaml"_s));
+        if (!svid || !tls::writeIdentity(identity, *svid, {{pki->domain(), {pki->rootDer()}}})
+            || !QDir(dir.path()).mkdir(u"state"_s) || !file.open(QIODevice::WriteOnly))
+            return {};
+        file.write("agent: {name: x1, trust_domain: building-1.smart.local}\nidentity: {directory: \""
+                   + identity.toUtf8() + "\"}\n" + configOf(program, dir.filePath(u"state"_s)));
+        file.close();
+        return run(program, {u"--config"_s, file.fileName()});
     }
 };
 

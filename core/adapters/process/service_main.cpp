@@ -97,6 +97,20 @@ Result<void> checkIdentity(const CommonConfig &config)
     return {};
 }
 
+Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &self)
+{
+    const auto current = identity.current();
+    if (!current)
+        return current.error().code == Errc::Denied ? Result<void>(current.error()) : Result<void>();
+    const SpiffeId &found = (*current)->svid.id;
+    if (found == self)
+        return {};
+    return Error{
+        Errc::Denied,
+        u"The certificate in identity.directory belongs to %1, but this agent is %2 (agent.spiffe_id); correct one of them."_s
+            .arg(found.toString(), self.toString())};
+}
+
 Result<void> checkAuthorization(const CommonConfig &config)
 {
     if (config.authorization.provider != AuthorizationConfig::Provider::Opa)

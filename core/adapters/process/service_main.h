@@ -1,9 +1,10 @@
-// What the mains of gateway and backend share: the command line, logging, exit codes. The main
+// What the mains of sensor, gateway and backend share: the command line, logging, exit codes. The main
 // thread; needs QCoreApplication.
 #pragma once
 
 #include "adapters/yaml/common_config.h"
 #include "domain/result.h"
+#include "ports/identity_source.h"
 
 #include <QString>
 #include <QStringList>
@@ -41,6 +42,11 @@ void startLogging(const Program &program, const ObservabilityConfig &config);
 
 /// What this version can use as an identity; Unsupported or NotFound say what it needs instead.
 [[nodiscard]] Result<void> checkIdentity(const CommonConfig &config);
+
+/// Whether the identity that lies there is this agent's own: Denied when its SPIFFE ID is another or when
+/// the source refuses it for good (a key that others may read). One that is not there yet is no error, for
+/// it may come; the caller says what waits for it.
+[[nodiscard]] Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &self);
 
 /// For programs that answer calls without a policy decider: Unsupported when the configuration wants
 /// one, since answering all the same would be more than was allowed.
