@@ -194,6 +194,19 @@ private Q_SLOTS:
         QVERIFY2(QDir(dir.filePath(u"state"_s)).isEmpty(), "refused before anything is made");
     }
 
+    void service_refusesAKeyThatOthersMayRead_data() { programs(); }
+
+    void service_refusesAKeyThatOthersMayRead()
+    {
+        QFETCH(QString, program);
+        QTemporaryDir dir;
+        const QString key = dir.filePath(u"identity/svid.key"_s);
+        const Outcome outcome = runWithIdentity(program, dir, u"spiffe://building-1.smart.local/agent/x1",
+                                                QFile::ReadOwner | QFile::WriteOwner | QFile::ReadGroup);
+        QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(u"run: chmod 600 '%1'"_s.arg(key)), qPrintable(outcome.errors));
+    }
+
     void gateway_storageThatCannotBeMade()
     {
         QTemporaryDir dir;
@@ -269,7 +282,8 @@ private:
     }
 
     /// Agent x1 of building-1.smart.local, started with the certificate of `id`.
-    static Outcome runWithIdentity(const QString &program, const QTemporaryDir &dir, QStringView id)
+    static Outcome runWithIdentity(const QString &program, const QTemporaryDir &dir, QStringView id,
+                                   QFile::Permissions keyMode = QFile::ReadOwner | QFile::WriteOwner)
     {
         using namespace lintel;
         const Timestamp now = SystemClock().now();
@@ -278,7 +292,8 @@ private:
         const QString identity = dir.filePath(u"identity"_s);
         QFile file(dir.filePath(u"config.yaml"_s));
         if (!svid || !tls::writeIdentity(identity, *svid, {{pki->domain(), {pki->rootDer()}}})
-            || !QDir(dir.path()).mkdir(u"state"_s) || !file.open(QIODevice::WriteOnly))
+            || !QFile::setPermissions(identity + u"/svid.key"_s, keyMode) || !QDir(dir.path()).mkdir(u"state"_s)
+            || !file.open(QIODevice::WriteOnly))
             return {};
         file.write("agent: {name: x1, trust_domain: building-1.smart.local}\nidentity: {directory: \""
                    + identity.toUtf8() + "\"}\n" + configOf(program, dir.filePath(u"state"_s)));

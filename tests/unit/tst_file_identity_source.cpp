@@ -109,7 +109,10 @@ private Q_SLOTS:
         FileIdentitySource source(m_dir->path(), kPoll);
         QSignalSpy problems(&source, &FileIdentitySource::problemFound);
         QSignalSpy changed(&source, &IdentitySource::svidChanged);
-        write(file, bytes);
+        if (file == u"svid.key"_s)
+            QVERIFY(writePrivateFile(m_dir->filePath(file), bytes));
+        else
+            write(file, bytes);
         QTRY_COMPARE(problems.size(), 1);
         QVERIFY2(source.problem()->message.contains(m_dir->path()), qPrintable(source.problem()->message));
         QCOMPARE((*source.current())->svid.chainDer, mine.chainDer);
@@ -121,15 +124,40 @@ private Q_SLOTS:
         QVERIFY(changed.size() == 1);
     }
 
-    void keyThatOthersMayRead_isSaidAndUsed()
+    void keyThatOthersMayRead_isRefused_data()
+    {
+        QTest::addColumn<int>("mode");
+        QTest::newRow("group reads") << int(QFile::ReadGroup);
+        QTest::newRow("others read") << int(QFile::ReadOther);
+        QTest::newRow("group writes") << int(QFile::WriteGroup);
+    }
+    void keyThatOthersMayRead_isRefused()
+    {
+        QFETCH(int, mode);
+        const QString key = m_dir->filePath(u"svid.key"_s);
+        constexpr QFile::Permissions owner = QFile::ReadOwner | QFile::WriteOwner;
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        QVERIFY(QFile::setPermissions(key, owner | QFile::Permission(mode)));
+        FileIdentitySource source(m_dir->path(), kPoll);
+        QVERIFY(!source.current());
+        QCOMPARE(source.current().error().code, Errc::Denied);
+        QVERIFY2(source.problem()->message.endsWith(u"run: chmod 600 '%1'"_s.arg(key)),
+                 qPrintable(source.problem()->message));
+        QVERIFY(QFile::setPermissions(key, owner));
+        QTRY_VERIFY(source.current());
+        QVERIFY(!source.problem());
+    }
+
+    void keyThatOthersMayReadNow_isSaidAndTheLastGoodStays()
     {
         QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        FileIdentitySource source(m_dir->path(), kPoll);
+        const auto before = *source.current();
         QVERIFY(QFile::setPermissions(m_dir->filePath(u"svid.key"_s),
                                       QFile::ReadOwner | QFile::WriteOwner | QFile::ReadOther));
-        const FileIdentitySource source(m_dir->path());
-        QVERIFY(source.current());
-        QVERIFY(source.problem());
-        QVERIFY(source.problem()->message.contains(u"0600"_s));
+        QTRY_VERIFY(source.problem());
+        QCOMPARE(source.problem()->code, Errc::Denied);
+        QCOMPARE(*source.current(), before);
     }
 
     void writeIdentity_makesAPrivateDirectoryAndKey()

@@ -37,6 +37,18 @@ QByteArray fingerprintOf(const QString &dir)
     return text;
 }
 
+/// A key that others may read is nobody's proof of anything any more.
+Result<void> keyIsPrivate(const QString &file)
+{
+    const auto others = QFile::ReadGroup | QFile::WriteGroup | QFile::ReadOther | QFile::WriteOther;
+    if (!(QFile::permissions(file) & others))
+        return {};
+    return Error{
+        Errc::Denied,
+        u"The private key %1 is refused, because its group or others may read or write it; run: chmod 600 '%1'"_s.arg(
+            file)};
+}
+
 Result<X509Svid> readSvid(const QString &dir)
 {
     const QString certificateFile = QDir(dir).filePath(svidFileName());
@@ -47,6 +59,8 @@ Result<X509Svid> readSvid(const QString &dir)
     const auto chain = certificatesFromPem(*pem);
     if (!chain)
         return Error{chain.error().code, u"%1: %2"_s.arg(certificateFile, chain.error().message)};
+    if (const auto isPrivate = keyIsPrivate(keyFile); !isPrivate)
+        return isPrivate.error();
     const auto keyPem = readWholeFile(keyFile);
     if (!keyPem)
         return keyPem.error();
@@ -82,15 +96,6 @@ Result<TrustBundles> readBundles(const QString &dir)
         return Error{Errc::NotFound, u"%1 holds no trust bundle (<trust domain>.pem)."_s.arg(dir)};
     return bundles;
 }
-
-std::optional<Error> complaintAboutKeyFile(const QString &dir)
-{
-    const QString file = QDir(dir).filePath(svidKeyFileName());
-    const auto others = QFile::ReadGroup | QFile::WriteGroup | QFile::ReadOther | QFile::WriteOther;
-    if (!(QFile::permissions(file) & others))
-        return {};
-    return Error{Errc::Denied, u"Other users may read the private key %1; set its mode to 0600."_s.arg(file)};
-}
 } // namespace
 
 FileIdentitySource::FileIdentitySource(QString dir, std::chrono::milliseconds pollInterval, QObject *parent)
@@ -123,7 +128,7 @@ void FileIdentitySource::refresh()
     if (!bundles)
         return report(bundles.error());
     adopt(std::make_shared<const IdentitySnapshot>(IdentitySnapshot{std::move(*svid), std::move(*bundles)}));
-    report(complaintAboutKeyFile(m_dir));
+    report({});
 }
 
 void FileIdentitySource::report(std::optional<Error> problem)

@@ -1,6 +1,7 @@
 // An identity that lies in a directory: svid.pem, svid.key and one <trust domain>.pem per trust
 // bundle, as "lintelctl pki issue" writes them. Looks once per interval whether files changed and
-// takes the new identity when all of them are whole; until then the last good one stays.
+// takes the new identity when all of them are whole; until then the last good one stays. A private key that
+// its group or others may read or write is refused (Denied); the sentence has the chmod to run.
 //
 // Lives on the thread that made it; current() may be called from any.
 #pragma once
@@ -32,7 +33,7 @@ public:
     [[nodiscard]] std::optional<Error> problem() const { return m_problem; }
 
 Q_SIGNALS:
-    /// The files cannot be used, or others may read the key; once per new sentence. An identity
+    /// The files cannot be used, or others may read the key; once for each new sentence. An identity
     /// that was good stays in use.
     void problemFound(const lintel::Error &problem);
 
