@@ -19,7 +19,7 @@ Playback::Playback(RecordedDriver &recording, const Clock &clock, ReadingSpool &
 Result<void> Playback::start()
 {
     const SpoolStatus status = m_spool.status();
-    if (const auto resumed = m_recording.resume(status.stream, status.head); !resumed)
+    if (const auto resumed = m_recording.resume(status.stream, status.totalReadings); !resumed)
         return resumed;
     m_state = State::Playing;
     return {};
@@ -63,7 +63,7 @@ bool Playback::settle()
     if (!m_writer.flush())
         return false;
     m_isUnsettled = false;
-    const auto told = m_recording.accepted(m_spool.status().head);
+    const auto told = m_recording.accepted(m_spool.status().totalReadings);
     if (!told)
         Q_EMIT trouble(told.error()); // the position is derived from an older one then
     return true;

@@ -1,3 +1,4 @@
+#include "adapters/sqlite/sqlite_spool.h"
 #include "drivers/replay/replay_driver.h"
 #include "fakes/fake_clock.h"
 #include "fakes/memory_spool.h"
@@ -54,6 +55,7 @@ private Q_SLOTS:
     void pace_realTimeWaits();
     void pace_asAcknowledgedKeepsTheWindow();
     void position_survivesAKillAnywhere();
+    void position_isNotMovedByNoticesOfLoss();
     void playback_takesNothingWhileTheSpoolRefuses();
 
 private:
@@ -207,6 +209,38 @@ void TestDriverReplay::pace_asAcknowledgedKeepsTheWindow()
     QCOMPARE(playback.state(), Playback::State::Finished);
 }
 
+/// A spool that cannot read a batch back, or hears that it lost some, numbers a notice of its own.
+void TestDriverReplay::position_isNotMovedByNoticesOfLoss()
+{
+    QByteArray text = m_header;
+    for (int i = 0; i < 20; ++i)
+        text += i % 3 == 1 ? rowText(i, "NaN") : rowText(i, QByteArray::number(i)); // one or two readings
+    write(text);
+    QTemporaryDir folder;
+    const auto opened = SqliteSpool::open({folder.filePath(u"spool.db"_s), u"s1"_s, {}, {}}, m_clock);
+    QVERIFY(opened);
+    ReadingSpool &spool = **opened;
+    MemoryStateStore state;
+    QList<Timestamp> seen;
+    for (int life = 0; life < 20; ++life) {
+        ReplayDriver driver(config(), m_clock, state);
+        QVERIFY(driver.open());
+        QVERIFY(driver.resume(spool.status().stream, spool.status().totalReadings));
+        const auto rows = driver.take(1);
+        QVERIFY(rows);
+        QCOMPARE(rows->size(), 1);
+        seen.append(rows->first().first().deviceTime);
+        const IncomingBatch row{{u"s1"_s, rows->first(), {}}, std::nullopt};
+        QVERIFY(spool.append({&row, 1}));
+        const Loss lost{u"s1"_s, spool.status().stream, 1, 1, 0, {}, {}, LossReason::Unreadable};
+        const IncomingBatch notice{{u"s1"_s, {}, {lost}}, std::nullopt};
+        QVERIFY(spool.append({&notice, 1}));
+        // Killed: the position was last saved at the very start.
+    }
+    for (qsizetype i = 1; i < seen.size(); ++i)
+        QCOMPARE(seen[i] - seen[i - 1], Millis{1min});
+}
+
 /// The process is killed at random moments: after rows were taken, after they were stored, after
 /// the position was saved. Every row must be in the spool once.
 void TestDriverReplay::position_survivesAKillAnywhere()
@@ -224,7 +258,7 @@ void TestDriverReplay::position_survivesAKillAnywhere()
     for (int life = 0; life < 200 && !isOver; ++life) {
         ReplayDriver driver(config(), m_clock, state);
         QVERIFY(driver.open());
-        QVERIFY(driver.resume(spool.status().stream, spool.status().head));
+        QVERIFY(driver.resume(spool.status().stream, spool.status().totalReadings));
         for (int groups = int(random.bounded(40)); groups >= 0 && !isOver; --groups) {
             const auto rows = driver.take(1 + int(random.bounded(64)));
             QVERIFY(rows);
@@ -238,7 +272,7 @@ void TestDriverReplay::position_survivesAKillAnywhere()
                 seen.append(std::get<double>(row.front().value));
             if (random.bounded(10) == 0)
                 break; // killed between storing and saving the position
-            QVERIFY(driver.accepted(spool.status().head));
+            QVERIFY(driver.accepted(spool.status().totalReadings));
             isOver = !driver.untilNext().has_value();
         }
     }

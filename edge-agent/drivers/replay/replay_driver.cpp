@@ -18,11 +18,11 @@ namespace {
 constexpr auto positionKey = "replay/position"_L1;
 constexpr qint64 fingerprintBytes = 4096;
 /// Between two saved positions a restart re-reads at most this many rows, and sends none of them twice.
-constexpr Msn rowsBetweenSaves = 500;
+constexpr quint64 rowsBetweenSaves = 500;
 
 constexpr auto recordingKey = "recording"_L1;
 constexpr auto streamKey = "stream"_L1;
-constexpr auto headKey = "head"_L1;
+constexpr auto readingsKey = "readings"_L1;
 constexpr auto offsetKey = "offset"_L1;
 constexpr auto lineKey = "line"_L1;
 
@@ -105,14 +105,14 @@ Result<void> ReplayDriver::readHeader()
     return {};
 }
 
-Result<void> ReplayDriver::resume(const StreamId &stream, Msn head)
+Result<void> ReplayDriver::resume(const StreamId &stream, quint64 readings)
 {
     m_stream = stream;
     const auto saved = savedPosition();
     if (!saved)
         return saved.error();
     const bool isOurs =
-        *saved && (*saved)->recording == m_recording && (*saved)->stream == stream && (*saved)->head <= head;
+        *saved && (*saved)->recording == m_recording && (*saved)->stream == stream && (*saved)->readings <= readings;
     if (!isOurs) {
         if (*saved)
             Q_EMIT trouble(Error{
@@ -120,7 +120,7 @@ Result<void> ReplayDriver::resume(const StreamId &stream, Msn head)
                 u"The recording, its map or the spool is another one than before; the replay of %1 begins at its start."_s
                     .arg(m_config.file)});
         // Before the first row, so that a crash after it finds where the numbering began.
-        if (const auto begun = save({m_recording, stream, head, m_consumedOffset, m_consumedLine}); !begun)
+        if (const auto begun = save({m_recording, stream, readings, m_consumedOffset, m_consumedLine}); !begun)
             return begun.error();
         return loadNext();
     }
@@ -131,14 +131,37 @@ Result<void> ReplayDriver::resume(const StreamId &stream, Msn head)
     m_consumedLine = m_saved.line;
     if (const auto first = loadNext(); !first)
         return first;
-    for (Msn row = m_saved.head; row < head && m_next; ++row) {
-        m_lastTime = m_next->front().deviceTime;
-        m_last = *m_next;
+    if (const auto skipped = skip(readings - m_saved.readings); !skipped)
+        return skipped;
+    m_due = m_clock.monotonic();
+    return {};
+}
+
+/// The rows that were appended since the position was saved: those with so many readings.
+Result<void> ReplayDriver::skip(quint64 readings)
+{
+    while (readings > 0 && m_next) {
+        const quint64 ofRow = quint64(m_next->size());
+        if (ofRow > readings) {
+            Q_EMIT trouble(Error{
+                Errc::Conflict,
+                u"%1:%2: the spool does not hold this row as a whole, so the recording was changed while it was played; the replay goes on behind it."_s
+                    .arg(m_config.file)
+                    .arg(m_csv.line())});
+        }
+        readings -= std::min(readings, ofRow);
+        noteTaken();
         if (const auto next = loadNext(); !next)
             return next;
     }
-    m_due = m_clock.monotonic();
     return {};
+}
+
+void ReplayDriver::noteTaken()
+{
+    m_last = *m_next;
+    m_lastTime = m_next->front().deviceTime;
+    ++m_rowsSinceSave;
 }
 
 Result<QList<RecordedRow>> ReplayDriver::take(int max)
@@ -148,21 +171,19 @@ Result<QList<RecordedRow>> ReplayDriver::take(int max)
     QList<RecordedRow> rows;
     while (rows.size() < max && m_next && m_due <= m_clock.monotonic()) {
         rows.append(*m_next);
-        m_last = *m_next;
-        m_lastTime = m_next->front().deviceTime;
-        if (const auto next = loadNext(); !next) {
+        noteTaken();
+        if (const auto next = loadNext(); !next)
             m_failure = next.error(); // said by the next call: the rows before it still count
-        }
     }
     return rows;
 }
 
-Result<void> ReplayDriver::accepted(Msn head)
+Result<void> ReplayDriver::accepted(quint64 readings)
 {
     const bool isOver = !m_next;
-    if (head < m_saved.head + rowsBetweenSaves && !isOver)
+    if (m_rowsSinceSave < rowsBetweenSaves && !isOver)
         return {};
-    return save({m_recording, m_stream, head, m_consumedOffset, m_consumedLine});
+    return save({m_recording, m_stream, readings, m_consumedOffset, m_consumedLine});
 }
 
 std::optional<Millis> ReplayDriver::untilNext() const
@@ -317,7 +338,7 @@ Result<std::optional<ReplayDriver::Position>> ReplayDriver::savedPosition() cons
     Position position;
     position.recording = map[recordingKey].toByteArray();
     position.stream = QUuid::fromRfc4122(map[streamKey].toByteArray());
-    position.head = Msn(map[headKey].toInteger());
+    position.readings = quint64(map[readingsKey].toInteger());
     position.offset = map[offsetKey].toInteger();
     position.line = map[lineKey].toInteger();
     return std::optional{position};
@@ -328,12 +349,14 @@ Result<void> ReplayDriver::save(const Position &position)
     QCborMap map;
     map[recordingKey] = position.recording;
     map[streamKey] = position.stream.toRfc4122();
-    map[headKey] = qint64(position.head);
+    map[readingsKey] = qint64(position.readings);
     map[offsetKey] = position.offset;
     map[lineKey] = position.line;
     const auto saved = m_state.save(positionKey, QCborValue(map).toCbor());
-    if (saved)
+    if (saved) {
         m_saved = position;
+        m_rowsSinceSave = 0;
+    }
     return saved;
 }
 

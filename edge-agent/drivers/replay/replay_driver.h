@@ -30,9 +30,9 @@ public:
     void read() override;
     [[nodiscard]] RecordedDriver *recorded() override { return this; }
 
-    [[nodiscard]] Result<void> resume(const StreamId &stream, Msn head) override;
+    [[nodiscard]] Result<void> resume(const StreamId &stream, quint64 readings) override;
     [[nodiscard]] Result<QList<RecordedRow>> take(int max) override;
-    [[nodiscard]] Result<void> accepted(Msn head) override;
+    [[nodiscard]] Result<void> accepted(quint64 readings) override;
     [[nodiscard]] std::optional<Millis> untilNext() const override;
     [[nodiscard]] quint64 window() const override;
 
@@ -43,12 +43,14 @@ private:
     struct Position {
         QByteArray recording; // fingerprint of file and map
         StreamId stream;
-        Msn head = 0;
+        quint64 readings = 0; // ever appended to the spool of that stream
         qint64 offset = 0;
         qint64 line = 0;
     };
 
     [[nodiscard]] Result<void> readHeader();
+    [[nodiscard]] Result<void> skip(quint64 readings);
+    void noteTaken();
     [[nodiscard]] Result<void> loadNext();
     [[nodiscard]] Result<RecordedRow> rowOf(const CsvRecord &record) const;
     [[nodiscard]] Result<Value> valueOf(const ColumnMap::Column &column, const QString &cell) const;
@@ -78,6 +80,7 @@ private:
     qint64 m_consumedOffset = 0;      // behind the last row that was taken
     qint64 m_consumedLine = 0;
     quint64 m_brokenRows = 0;
+    quint64 m_rowsSinceSave = 0;
     bool m_isReading = false;
 };
 
