@@ -44,8 +44,7 @@ void BackendCalls::serve(CallServer &server)
     server.provide(u"last_values"_s, [this](const Call &call, const Reply &reply) { reply(lastValues(call.args)); });
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(listDevices()); });
     server.provide(u"list_gaps"_s, [this](const Call &call, const Reply &reply) { reply(listGaps(call.args)); });
-    server.provide(u"read_births"_s,
-                   [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
+    server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(births()); });
     server.provide(u"status"_s, [this](const Call &call, const Reply &reply) { reply(status(call.args)); });
 }
 
@@ -104,6 +103,14 @@ Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
     answer.insert("readings"_L1, array);
     answer.insert("truncated"_L1, history->size() > limit);
     return answer;
+}
+
+QCborMap BackendCalls::births() const
+{
+    return answers::births(
+        answers::accepted(m_host.births(), [this](const sparkplug::NodeId &node, const QString &name) {
+            return !m_ingestion.refusal(node, name);
+        }));
 }
 
 Result<QCborMap> BackendCalls::lastValues(const QCborMap &args) const

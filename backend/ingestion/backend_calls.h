@@ -25,6 +25,8 @@ public:
     [[nodiscard]] Result<QCborMap> listDevices() const;
     /// {from, to}
     [[nodiscard]] Result<QCborMap> listGaps(const QCborMap &args) const;
+    /// Without those of nodes that claim another's name.
+    [[nodiscard]] QCborMap births() const;
     /// {exact}: true counts the database's rows, which takes long on a large one.
     [[nodiscard]] Result<QCborMap> status(const QCborMap &args) const;
 

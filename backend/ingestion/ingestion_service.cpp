@@ -53,14 +53,20 @@ void IngestionService::stop()
     m_intake.flush();
 }
 
-bool IngestionService::mayUse(const sparkplug::NodeId &node, const QString &name)
+std::optional<Error> IngestionService::refusal(const sparkplug::NodeId &node, const QString &name) const
 {
     const auto allowed = m_historian.mayUse(node, name);
     if (allowed || allowed.error().code != Errc::Denied)
-        return true; // a database that cannot answer says so when it is to store
-    if (m_refusals.isNews(node, name, m_clock.monotonic()))
-        Q_EMIT trouble(allowed.error());
-    return false;
+        return std::nullopt; // a database that cannot answer says so when it is to store
+    return allowed.error();
+}
+
+bool IngestionService::mayUse(const sparkplug::NodeId &node, const QString &name)
+{
+    const auto refused = refusal(node, name);
+    if (refused && m_refusals.isNews(node, name, m_clock.monotonic()))
+        Q_EMIT trouble(*refused);
+    return !refused;
 }
 
 void IngestionService::onDied(const Participant &who)

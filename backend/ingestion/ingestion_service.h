@@ -13,6 +13,8 @@
 #include <QObject>
 #include <QTimer>
 
+#include <optional>
+
 namespace lintel {
 
 class IngestionService : public QObject
@@ -27,6 +29,8 @@ public:
     void stop();
 
     [[nodiscard]] CustodyIntake::Counters counters() const { return m_intake.counters(); }
+    /// Why `node` may not speak as the device `name`; nothing when it may. See Historian.
+    [[nodiscard]] std::optional<Error> refusal(const sparkplug::NodeId &node, const QString &name) const;
     [[nodiscard]] bool isStoreFailing() const { return m_intake.isFailing(); }
 
 Q_SIGNALS:
@@ -39,7 +43,7 @@ private:
 
     void onBorn(const sparkplug::Participant &who);
     void onDied(const sparkplug::Participant &who);
-    /// False, and now and then a sentence, when the name is another node's; see Historian.
+    /// False, and now and then a sentence, when the name is another node's.
     [[nodiscard]] bool mayUse(const sparkplug::NodeId &node, const QString &name);
     void tellIfFailed(const Result<void> &result);
 

@@ -1,5 +1,7 @@
 #include "custody/answers.h"
 
+#include "domain/topic.h"
+
 #include <algorithm>
 
 namespace lintel::answers {
@@ -115,6 +117,18 @@ QCborMap births(const QList<sparkplug::RecordedBirth> &births)
     for (const sparkplug::RecordedBirth &birth : births)
         array.append(QCborMap{{"topic"_L1, birth.topic}, {"payload"_L1, birth.payload}});
     return {{"births"_L1, array}};
+}
+
+QList<sparkplug::RecordedBirth> accepted(const QList<sparkplug::RecordedBirth> &births, const NameRule &mayUse)
+{
+    QList<sparkplug::RecordedBirth> taken;
+    for (const sparkplug::RecordedBirth &birth : births) {
+        const auto topic = parseTopic(birth.topic);
+        const auto *of = topic ? std::get_if<SparkplugTopic>(&*topic) : nullptr;
+        if (of && mayUse({of->group, of->node}, of->device.isEmpty() ? of->node : of->device))
+            taken.append(birth);
+    }
+    return taken;
 }
 
 QCborMap spool(const SpoolStatus &status)

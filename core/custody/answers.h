@@ -9,6 +9,8 @@
 #include <QCborArray>
 #include <QCborMap>
 
+#include <functional>
+
 namespace lintel::answers {
 
 /// {value, unit, time, quality, historical}
@@ -22,6 +24,10 @@ namespace lintel::answers {
 [[nodiscard]] QCborMap loss(const Loss &loss);
 /// {births: [{topic, payload}]}: what an observer hands to HostSession::learnBirth().
 [[nodiscard]] QCborMap births(const QList<sparkplug::RecordedBirth> &births);
+/// Those that the host took: `mayUse` says whether a node may speak as a device (or as itself).
+using NameRule = std::function<bool(const sparkplug::NodeId &node, const QString &name)>;
+[[nodiscard]] QList<sparkplug::RecordedBirth> accepted(const QList<sparkplug::RecordedBirth> &births,
+                                                       const NameRule &mayUse);
 /// {stream, head, tail, acknowledged, readings_total, readings_pending, …}
 [[nodiscard]] QCborMap spool(const SpoolStatus &status);
 [[nodiscard]] QCborMap hostCounters(const sparkplug::HostSession::Counters &counters);

@@ -278,13 +278,20 @@ void GatewayService::serve(CallServer &server)
     using Reply = CallServer::Reply;
     server.provide(u"aggregate_sensors"_s, [this](const Call &, const Reply &reply) { reply(m_devices.aggregate()); });
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(m_devices.list()); });
-    server.provide(u"read_births"_s,
-                   [this](const Call &, const Reply &reply) { reply(answers::births(m_host.births())); });
+    server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(births()); });
     server.provide(u"status"_s, [this](const Call &, const Reply &reply) { reply(status()); });
     server.provide(u"sync_to_cloud"_s,
                    [this](const Call &call, const Reply &reply) { beginSync(reply, call.expires); });
     server.provide(u"query_history"_s,
                    [this](const Call &call, const Reply &reply) { reply(queryHistory(call.args)); });
+}
+
+QCborMap GatewayService::births() const
+{
+    return answers::births(
+        answers::accepted(m_host.births(), [this](const sparkplug::NodeId &node, const QString &name) {
+            return bool(m_devices.mayUse(node, name));
+        }));
 }
 
 Result<QCborMap> GatewayService::queryHistory(const QCborMap &args) const

@@ -48,6 +48,8 @@ public:
     void stop();
 
     [[nodiscard]] QCborMap status() const;
+    /// Answer of `read_births`; without those of nodes that claim another's name.
+    [[nodiscard]] QCborMap births() const;
 
 Q_SIGNALS:
     void stopped();

@@ -3,6 +3,7 @@
 #include "fakes/loopback_edge.h"
 #include "gateway/gateway_service.h"
 
+#include <QCborArray>
 #include <QSignalSpy>
 
 using namespace lintel;
@@ -94,6 +95,15 @@ MqttMessage message(SparkplugVerb verb, const QString &node, const QString &devi
             sparkplug::encode(payload), 0, false};
 }
 
+QStringList topicsOf(const QCborMap &births)
+{
+    QStringList topics;
+    for (const auto &birth : births.value("births"_L1).toArray())
+        topics.append(birth.toMap().value("topic"_L1).toString());
+    topics.sort();
+    return topics;
+}
+
 } // namespace
 
 class TestGatewayNames : public QObject
@@ -122,7 +132,8 @@ private Q_SLOTS:
             building.publish(message(SparkplugVerb::DData, u"evil"_s, u"hvac-001"_s, seq, clock.now(), -40));
         building.publish(message(SparkplugVerb::DData, u"evil"_s, u"evil-1"_s, 6, clock.now(), -40));
         building.publish(message(SparkplugVerb::DDeath, u"evil"_s, u"hvac-001"_s, 7, clock.now(), 0));
-        QTRY_COMPARE_WITH_TIMEOUT(bench.host.counters().messages >= 8, true, kPatience);
+        building.publish(message(SparkplugVerb::DBirth, u"evil"_s, u"hvac-001"_s, 8, clock.now(), -40));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.host.counters().messages >= 9, true, kPatience);
         QTRY_VERIFY_WITH_TIMEOUT(!trouble.isEmpty(), kPatience);
 
         clock.advance(1s);
@@ -139,6 +150,8 @@ private Q_SLOTS:
         for (const QList<QVariant> &one : std::as_const(trouble))
             refusals += one.first().value<Error>().code == Errc::Denied ? 1 : 0;
         QCOMPARE(refusals, 1);
+        QCOMPARE(topicsOf(bench.gateway.births()),
+                 QStringList({u"spBv1.0/building-1/NBIRTH/evil"_s, u"spBv1.0/building-1/NBIRTH/hvac-001"_s}));
     }
 
     void plainNodesRebirth_afterARestartAddsNoTwin()

@@ -297,6 +297,12 @@ private Q_SLOTS:
         const QCborMap device = bench.device(u"hvac-001"_s);
         QCOMPARE(device.value("node"_L1).toString(), u"gateway"_s);
         QVERIFY(device.value("online"_L1).toBool());
+        QStringList topics; // a console hears nothing of what was refused
+        for (const auto &birth : bench.call(u"read_births"_s).value("births"_L1).toArray())
+            topics.append(birth.toMap().value("topic"_L1).toString());
+        topics.sort();
+        QCOMPARE(topics, QStringList({u"spBv1.0/building-1/DBIRTH/gateway/hvac-001"_s,
+                                      u"spBv1.0/building-1/NBIRTH/evil"_s, u"spBv1.0/building-1/NBIRTH/gateway"_s}));
     }
 
     void queryHistory_refusesAbsurdArguments()
