@@ -6,7 +6,7 @@
 // never from inside a call to it. Nothing blocks but the signature in a TLS handshake.
 #pragma once
 
-#include "adapters/grpc/grpc_types.h"
+#include "grpc/grpc_types.h"
 
 #include <QObject>
 
@@ -22,12 +22,13 @@ struct ClientTls {
     std::optional<X509Svid> own; // none: the server sees no certificate (node attestation)
     SpiffeId expectedServer;     // verified with the bundle of its trust domain, never by host name
     TrustBundles bundles;
+    Timestamp verifyAt{}; // when the server's certificate has to be valid; zero: now by the system's clock
 };
 
 struct ChannelTarget {
     /// "host:port", or "unix:///path" (also "unix:path").
     QString address;
-    /// Empty for a Unix socket.
+    /// Empty for a Unix socket. A TCP address without it is refused: nothing travels in clear text.
     std::function<Result<ClientTls>()> tls;
 };
 
@@ -43,9 +44,15 @@ public:
     virtual void closeSending() = 0;
     /// Ends the call; finished(Cancelled) follows.
     virtual void cancel() = 0;
+    /// Bytes of our messages that wait for the server or for the connection.
+    [[nodiscard]] virtual qsizetype queuedBytes() const = 0;
+    /// While paused nothing is received and the server is held back by flow control.
+    virtual void pauseReceiving(bool paused) = 0;
 
 Q_SIGNALS:
     void messageReceived(const QByteArray &message);
+    /// What was queued has gone out.
+    void drained();
     /// Once, last. A connection that could not be made is Unavailable with the reason.
     void finished(const lintel::grpc::Status &status);
 };
@@ -55,6 +62,7 @@ class Channel : public QObject
     Q_OBJECT
 public:
     explicit Channel(ChannelTarget target, QObject *parent = nullptr);
+    /// Calls that still run end without finished().
     ~Channel() override;
 
     /// `path` is "/package.Service/Method". Deadline 0 = none (streams).
@@ -74,6 +82,8 @@ public:
     [[nodiscard]] QByteArray serverCertificate() const;
 
 Q_SIGNALS:
+    /// An open connection broke. Not after reset(), not when a connection could not be made (its
+    /// calls say so), and not for a server that said goodbye in order.
     void connectionLost(const lintel::Error &reason);
 
 private:

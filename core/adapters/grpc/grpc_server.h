@@ -8,7 +8,7 @@
 // own connection or stream and nothing else.
 #pragma once
 
-#include "adapters/grpc/grpc_types.h"
+#include "grpc/grpc_types.h"
 
 #include <QObject>
 
@@ -24,14 +24,25 @@ struct ServerTls {
     /// A client certificate is checked against the bundle of its own trust domain, as
     /// tls::verifyPeer does; one that fails ends the handshake.
     TrustBundles bundles;
+    Timestamp verifyAt{}; // when a client's certificate has to be valid; zero: now by the system's clock
 };
 
 struct ServerLimits {
     qsizetype maxMessageBytes = 4 * 1024 * 1024;
     int maxConnections = 4'000;
     int maxStreamsPerConnection = 100;
+    qsizetype maxQueuedBytes = 16 * 1024 * 1024;   // of one call towards a caller that does not read; then it ends
+    qsizetype maxBufferedBytes = 64 * 1024 * 1024; // of all messages that are half here; then the newest call ends
     std::chrono::milliseconds handshakeTimeout{10'000};
-    std::chrono::milliseconds maxConnectionAge{0}; // then GOAWAY; 0 = never
+    std::chrono::milliseconds idleTimeout{30 * 60'000};     // without a call; then GOAWAY; 0 = never
+    std::chrono::milliseconds anonymousIdleTimeout{30'000}; // the same over TLS without a client certificate
+    std::chrono::milliseconds maxConnectionAge{0};          // then GOAWAY; 0 = never
+};
+
+/// What a bundle endpoint serves.
+struct Document {
+    QByteArray body;
+    QByteArray contentType = "application/json";
 };
 
 /// One incoming call. Shared by the server and the handler; after finish(), or when the caller is
@@ -50,11 +61,16 @@ public:
     [[nodiscard]] virtual qsizetype queuedBytes() const = 0;
     virtual void send(const QByteArray &message) = 0;
     virtual void finish(const Status &status) = 0;
+    /// While paused nothing is received and the caller is held back by flow control.
+    virtual void pauseReceiving(bool paused) = 0;
 
 Q_SIGNALS:
     void messageReceived(const QByteArray &message);
+    /// What was queued has gone out.
+    void drained();
     /// The caller has sent its last message.
     void halfClosed();
+    /// The caller is gone, cancelled, or its deadline (grpc-timeout) has passed.
     void cancelled();
 };
 
@@ -86,12 +102,27 @@ public:
     /// Replaces a socket file that nobody listens on; Conflict when somebody does. `mode` as chmod.
     [[nodiscard]] Result<void> listenUnix(const QString &path, uint mode);
 
-    /// GOAWAY to everybody, running calls get `grace`, then all is closed.
+    /// HTTP/1.1 over the same TLS for a SPIFFE bundle endpoint, without gRPC: GET and HEAD of the
+    /// documents, no client certificate asked for. `tls.own` may be a Web PKI certificate, its id
+    /// empty.
+    [[nodiscard]] Result<quint16> listenHttps(const QString &address, quint16 port,
+                                              std::function<Result<ServerTls>()> tls);
+    /// `provider` is asked at each GET; its error answers 503. `path` is "/" or "/a/b".
+    void serveDocument(const QByteArray &path, std::function<Result<Document>()> provider);
+
+    /// GOAWAY to everybody, running calls get `grace`, then all is closed; closed() follows.
     void close(std::chrono::milliseconds grace);
     /// Ends every connection whose verified peer is `id`; how many.
     int disconnectPeer(const SpiffeId &id);
 
     [[nodiscard]] int connectionCount() const;
+
+Q_SIGNALS:
+    /// After close(): no connection is left.
+    void closed();
+    /// Something that an operator should know, in a sentence: refused clients, no certificate to
+    /// show, no file descriptors left. At most one a second.
+    void noticed(const lintel::Error &what);
 
 private:
     class Private;
