@@ -1,0 +1,256 @@
+// The authority of one trust domain: who is enrolled, who has proved what it is, and what it is
+// given for that. No network: services (gRPC) and lintelctl's socket ask it, tests ask it directly.
+// What is said in SPIRE's terms (agent, entry, join token) follows SPIRE's public server API.
+//
+// Owned by main. Lives on one thread with all its functions; the signing of a batch is spread over
+// threads of its own, and is done when the function returns. Every change is on disk when its
+// function returns, with its audit record in the same transaction. Errors: Denied = policy says no,
+// NotFound, Conflict = it contradicts what is stored, Full = try later (rate limit, full queue),
+// Unavailable = the key store or the CA cannot sign now, Io = the disk.
+#pragma once
+
+#include "authority/authority_config.h"
+#include "authority/ca.h"
+#include "authority/rate_limiter.h"
+#include "authority/records.h"
+#include "authority/runway.h"
+#include "authority/server_identity.h"
+#include "ports/clock.h"
+#include "ports/key_store.h"
+#include "tls/deny_list.h"
+#include "tls/jwt_svid.h"
+
+#include <QObject>
+
+#include <memory>
+
+namespace lintel::authority {
+
+class Store;
+
+/// Who did it, for the audit trail: "operator:root", "agent:spiffe://…".
+using Actor = QString;
+
+/// What a device showed before any challenge. The service has parsed it, and has checked `vendor`:
+/// it is the issuer of an EK certificate that belongs to this very EK and chains to a known maker.
+struct FirstContact {
+    QString ekHash;
+    QString vendor; // empty: no such certificate
+    QString address;
+    QString hardware; // what the device says it is; only ever selects reference values
+    QString release;
+};
+
+/// What a finished attestation has proved.
+struct AttestedNode {
+    QString type;   // "tpm", "lintel_tpm" or "join_token"
+    QString ekHash; // of the TPM types
+    QString token;  // of "join_token"
+    QString address;
+    QByteArray csrDer;
+    Selectors selectors; // beyond those that the authority adds itself (ek hash, boot verdict)
+    QByteArray quote;    // TPMS_ATTEST and TPMT_SIGNATURE; empty: not measured
+    QByteArray quoteSignature;
+    QMap<int, QByteArray> pcrs;
+    QString hardware;
+    QString release;
+};
+
+struct AgentSvid {
+    Agent agent;
+    IssuedSvid svid;
+};
+
+/// Why an agent's call is refused; the numbers of SPIRE's PermissionDeniedDetails.
+enum class AgentDenial { None = 0, Expired = 1, NotActive = 2, NotAttested = 3, Banned = 4, MustReattest = 5 };
+
+struct AgentCheck {
+    AgentDenial denial = AgentDenial::None;
+    QString message; // empty when there is no denial
+    Agent agent;     // when there is none
+};
+
+struct SvidRequest {
+    QString entryId;
+    QByteArray csrDer;
+};
+
+struct JwtIssued {
+    tls::JwtSvid svid;
+    QByteArray token;
+};
+
+struct BatchProblem {
+    int line = 0; // of the CSV text, from 1
+    QString message;
+};
+struct BatchOutcome {
+    int enrolled = 0;
+    QList<BatchProblem> problems; // when there are any, nothing was enrolled
+};
+
+struct RevocationReport {
+    Device device;
+    quint64 denyListSequence = 0;
+};
+
+struct AuthorityStatus {
+    TrustDomain domain;
+    int agents = 0;
+    int entries = 0;
+    int approvedDevices = 0;
+    int pendingDevices = 0;
+    int revokedDevices = 0;
+    quint64 bundleSequence = 0;
+    quint64 denyListSequence = 0;
+    quint64 svidsIssued = 0; // since the start, also below
+    quint64 jwtsIssued = 0;
+    quint64 attestations = 0;
+    QString keyStore;
+    QList<CaStatus> authorities;
+    TrustRunway runway;
+};
+
+class Authority : public QObject
+{
+    Q_OBJECT
+public:
+    /// Opens (or begins) the state in config.stateDir and readies the CA: makes the first root and
+    /// issuing CA, opens their keys. Unsupported: a newer version wrote the state.
+    [[nodiscard]] static Result<std::unique_ptr<Authority>> open(const AuthorityConfig &config,
+                                                                 std::unique_ptr<KeyStore> keys, const Clock &clock);
+    ~Authority() override;
+
+    /// What time demands: CA and JWT key rotation, expiry of tokens, agents' SVIDs, entries and deny
+    /// entries. Call once a minute.
+    [[nodiscard]] Result<void> tick();
+
+    [[nodiscard]] const AuthorityConfig &config() const { return m_config; }
+    [[nodiscard]] const TrustDomain &domain() const { return m_config.domain; }
+    [[nodiscard]] Result<AuthorityStatus> status();
+
+    // --- The authority's own identity -----------------------------------------------------------
+    /// spiffe://td/spire/server, renewed by tick() at half life, with all bundles. For the server.
+    [[nodiscard]] IdentitySource &identity();
+
+    // --- Attestation ----------------------------------------------------------------------------
+    /// First of all, before any expensive work: is this key or address asking too often? Full.
+    [[nodiscard]] Result<void> admit(const QString &ekHashOrToken, const QString &address);
+    /// May this chip attest? The device, or: Unavailable = in the queue, an operator must approve it
+    /// (this call put it there); Denied = revoked or not enrolled; Full = the queue is full.
+    [[nodiscard]] Result<Device> considerDevice(const FirstContact &contact);
+    /// Ends an attestation: records it, gives the agent its SVID. The CSR's signature must verify.
+    /// A join token is spent by this, but the same key may repeat an attestation whose answer it lost.
+    [[nodiscard]] Result<AgentSvid> attest(const AttestedNode &node);
+    /// For the interceptor: is the agent with this certificate (verified by TLS) known and in order?
+    /// A renewed SVID that is seen here for the first time puts the old one out of use.
+    [[nodiscard]] AgentCheck checkAgent(const QByteArray &leafDer);
+    [[nodiscard]] Result<AgentSvid> renewAgent(const SpiffeId &agent, const QByteArray &csrDer);
+    [[nodiscard]] Result<void> notePosted(const SpiffeId &agent, const QString &version);
+
+    // --- For agents -----------------------------------------------------------------------------
+    /// The entries that this agent may fetch: its own children and all below, and those of the node
+    /// aliases whose selectors it has.
+    [[nodiscard]] Result<QList<Entry>> authorizedEntries(const Agent &agent);
+    /// One result per request, in their order. NotFound: no such entry for this agent; Malformed:
+    /// CSR; Denied: the entry of a device for another key than the attested one.
+    [[nodiscard]] Result<QList<Result<IssuedSvid>>> issueX509(const Agent &agent, const QList<SvidRequest> &requests);
+    [[nodiscard]] Result<JwtIssued> issueJwt(const Agent &agent, const QString &entryId, const QStringList &audience);
+    /// {"iss","nonce","ms"} signed by a JWT key of the bundle, type "lintel-time+jwt".
+    [[nodiscard]] Result<QByteArray> signedTime(const QByteArray &nonce);
+
+    // --- Bundles and federation -----------------------------------------------------------------
+    [[nodiscard]] Result<tls::BundleDocument> bundle();
+    [[nodiscard]] Result<std::optional<tls::BundleDocument>> federatedBundle(const TrustDomain &domain);
+    [[nodiscard]] Result<QMap<TrustDomain, tls::BundleDocument>> federatedBundles();
+    /// Never merged with another domain's. Denied: our own domain; Conflict: a lower sequence,
+    /// unless `force` (an operator's hand).
+    [[nodiscard]] Result<void> setFederatedBundle(const TrustDomain &domain, const tls::BundleDocument &bundle,
+                                                  const Actor &actor, bool force = false);
+    /// Conflict while entries name the domain, unless `dissociate`.
+    [[nodiscard]] Result<void> deleteFederatedBundle(const TrustDomain &domain, const Actor &actor,
+                                                     bool dissociate = false);
+    [[nodiscard]] Result<QList<FederationRelationship>> relationships();
+    [[nodiscard]] Result<void> setRelationship(const FederationRelationship &relationship, const Actor &actor);
+    [[nodiscard]] Result<void> deleteRelationship(const TrustDomain &domain, const Actor &actor);
+    /// What the federation client found; `problem` empty: success.
+    [[nodiscard]] Result<void> noteRefresh(const TrustDomain &domain, const QString &problem);
+
+    // --- SPIRE administration -------------------------------------------------------------------
+    [[nodiscard]] Result<QList<Agent>> agents(const AgentFilter &filter = {});
+    [[nodiscard]] Result<Agent> agent(const SpiffeId &id);
+    [[nodiscard]] Result<void> banAgent(const SpiffeId &id, const Actor &actor);
+    /// Evicts: it must attest again (and may).
+    [[nodiscard]] Result<void> deleteAgent(const SpiffeId &id, const Actor &actor);
+    /// `device` with an ID: also enrols a device without a chip under it (Conflict as for enroll()),
+    /// and makes the entry that gives the token's agent that ID. Empty token text: a random one.
+    [[nodiscard]] Result<JoinToken> createToken(std::chrono::seconds ttl, const SpiffeId &device, const Actor &actor,
+                                                const DeviceFacts &facts = {}, const QString &token = {});
+    [[nodiscard]] Result<QList<Entry>> entries(const EntryFilter &filter = {});
+    [[nodiscard]] Result<Entry> entry(const QString &id);
+    /// Conflict: an entry with the same SPIFFE ID, parent and selectors exists (its id in message).
+    [[nodiscard]] Result<Entry> createEntry(const Entry &entry, const Actor &actor);
+    [[nodiscard]] Result<std::optional<Entry>> similarEntry(const Entry &entry);
+    [[nodiscard]] Result<Entry> updateEntry(const Entry &entry, const Actor &actor);
+    [[nodiscard]] Result<void> deleteEntry(const QString &id, const Actor &actor);
+    [[nodiscard]] Result<IssuedSvid> mintX509(const QByteArray &csrDer, std::chrono::seconds ttl, const Actor &actor);
+    [[nodiscard]] Result<JwtIssued> mintJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl,
+                                            const Actor &actor);
+
+    // --- Devices --------------------------------------------------------------------------------
+    /// Approved at once, since an operator named it. Conflict: this EK or this SPIFFE ID is enrolled
+    /// already (a second TPM cannot take over a name).
+    [[nodiscard]] Result<Device> enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
+    /// CSV with the head line hash,name,kind,site,space,tags. All rows or none.
+    [[nodiscard]] Result<BatchOutcome> enrollBatch(const QByteArray &csv, const Actor &actor);
+    [[nodiscard]] Result<QList<Device>> devices(std::optional<DeviceState> state = {});
+    /// By EK hash (or 8 and more of its first digits), name or SPIFFE ID.
+    [[nodiscard]] Result<Device> device(const QString &which);
+    /// Out of the queue, under a name.
+    [[nodiscard]] Result<Device> approve(const QString &which, const DeviceFacts &facts, const Actor &actor);
+    /// Ban, deny list, entries gone. Only a fresh enrol() or token brings it back.
+    [[nodiscard]] Result<RevocationReport> revoke(const QString &which, const QString &why, const Actor &actor);
+    /// The device must attest again before its next SVID.
+    [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
+    /// A broker says when it last accepted a message of a revoked identity; kept when it is later.
+    [[nodiscard]] Result<void> noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker);
+    [[nodiscard]] Result<void> setReferenceValues(const ReferenceValues &values, const Actor &actor);
+    [[nodiscard]] Result<QList<ReferenceValues>> referenceValues();
+    [[nodiscard]] Result<QList<AttestationRecord>> attestations(const QString &ekHash, int newest = 20);
+
+    // --- Deny list ------------------------------------------------------------------------------
+    [[nodiscard]] Result<QByteArray> denyListJws();
+    [[nodiscard]] Result<quint64> denyListSequence();
+
+    // --- Audit, backup --------------------------------------------------------------------------
+    [[nodiscard]] Result<QList<AuditRecord>> audit(qint64 afterNumber = 0, int limit = 1'000);
+    /// For what is decided outside of here (a refused attestation). Also when the disk says no, the
+    /// caller's own work goes on.
+    void note(const Actor &actor, const QString &action, const QString &subject, const QString &details);
+    /// Io with the number of the first record that does not fit its chain.
+    [[nodiscard]] Result<void> checkAudit();
+    /// A directory that restoreBackup() reads; consistent, while the authority runs on. Holds the
+    /// private keys when they are files.
+    [[nodiscard]] Result<void> backup(const QString &dir, const Actor &actor);
+
+Q_SIGNALS:
+    void denyListChanged();
+    void bundleChanged(); // our own, or a federated one
+    void entriesChanged();
+    /// Its open streams end now.
+    void agentRemoved(const lintel::SpiffeId &agent);
+
+private:
+    Authority(AuthorityConfig config, const Clock &clock);
+    struct Private;
+    AuthorityConfig m_config;
+    std::unique_ptr<Private> d;
+};
+
+/// Puts a backup in place of an empty state directory; no authority may run on it. Since revocations
+/// made after the backup would be lost, `denyListJws` (from any broker, may be empty) brings them back.
+/// Every sequence number goes on above what the old authority can have published.
+[[nodiscard]] Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &config,
+                                         const QByteArray &denyListJws, Timestamp now);
+
+} // namespace lintel::authority

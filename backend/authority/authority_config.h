@@ -1,0 +1,40 @@
+// How an authority is set up. Values only; any thread.
+#pragma once
+
+#include "domain/spiffe_id.h"
+
+#include <QString>
+
+#include <chrono>
+
+namespace lintel::authority {
+
+/// What happens to a chip that nobody has enrolled.
+enum class FirstSeen {
+    Refuse,
+    QueueGenuine, // waits for approval when a known maker's certificate comes with it
+    QueueAll,
+};
+
+struct AuthorityConfig {
+    TrustDomain domain;
+    QString stateDir; // authority.db; 0700
+
+    std::chrono::seconds rootLifetime = std::chrono::hours{24 * 365};
+    std::chrono::seconds rootOverlap = std::chrono::hours{24 * 90};
+    std::chrono::seconds issuingLifetime = std::chrono::hours{24 * 14};
+    std::chrono::seconds jwtKeyLifetime = std::chrono::hours{24 * 14};
+    std::chrono::seconds x509Ttl = std::chrono::hours{1};
+    std::chrono::seconds jwtTtl = std::chrono::minutes{5};
+    std::chrono::seconds refreshHint = std::chrono::hours{1};
+
+    FirstSeen firstSeen = FirstSeen::QueueAll;
+    int maxPending = 1'000;
+    bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID
+    int signingThreads = 0;           // 0: as many as there are processors
+
+    /// Malformed: what contradicts itself (lifetimes too short for each other).
+    [[nodiscard]] Result<void> check() const;
+};
+
+} // namespace lintel::authority

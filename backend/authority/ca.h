@@ -1,0 +1,115 @@
+// The certificate authority: a root (in the bundle), an issuing CA under it (in the chain of every
+// SVID) and a JWT key (in the bundle), each with a successor that is prepared at half of its life,
+// published, and only then put to use (X509-SVID.md, JWT-SVID.md; DESIGN section 4).
+//
+// Belongs to Authority and lives on its thread, except for sign(), which any thread may call on a
+// snapshot. Its state (certificates, phases, labels of keys) is the Store's; keys are the KeyStore's.
+#pragma once
+
+#include "authority/authority_config.h"
+#include "domain/timestamp.h"
+#include "ports/key_store.h"
+#include "tls/bundle_document.h"
+#include "tls/certificate_writer.h"
+
+#include <QList>
+
+#include <memory>
+#include <optional>
+
+namespace lintel::authority {
+
+class Store;
+
+enum class CaKind { Root, Issuing, Jwt };
+enum class CaPhase { Prepared, Active, Old }; // Old: no longer signs, still in the bundle until its end
+
+/// One key of the authority, as stored.
+struct CaKey {
+    CaKind kind = CaKind::Root;
+    CaPhase phase = CaPhase::Prepared;
+    QString label;             // in the KeyStore; also the JWT key's id
+    QByteArray certificateDer; // empty for JWT keys
+    QByteArray publicKeyDer;
+    Timestamp notBefore{};
+    Timestamp notAfter{};
+};
+
+struct CaStatus {
+    CaKind kind = CaKind::Root;
+    CaPhase phase = CaPhase::Prepared;
+    QString label;
+    Timestamp notBefore{};
+    Timestamp notAfter{};
+};
+
+struct IssuedSvid {
+    SpiffeId id;
+    QList<QByteArray> chainDer; // leaf first, then the issuing CA; no root
+    QString serial;             // upper-case hex
+    Timestamp notBefore{};
+    Timestamp notAfter{};
+};
+
+/// What one SVID needs. The public key comes from a CSR whose signature was verified.
+struct SvidOrder {
+    SpiffeId id;
+    QByteArray publicKeyDer;
+    std::chrono::seconds ttl{0};
+    QStringList dnsNames;
+    Timestamp notBefore{}; // zero: a minute back, since clocks differ
+};
+
+/// The issuing CA of one moment; immutable, any thread.
+class Issuer
+{
+public:
+    Issuer(QByteArray certificateDer, std::shared_ptr<SigningKey> key, const TrustDomain &domain);
+    /// The SVID never outlives the issuing CA: its end is brought forward. Unavailable: the CA is
+    /// over, or not valid yet, at `now`. Denied: ID of another domain.
+    [[nodiscard]] Result<IssuedSvid> sign(const SvidOrder &order, Timestamp now) const;
+
+private:
+    QByteArray m_certificateDer;
+    tls::IssuerFacts m_facts;
+    std::shared_ptr<SigningKey> m_key;
+    TrustDomain m_domain;
+};
+
+class CertificateAuthority
+{
+public:
+    CertificateAuthority(const AuthorityConfig &config, Store &store, KeyStore &keys);
+
+    /// Opens the keys of the stored state, or makes the first ones.
+    [[nodiscard]] Result<void> begin(Timestamp now);
+    /// Prepares, activates and retires what is due; true when the bundle changed.
+    [[nodiscard]] Result<bool> advance(Timestamp now);
+
+    [[nodiscard]] Result<std::shared_ptr<const Issuer>> issuer() const;
+    /// The JWT key that signs now, and its id.
+    [[nodiscard]] Result<std::pair<QString, std::shared_ptr<SigningKey>>> jwtKey(Timestamp now) const;
+    [[nodiscard]] QList<QByteArray> roots() const;
+    [[nodiscard]] QList<tls::JwtAuthority> jwtAuthorities() const;
+    [[nodiscard]] QList<CaStatus> states() const;
+
+private:
+    [[nodiscard]] Result<void> prepare(CaKind kind, Timestamp now);
+    [[nodiscard]] Result<void> activate(CaKind kind);
+    [[nodiscard]] Result<bool> advanceKind(CaKind kind, Timestamp now);
+    [[nodiscard]] Result<void> replaceIssuing(Timestamp now);
+    [[nodiscard]] Result<void> save();
+    [[nodiscard]] Result<std::shared_ptr<SigningKey>> keyOf(const CaKey &key);
+    [[nodiscard]] const CaKey *find(CaKind kind, CaPhase phase) const;
+    [[nodiscard]] std::chrono::seconds lifetime(CaKind kind) const;
+    [[nodiscard]] Timestamp activationOf(const CaKey &active) const;
+
+    AuthorityConfig m_config;
+    Store *m_store;
+    KeyStore *m_keys;
+    QList<CaKey> m_state;
+    std::shared_ptr<const Issuer> m_issuer;
+    std::shared_ptr<SigningKey> m_jwtKey;
+};
+
+} // namespace lintel::authority

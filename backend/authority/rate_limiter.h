@@ -1,0 +1,47 @@
+// How often a chip, and how often an address, may begin an attestation: token buckets. Chosen so
+// that a building of 1,000 devices behind one address comes back within five minutes after a power
+// cut, and one chip alone cannot keep the authority busy. Pure but for its memory, which is bounded:
+// the bucket that has been full for longest makes room. One thread.
+#pragma once
+
+#include "domain/result.h"
+#include "ports/clock.h"
+
+#include <QHash>
+#include <QString>
+
+namespace lintel::authority {
+
+struct RateLimits {
+    double perKeyBurst = 5; // a crash loop may try this often at once …
+    double perKeyPerMinute = 2;
+    double perAddressBurst = 200;
+    double perAddressPerSecond = 10;
+    int maxBuckets = 20'000; // of each kind
+};
+
+class RateLimiter
+{
+public:
+    explicit RateLimiter(const Clock &clock, RateLimits limits = {}) : m_clock(&clock), m_limits(limits) {}
+
+    /// Takes one token of both; Full says after how many seconds to try again. Takes nothing when it
+    /// refuses, so that a chip which floods does not use up its building's share.
+    [[nodiscard]] Result<void> admit(const QString &key, const QString &address);
+
+private:
+    struct Bucket {
+        double tokens = 0;
+        std::chrono::nanoseconds filledAt{};
+    };
+    using Buckets = QHash<QString, Bucket>;
+    Bucket &refilled(Buckets &buckets, const QString &name, double burst, double perSecond);
+    void makeRoom(Buckets &buckets, double burst, double perSecond);
+
+    const Clock *m_clock;
+    RateLimits m_limits;
+    Buckets m_keys;
+    Buckets m_addresses;
+};
+
+} // namespace lintel::authority
