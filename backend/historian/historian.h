@@ -22,6 +22,7 @@
 #include <QSqlDatabase>
 #include <QSqlQuery>
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -98,8 +99,8 @@ private:
     [[nodiscard]] Error failure(const QSqlError &error) const;
     [[nodiscard]] Result<void> run(QSqlQuery &query) const;
     [[nodiscard]] Result<QSqlQuery> select(const char *sql, const QVariantList &values) const;
-    template <class Work>
-    [[nodiscard]] Result<void> inTransaction(Work work);
+    /// Nothing of it stays when it fails.
+    [[nodiscard]] Result<void> inTransaction(const std::function<Result<void>()> &work);
 
     [[nodiscard]] Result<bool> takeReceipt(Change &change, const sparkplug::HostBatch &batch);
     [[nodiscard]] Result<void> storeBatch(Change &change, const sparkplug::HostBatch &batch);
