@@ -72,9 +72,7 @@ public:
     /// Raw readings, oldest first, at most maxRows. NotFound: no such device or point.
     [[nodiscard]] Result<QList<HistoryRow>> history(const DeviceKey &device, const QString &point, Timestamp from,
                                                     Timestamp to, int maxRows) const;
-    static constexpr std::chrono::seconds kLongestBucket = std::chrono::hours{366 * 24};
-    /// Buckets that begin at whole multiples of their length since 1970; empty ones are absent.
-    /// OutOfRange: shorter than a second or longer than kLongestBucket.
+    /// OutOfRange: see validateBucketLength().
     [[nodiscard]] Result<QList<HistoryBucket>> buckets(const DeviceKey &device, const QString &point, Timestamp from,
                                                        Timestamp to, std::chrono::seconds length) const;
     /// Latest by device time of each point; of one site (group) or of all.

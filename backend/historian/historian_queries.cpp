@@ -104,15 +104,8 @@ Result<QList<HistoryRow>> Historian::history(const DeviceKey &device, const QStr
 Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const QString &point, Timestamp from,
                                                 Timestamp to, std::chrono::seconds length) const
 {
-    if (length <= std::chrono::seconds::zero())
-        return Error{
-            Errc::OutOfRange,
-            QStringLiteral("A bucket of %1 seconds holds nothing; ask for at least one second.").arg(length.count())};
-    if (length > kLongestBucket) {
-        return Error{
-            Errc::OutOfRange,
-            QStringLiteral("A bucket of %1 seconds is longer than a year; ask for shorter ones.").arg(length.count())};
-    }
+    if (const auto valid = validateBucketLength(length); !valid)
+        return valid.error();
     const auto id = findPoint(device, point);
     if (!id)
         return id.error();

@@ -1,6 +1,7 @@
 // What the historian is asked and what it answers. Values only; any thread.
 #pragma once
 
+#include "domain/history_bucket.h"
 #include "domain/point.h"
 #include "ports/reading_spool.h"
 #include "sparkplug/host_session.h"
@@ -38,15 +39,6 @@ struct Ingested {
 struct HistoryRow {
     Reading reading;
     Timestamp receivedAt{};
-};
-
-/// Numbers, integers and switches (0 and 1) of one stretch of time; readings of quality Bad do not count.
-struct HistoryBucket {
-    Timestamp start{};
-    quint64 count = 0;
-    double min = 0.0;
-    double max = 0.0;
-    double average = 0.0;
 };
 
 struct LastValue {

@@ -1,33 +1,13 @@
 #include "ingestion/backend_calls.h"
 
 #include "custody/answers.h"
-
-#include <algorithm>
+#include "custody/history_answers.h"
 
 namespace lintel {
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 using historian::DeviceKey;
-
-namespace {
-
-constexpr int kDefaultRows = 10'000;
-constexpr int kMaxRows = 20'000; // an answer must fit into one MQTT message of 4 MiB
-constexpr qint64 kMaxBuckets = 20'000;
-
-QCborMap bucketAnswer(const historian::HistoryBucket &bucket)
-{
-    return {
-        {"start"_L1, toIso8601(bucket.start)},
-        {"count"_L1, qint64(bucket.count)},
-        {"min"_L1, bucket.min},
-        {"max"_L1, bucket.max},
-        {"avg"_L1, bucket.average},
-    };
-}
-
-} // namespace
 
 BackendCalls::BackendCalls(historian::Historian &historian, HistorianStore &store, IngestionService &ingestion,
                            sparkplug::HostSession &host, const Clock &clock)
@@ -50,59 +30,27 @@ void BackendCalls::serve(CallServer &server)
 
 Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
 {
-    const auto device = answers::requiredText(args, "device"_L1);
-    if (!device)
-        return device.error();
-    const auto point = answers::requiredText(args, "point"_L1);
-    if (!point)
-        return point.error();
-    const auto group = answers::textArgument(args, "group"_L1);
-    if (!group)
-        return group.error();
-    const Timestamp now = m_clock.now();
-    const auto span = answers::spanArgument(args, now - 24h, now + 1ms);
-    if (!span)
-        return span.error();
-    const auto bucket = answers::integerArgument(args, "bucket"_L1, 0);
-    if (!bucket)
-        return bucket.error();
-    const auto rows = answers::integerArgument(args, "max"_L1, kDefaultRows);
-    if (!rows)
-        return rows.error();
-
-    const DeviceKey key{*group, *device};
-    QCborMap answer{{"device"_L1, *device},
-                    {"point"_L1, *point},
-                    {"from"_L1, toIso8601(span->from)},
-                    {"to"_L1, toIso8601(span->to)}};
-    QCborArray array;
-    if (*bucket != 0) {
-        const std::chrono::seconds length{*bucket};
-        if (length > 0s && length <= historian::Historian::kLongestBucket
-            && (span->to - span->from) / length > kMaxBuckets)
-            return Error{
-                Errc::OutOfRange,
-                u"That would be more than %1 buckets; make them longer or the time shorter."_s.arg(kMaxBuckets)};
-        const auto buckets = m_historian.buckets(key, *point, span->from, span->to, length);
+    const auto request = answers::historyRequest(args, m_clock.now());
+    if (!request)
+        return request.error();
+    const DeviceKey key{request->group, request->device};
+    const auto &[from, to] = request->span;
+    if (request->bucket > 0s) {
+        const auto buckets = m_historian.buckets(key, request->point, from, to, request->bucket);
         if (!buckets)
             return buckets.error();
-        for (const historian::HistoryBucket &one : *buckets)
-            array.append(bucketAnswer(one));
-        answer.insert("buckets"_L1, array);
-        return answer;
+        return answers::history(*request, *buckets);
     }
-    const int limit = int(std::clamp<qint64>(*rows, 1, kMaxRows));
-    const auto history = m_historian.history(key, *point, span->from, span->to, limit + 1);
+    const auto history = m_historian.history(key, request->point, from, to, request->rows + 1);
     if (!history)
         return history.error();
-    for (const historian::HistoryRow &row : history->first(std::min<qsizetype>(limit, history->size()))) {
+    QCborArray readings;
+    for (const historian::HistoryRow &row : *history) {
         QCborMap reading = answers::reading(row.reading);
         reading.insert("received"_L1, toIso8601(row.receivedAt));
-        array.append(reading);
+        readings.append(reading);
     }
-    answer.insert("readings"_L1, array);
-    answer.insert("truncated"_L1, history->size() > limit);
-    return answer;
+    return answers::history(*request, readings);
 }
 
 QCborMap BackendCalls::births() const

@@ -1,6 +1,7 @@
 #include "gateway/gateway_service.h"
 
 #include "custody/answers.h"
+#include "custody/history_answers.h"
 
 #include <algorithm>
 
@@ -15,8 +16,6 @@ using sparkplug::Participant;
 namespace {
 
 constexpr Millis kTick{100};
-constexpr int kDefaultRows = 10'000;
-constexpr int kMaxRows = 20'000;    // an answer must fit into one MQTT message of 4 MiB
 constexpr Millis kStopGrace{5'000}; // transports take two seconds at most
 
 QString phaseName(EdgeNodeSession::Phase phase)
@@ -296,32 +295,26 @@ QCborMap GatewayService::births() const
 
 Result<QCborMap> GatewayService::queryHistory(const QCborMap &args) const
 {
-    if (!m_history)
+    const auto request = answers::historyRequest(args, m_clock.now());
+    if (!request)
+        return request.error();
+    const bool wantsBuckets = request->bucket > std::chrono::seconds{0};
+    if (wantsBuckets ? !m_buckets : !m_history)
         return Error{Errc::Unsupported, u"This gateway keeps no history; ask the cloud."_s};
-    const auto device = answers::requiredText(args, "device"_L1);
-    if (!device)
-        return device.error();
-    const auto point = answers::requiredText(args, "point"_L1);
-    if (!point)
-        return point.error();
-    const Timestamp now = m_clock.now();
-    const auto span = answers::spanArgument(args, now - std::chrono::hours{24}, now + Millis{1});
-    if (!span)
-        return span.error();
-    const auto max = answers::integerArgument(args, "max"_L1, kDefaultRows);
-    if (!max)
-        return max.error();
-    const int limit = int(std::clamp<qint64>(*max, 1, kMaxRows));
-    const auto readings = m_history(*device, *point, span->from, span->to, limit + 1);
+    const auto &[from, to] = request->span;
+    if (wantsBuckets) {
+        const auto buckets = m_buckets(request->device, request->point, from, to, request->bucket);
+        if (!buckets)
+            return buckets.error();
+        return answers::history(*request, *buckets);
+    }
+    const auto readings = m_history(request->device, request->point, from, to, request->rows + 1);
     if (!readings)
         return readings.error();
     QCborArray array;
-    for (const Reading &reading : readings->first(std::min<qsizetype>(limit, readings->size())))
+    for (const Reading &reading : *readings)
         array.append(answers::reading(reading));
-    return QCborMap{
-        {"device"_L1, *device},         {"point"_L1, *point},   {"from"_L1, toIso8601(span->from)},
-        {"to"_L1, toIso8601(span->to)}, {"readings"_L1, array}, {"truncated"_L1, readings->size() > limit},
-    };
+    return answers::history(*request, array);
 }
 
 } // namespace lintel

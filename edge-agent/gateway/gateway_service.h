@@ -10,6 +10,7 @@
 #include "calls/call_server.h"
 #include "custody/custody_intake.h"
 #include "custody/refusal_notes.h"
+#include "domain/history_bucket.h"
 #include "gateway/device_table.h"
 #include "gateway/spool_store.h"
 
@@ -36,10 +37,18 @@ public:
     using History = std::function<Result<QList<Reading>>(const QString &device, const QString &point, Timestamp from,
                                                          Timestamp to, int limit)>;
 
+    /// The same in buckets of a length.
+    using Buckets = std::function<Result<QList<HistoryBucket>>(
+        const QString &device, const QString &point, Timestamp from, Timestamp to, std::chrono::seconds length)>;
+
     GatewayService(sparkplug::HostSession &host, sparkplug::EdgeNodeSession &uplink, ReadingSpool &spool,
                    DeviceTable &devices, const Clock &clock, GatewayLimits limits = {}, QObject *parent = nullptr);
 
-    void setHistory(History history) { m_history = std::move(history); }
+    void setHistory(History history, Buckets buckets = {})
+    {
+        m_history = std::move(history);
+        m_buckets = std::move(buckets);
+    }
     /// Answers capability calls there. Both brokers get the same.
     void serve(CallServer &server);
 
@@ -93,6 +102,7 @@ private:
     CustodyIntake m_intake;
     RefusalNotes m_refusals;
     History m_history;
+    Buckets m_buckets;
     QTimer m_tick;
     QList<Sync> m_syncs;
     std::chrono::nanoseconds m_nextSync{};

@@ -155,7 +155,11 @@ int run(const GatewayConfig &config)
     GatewayService gateway(host, uplink, *storage->spool, devices, clock, limits);
     gateway.setHistory(
         [&history = *storage->history](const QString &device, const QString &point, Timestamp from, Timestamp to,
-                                       int limit) { return history.query(device, point, from, to, limit); });
+                                       int limit) { return history.query(device, point, from, to, limit); },
+        [&history = *storage->history](const QString &device, const QString &point, Timestamp from, Timestamp to,
+                                       std::chrono::seconds length) {
+            return history.buckets(device, point, from, to, length);
+        });
     CallServer buildingCalls(self, clock, building);
     CallServer cloudCalls(self, clock, cloud);
     gateway.serve(buildingCalls);

@@ -84,7 +84,10 @@ struct Bench {
         config.groups = {u"building-1"_s};
         return config;
     }
-    [[nodiscard]] QCborMap call(const QString &method) { return caller.call(agent(u"gateway"_s), method); }
+    [[nodiscard]] QCborMap call(const QString &method, const QCborMap &args = {})
+    {
+        return caller.call(agent(u"gateway"_s), method, args);
+    }
     [[nodiscard]] QCborMap sensor(const QString &name)
     {
         return call(u"aggregate_sensors"_s).value("sensors"_L1).toMap().value(name).toMap();
@@ -130,6 +133,39 @@ class TestGatewayService : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void queryHistory_answersInBuckets()
+    {
+        Bench bench;
+        QString asked;
+        bench.gateway.setHistory(
+            [](const QString &, const QString &, Timestamp, Timestamp, int) { return QList<Reading>(); },
+            [&asked](const QString &device, const QString &point, Timestamp from, Timestamp to,
+                     std::chrono::seconds length) -> Result<QList<HistoryBucket>> {
+                asked = u"%1 %2 %3 %4"_s.arg(device, point).arg((to - from) / 1s).arg(length.count());
+                return QList<HistoryBucket>{{from, 3, 1.0, 4.0, 2.5}};
+            });
+        QCborMap args{{"device"_L1, u"hvac-001"_s},
+                      {"point"_L1, u"air_temp"_s},
+                      {"from"_L1, u"2026-01-15T08:00:00.000Z"_s},
+                      {"to"_L1, u"2026-01-15T09:00:00.000Z"_s},
+                      {"bucket"_L1, 60}};
+        const QCborMap answer = bench.call(u"query_history"_s, args);
+        QCOMPARE(asked, u"hvac-001 air_temp 3600 60"_s);
+        QVERIFY(!answer.contains("readings"_L1));
+        const QCborMap expected{{"start"_L1, u"2026-01-15T08:00:00.000Z"_s},
+                                {"count"_L1, 3},
+                                {"min"_L1, 1.0},
+                                {"max"_L1, 4.0},
+                                {"avg"_L1, 2.5}};
+        QCOMPARE(answer.value("buckets"_L1).toArray(), QCborArray{expected});
+        for (const qint64 absurd : {qint64(-1), qint64(9e18), qint64(367 * 24 * 3600)}) {
+            args["bucket"_L1] = absurd;
+            const auto refused = bench.caller.ask(agent(u"gateway"_s), u"query_history"_s, args);
+            QTRY_VERIFY_WITH_TIMEOUT(refused->has_value(), kPatience);
+            QCOMPARE((*refused)->error().code, Errc::OutOfRange);
+        }
+    }
+
     void aggregateSensors_tellsLastValuesAndSinceWhenOneIsOffline()
     {
         Bench bench;

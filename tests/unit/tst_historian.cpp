@@ -232,7 +232,7 @@ private Q_SLOTS:
         QCOMPARE(buckets->last().count, quint64(2));
         QCOMPARE(m_historian->buckets(kHvacKey, kAir, kStart, kStart + 1h, 0s).error().code, Errc::OutOfRange);
         for (const qint64 length : {std::numeric_limits<qint64>::min(), std::numeric_limits<qint64>::max(),
-                                    qint64(Historian::kLongestBucket.count()) + 1}) {
+                                    qint64(kLongestBucket.count()) + 1}) {
             const auto refused =
                 m_historian->buckets(kHvacKey, kAir, kStart, kStart + 1h, std::chrono::seconds{length});
             QVERIFY(!refused);

@@ -135,6 +135,38 @@ private Q_SLOTS:
         }
     }
 
+    /// The same figures as the cloud's historian gives: tst_historian, buckets_leaveGapsOpen.
+    void history_bucketsLeaveGapsOpen()
+    {
+        SqliteHistory history({}, m_clock);
+        const auto spool = openSpool(freshPath(), history);
+        const QString device = QStringLiteral("d");
+        const QString point = QStringLiteral("p");
+        const Timestamp start = fromEpochMillis(toEpochMillis(m_clock.now()) / 60'000 * 60'000);
+        QList<Reading> readings;
+        for (const int second : {0, 10, 50, 130, 131}) // nothing in the second minute
+            readings.append({point, double(second), Unit::Watt, start + 1s * second, Quality::Good, false});
+        readings.append({point, 1e9, Unit::Watt, start + 20s, Quality::Bad, false});
+        readings.append({point, std::nan(""), Unit::Watt, start + 21s, Quality::Good, false});
+        readings.append({point, QStringLiteral("9"), Unit::None, start + 22s, Quality::Good, false});
+        readings.append({point, true, Unit::None, start - 3 * 60s, Quality::Good, false});
+        QVERIFY(spool->append(std::vector{incoming(device, readings)}));
+        const auto buckets = history.buckets(device, point, start, start + 5min, 60s);
+        QVERIFY(buckets);
+        QCOMPARE(buckets->size(), 2);
+        const HistoryBucket &first = buckets->first();
+        QCOMPARE(first.start, start);
+        QCOMPARE(first.count, quint64(3));
+        QCOMPARE(first.min, 0.0);
+        QCOMPARE(first.max, 50.0);
+        QCOMPARE(first.average, 20.0);
+        QCOMPARE(buckets->last().start, start + 2min);
+        QCOMPARE(buckets->last().count, quint64(2));
+        QCOMPARE(history.buckets(device, point, {}, start, 60s)->first().max, 1.0); // a switch counts as 0 or 1
+        QVERIFY(history.buckets(device, QStringLiteral("unknown"), {}, start, 60s)->isEmpty());
+        QCOMPARE(history.buckets(device, point, {}, start, 0s).error().code, Errc::OutOfRange);
+    }
+
     void history_isBoundedByRowsAndAge()
     {
         SqliteHistory history({1h, 100}, m_clock);

@@ -62,6 +62,11 @@ Result<void> SqliteHistory::opened(sqlite::Database &database)
                             " WHERE series = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, id LIMIT ?"},
         {statements.latest, "SELECT at_ms, kind, value, unit, quality, historical FROM history"
                             " WHERE series = ? ORDER BY at_ms DESC, id DESC LIMIT 1"},
+        // Grouped by hand below zero, too: a clock that was never set may read before 1970.
+        {statements.buckets,
+         "SELECT at_ms - ((at_ms % ?1) + ?1) % ?1 AS bucket, COUNT(*), MIN(value), MAX(value), AVG(value)"
+         " FROM history WHERE series = ?2 AND at_ms >= ?3 AND at_ms < ?4"
+         " AND value IS NOT NULL AND kind <> ?5 AND quality <> ?6 GROUP BY bucket ORDER BY bucket"},
     };
     for (const auto &[statement, sql] : all) {
         auto prepared = database.prepare(sql);
@@ -203,6 +208,31 @@ Result<QList<Reading>> SqliteHistory::query(const QString &device, const QString
         if (!*row)
             return found;
         found.append(readingOf(statement, point));
+    }
+}
+
+Result<QList<HistoryBucket>> SqliteHistory::buckets(const QString &device, const QString &point, Timestamp from,
+                                                    Timestamp to, std::chrono::seconds length) const
+{
+    if (!m_statements)
+        return notOpen();
+    if (const auto valid = validateBucketLength(length); !valid)
+        return valid.error();
+    QList<HistoryBucket> found;
+    const auto series = m_series.constFind({device, point});
+    if (series == m_series.constEnd())
+        return found;
+    sqlite::Statement &statement = m_statements->buckets;
+    statement.bind(qint64(Millis(length).count())).bind(*series).bind(toEpochMillis(from)).bind(toEpochMillis(to));
+    statement.bind(int(Kind::Text)).bind(int(Quality::Bad));
+    for (;;) {
+        const auto row = statement.step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return found;
+        found.append({fromEpochMillis(statement.integer(0)), statement.unsignedInteger(1), statement.number(2),
+                      statement.number(3), statement.number(4)});
     }
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "adapters/sqlite/append_observer.h"
+#include "domain/history_bucket.h"
 #include "ports/clock.h"
 
 #include <QHash>
@@ -44,6 +45,9 @@ public:
     /// [from, to) of the device's clock, oldest first, at most `limit`; nothing for unknown names.
     [[nodiscard]] Result<QList<Reading>> query(const QString &device, const QString &point, Timestamp from,
                                                Timestamp to, int limit) const;
+    /// The same in buckets; OutOfRange: see validateBucketLength().
+    [[nodiscard]] Result<QList<HistoryBucket>> buckets(const QString &device, const QString &point, Timestamp from,
+                                                       Timestamp to, std::chrono::seconds length) const;
     /// The latest by device time of each point; of one device, or of all.
     [[nodiscard]] Result<QList<DeviceReading>> lastValues(const QString &device = {}) const;
     [[nodiscard]] Status status() const { return {m_rows, quint64(m_series.size())}; }
@@ -70,6 +74,7 @@ private:
         sqlite::Statement removeAged;
         sqlite::Statement select;
         sqlite::Statement latest;
+        sqlite::Statement buckets;
     };
 
     [[nodiscard]] Result<void> load();
