@@ -12,10 +12,12 @@ lintel_add_test(tst_paho_transport contract/tst_paho_transport.cpp contract/mqtt
 
 lintel_add_test(tst_pki unit/tst_pki.cpp LIBRARIES Lintel::Tls)
 lintel_add_test(tst_x509 unit/tst_x509.cpp LIBRARIES Lintel::Tls)
-lintel_add_test(tst_file_identity_source unit/tst_file_identity_source.cpp LIBRARIES Lintel::Tls)
+lintel_add_test(tst_file_identity_source unit/tst_file_identity_source.cpp LIBRARIES Lintel::Tls LABELS threads)
 
 if(TARGET Lintel::MqttQt)
   lintel_add_test(tst_qt_mqtt_transport contract/tst_qt_mqtt_transport.cpp contract/mqtt_transport_contract.h
     contract/mqtt_tls_contract.h fakes/scripted_tls_broker.h fakes/tcp_proxy.h
     LIBRARIES Lintel::MqttQt Lintel::TestBroker Qt6::Network LABELS slow TIMEOUT 300)
 endif()
+lintel_add_test(tst_shipped_broker integration/tst_shipped_broker.cpp
+  LIBRARIES Lintel::MosquittoConfig Lintel::TestBroker Qt6::Network)
