@@ -1,6 +1,6 @@
 # Configuration, logging, drivers and the sensor agent.
 lintel_add_test(tst_config unit/tst_config.cpp LIBRARIES Lintel::SensorAgent Lintel::Yaml)
-lintel_add_test(tst_log unit/tst_log.cpp LIBRARIES Lintel::Log)
+lintel_add_test(tst_log unit/tst_log.cpp LIBRARIES Lintel::Log LABELS threads)
 foreach(name csv driver_simulated)
   lintel_add_test(tst_${name} unit/tst_${name}.cpp LIBRARIES Lintel::Drivers)
 endforeach()

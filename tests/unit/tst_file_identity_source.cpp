@@ -8,6 +8,9 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <atomic>
+#include <thread>
+
 using namespace lintel;
 using namespace lintel::tls;
 using namespace Qt::StringLiterals;
@@ -158,6 +161,25 @@ private Q_SLOTS:
         QTRY_VERIFY(source.problem());
         QCOMPARE(source.problem()->code, Errc::Denied);
         QCOMPARE(*source.current(), before);
+    }
+
+    void current_mayBeAskedByAnotherThreadWhileItChanges()
+    {
+        QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+        FileIdentitySource source(m_dir->path());
+        std::atomic<int> answers = 0;
+        std::jthread handshakes([&](const std::stop_token &stop) {
+            while (!stop.stop_requested()) {
+                const auto current = source.current();
+                if (current && !(*current)->svid.chainDer.isEmpty())
+                    ++answers;
+            }
+        });
+        for (int i = 0; i < 20; ++i) {
+            QVERIFY(writeIdentity(m_dir->path(), svid(), m_bundles));
+            source.refresh();
+        }
+        QTRY_VERIFY(answers > 0);
     }
 
     void writeIdentity_makesAPrivateDirectoryAndKey()

@@ -1,11 +1,13 @@
 #include "adapters/log/log.h"
 #include "adapters/log/log_line.h"
 
+#include <QElapsedTimer>
 #include <QLoggingCategory>
 #include <QTemporaryDir>
 #include <QTest>
 
 #include <cstring>
+#include <thread>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -68,6 +70,10 @@ private Q_SLOTS:
     void repeats_areCounted();
     void journald_receivesWhatIsLogged();
     void journald_absentFallsBackAndSaysSo();
+    void syslog_absentFallsBackAndSaysSo();
+    void level_decidesWhatIsWritten_data();
+    void level_decidesWhatIsWritten();
+    void lines_ofTwoThreadsStayWhole();
 };
 
 void TestLog::logfmt_putsFieldsBesideTheMessage()
@@ -164,6 +170,70 @@ void TestLog::journald_absentFallsBackAndSaysSo()
     QVERIFY(!installed);
     QCOMPARE(installed.error().code, Errc::Unavailable);
     QVERIFY(installed.error().message.contains(u"stderr"_s));
+}
+
+void TestLog::syslog_absentFallsBackAndSaysSo()
+{
+    const auto installed =
+        install({Level::Critical, Destination::Syslog, u"lintel-test"_s, {}, u"/nonexistent/socket"_s});
+    QVERIFY(!installed);
+    QVERIFY2(installed.error().message.startsWith(u"syslog does not listen"_s), qPrintable(installed.error().message));
+}
+
+void TestLog::level_decidesWhatIsWritten_data()
+{
+    QTest::addColumn<int>("level");
+    QTest::addColumn<int>("lines"); // of one debug, one info, one warning and one critical message
+    QTest::newRow("debug") << int(Level::Debug) << 4;
+    QTest::newRow("info") << int(Level::Info) << 3;
+    QTest::newRow("warning") << int(Level::Warning) << 2;
+    QTest::newRow("error") << int(Level::Error) << 1;
+}
+
+void TestLog::level_decidesWhatIsWritten()
+{
+    QFETCH(int, level);
+    QFETCH(int, lines);
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"socket"_s);
+    Journal journal(path);
+    QVERIFY(install({Level(level), Destination::Journald, u"lintel-test"_s, path}));
+    qCDebug(lcTest) << "a";
+    qCInfo(lcTest) << "b";
+    qCWarning(lcTest) << "c";
+    qCCritical(lcTest) << "d";
+    int received = 0;
+    while (!journal.next().isEmpty())
+        ++received;
+    QCOMPARE(received, lines);
+}
+
+void TestLog::lines_ofTwoThreadsStayWhole()
+{
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"socket"_s);
+    Journal journal(path);
+    QVERIFY(install({Level::Info, Destination::Journald, u"lintel-test"_s, path}));
+    constexpr int kLines = 100;
+    const auto write = [](const char *who) {
+        for (int i = 0; i < kLines; ++i)
+            qCInfo(lcTest).noquote() << who << i;
+    };
+    int received = 0;
+    {
+        std::jthread one(write, "one");
+        std::jthread two(write, "two");
+        QElapsedTimer patience;
+        patience.start();
+        while (received < 2 * kLines && patience.elapsed() < 20'000) {
+            const QByteArray line = journal.next();
+            if (line.isEmpty())
+                continue;
+            QVERIFY(line.contains("MESSAGE=one ") || line.contains("MESSAGE=two "));
+            ++received;
+        }
+    }
+    QCOMPARE(received, 2 * kLines);
 }
 
 QTEST_GUILESS_MAIN(TestLog)

@@ -92,25 +92,26 @@ void handle(QtMsgType type, const QMessageLogContext &context, const QString &me
         write(to, one);
 }
 
-Result<int> connectJournal(const QString &path)
+/// `service` and `remedy` belong to the sentence for a service that does not listen.
+Result<int> connectDatagram(const QString &path, const QString &service, const QString &remedy)
 {
     sockaddr_un address{};
     const QByteArray local = path.toLocal8Bit();
     address.sun_family = AF_UNIX;
     if (size_t(local.size()) >= sizeof address.sun_path)
-        return Error{Errc::OutOfRange, u"The path of the journal's socket is too long."_s};
+        return Error{Errc::OutOfRange, u"The path of the socket of %1 is too long."_s.arg(service)};
     std::memcpy(address.sun_path, local.constData(), size_t(local.size()));
     const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket < 0)
-        return Error{Errc::Io, u"No socket for the journal: %1."_s.arg(QString::fromLocal8Bit(std::strerror(errno)))};
+        return Error{Errc::Io, u"No socket for %1: %2."_s.arg(service, QString::fromLocal8Bit(std::strerror(errno)))};
     if (::connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
         return socket;
     const QString why = QString::fromLocal8Bit(std::strerror(errno));
     ::close(socket);
     return Error{
         Errc::Unavailable,
-        u"journald does not listen at %1 (%2); logging to stderr instead. Start systemd-journald or set observability.logging.destination."_s
-            .arg(path, why)};
+        u"%1 does not listen at %2 (%3); logging to stderr instead. Start %4 or set observability.logging.destination."_s
+            .arg(service, path, why, remedy)};
 }
 
 /// What is below the level is not even formatted.
@@ -138,10 +139,20 @@ Result<void> install(const Settings &settings)
         to.settings = settings;
         to.repeats = RepeatFilter{};
         to.identifier = settings.program.toUtf8();
-        if (settings.destination == Destination::Syslog)
-            ::openlog(to.identifier.constData(), LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        // syslog(3) says nothing when nobody listens: ask first.
+        if (settings.destination == Destination::Syslog) {
+            const auto probe = connectDatagram(settings.syslogSocket, u"syslog"_s, u"a syslog daemon"_s);
+            if (probe) {
+                ::close(*probe);
+                ::openlog(to.identifier.constData(), LOG_PID | LOG_NDELAY, LOG_DAEMON);
+            } else {
+                to.settings.destination = Destination::Stderr;
+                outcome = probe.error();
+            }
+        }
         if (settings.destination == Destination::Journald) {
-            if (const auto socket = connectJournal(settings.journalSocket)) {
+            const auto socket = connectDatagram(settings.journalSocket, u"journald"_s, u"systemd-journald"_s);
+            if (socket) {
                 to.journal = *socket;
             } else {
                 to.settings.destination = Destination::Stderr;

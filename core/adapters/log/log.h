@@ -2,8 +2,8 @@
 // where it goes.
 //
 // Destinations: stderr (one logfmt line: ISO time, level, category, msg), syslog(3), and
-// systemd-journald by its native protocol. A journald that is not there is replaced by stderr, and
-// a line says so. Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
+// systemd-journald by its native protocol. A syslog or journald that is not there is replaced by
+// stderr, and a line says so. Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
 // qFatal to CRITICAL.
 //
 // Values that belong to a message are named with field(): qCInfo(lc).noquote() << u"spool opened" <<
@@ -30,10 +30,11 @@ struct Settings {
     Destination destination = Destination::Stderr;
     QString program;                                                       // syslog identifier
     QString journalSocket = QStringLiteral("/run/systemd/journal/socket"); // another one in tests
+    QString syslogSocket = QStringLiteral("/dev/log"); // where syslog(3) writes; looked at, not written to
 };
 
-/// Takes over Qt's messages until uninstall(). Unavailable when journald does not listen: messages
-/// go to stderr then, and the error says it in a sentence.
+/// Takes over Qt's messages until uninstall(). Unavailable when syslog or journald does not listen:
+/// messages go to stderr then, and the error says it in a sentence.
 [[nodiscard]] Result<void> install(const Settings &settings);
 /// Prints pending repeat counts and gives messages back to Qt.
 void uninstall();
