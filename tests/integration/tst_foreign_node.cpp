@@ -1,5 +1,6 @@
 // A node that we did not write, npm sparkplug-client over mutual TLS, publishes to our gateway and
 // shows up there and in the cloud.
+#include "fakes/needs.h"
 #include "integration/running_building.h"
 
 #include <QCborArray>
@@ -26,7 +27,7 @@ private Q_SLOTS:
         const QString folder = QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign");
         const QString node = QStandardPaths::findExecutable(u"node"_s);
         if (node.isEmpty() || !QDir(folder + u"/node_modules/sparkplug-client"_s).exists())
-            QSKIP("npm sparkplug-client is not installed; run scripts/bootstrap --test.");
+            LINTEL_SKIP("npm sparkplug-client is not installed; run scripts/bootstrap --test.");
 
         demo::DemoPlan plan;
         demo::SensorPlan identityOnly; // its certificate; no process of ours runs under it

@@ -1,4 +1,5 @@
 // The npm package sparkplug-payload and our codec read each other's payloads.
+#include "fakes/needs.h"
 #include "fakes/random_payload.h"
 #include "sparkplug/payload.h"
 
@@ -211,9 +212,9 @@ void TestForeignPayload::initTestCase()
     const QString folder =
         qEnvironmentVariable("LINTEL_FOREIGN_DIR", QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign"));
     if (node.isEmpty())
-        QSKIP("Node.js is missing; install it (scripts/bootstrap --test) or name it in LINTEL_NODE.");
+        LINTEL_SKIP("Node.js is missing; install it (scripts/bootstrap --test) or name it in LINTEL_NODE.");
     if (!QDir(folder + u"/node_modules/sparkplug-payload"_s).exists())
-        QSKIP(
+        LINTEL_SKIP(
             "tests/foreign has no node_modules; run \"npm ci\" there (scripts/bootstrap --test) or set LINTEL_FOREIGN_DIR.");
     m_peer.setProcessChannelMode(QProcess::ForwardedErrorChannel);
     auto environment = QProcessEnvironment::systemEnvironment();

@@ -2,6 +2,7 @@
 // settings and our identities for what the SPIFFE standards say, and refuses what it must refuse.
 #include "domain/principal.h"
 #include "fakes/mosquitto_broker.h"
+#include "fakes/needs.h"
 #include "mqtt/paho_transport.h"
 
 #include <QFile>
@@ -86,10 +87,10 @@ private Q_SLOTS:
     {
         const QString go = findGo();
         if (go.isEmpty())
-            QSKIP("There is no Go compiler; scripts/bootstrap --test installs one.");
+            LINTEL_SKIP("There is no Go compiler; scripts/bootstrap --test installs one.");
         const QString source = QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign/go");
         if (const Outcome modules = run(go, {u"list"_s, u"-deps"_s, u"./..."_s}, source); modules.exitCode != 0)
-            QSKIP(qPrintable("The pinned Go modules cannot be had here: "_L1 + modules.output.right(500)));
+            LINTEL_SKIP(qPrintable("The pinned Go modules cannot be had here: "_L1 + modules.output.right(500)));
         m_client = QCoreApplication::applicationDirPath() + "/foreign-spiffe-client"_L1;
         const Outcome built = run(go, {u"build"_s, u"-o"_s, m_client, u"."_s}, source);
         QVERIFY2(built.exitCode == 0, qPrintable(built.output));
