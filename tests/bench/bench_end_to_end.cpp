@@ -107,6 +107,23 @@ QJsonObject measureMemory()
     };
 }
 
+/// A figure of a building that did not run is none.
+bool measuredAll(const QJsonObject &result)
+{
+    for (const QJsonValue &part : result) {
+        const QJsonObject figures = part.toObject();
+        if (figures.contains("problem"_L1))
+            return false;
+        if (figures.contains("sensors_online"_L1)
+            && (figures.value("sensors_online"_L1).toInteger() < kSensors
+                || figures.value("gateway_rss_kib"_L1).toInteger() == 0))
+            return false;
+        if (figures.contains("readings_per_second"_L1) && figures.value("readings_per_second"_L1).toDouble() <= 0)
+            return false;
+    }
+    return true;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -120,5 +137,5 @@ int main(int argc, char **argv)
         result.insert(u"memory"_s, measureMemory());
     const QByteArray text = QJsonDocument(result).toJson(QJsonDocument::Compact) + '\n';
     std::fwrite(text.constData(), 1, size_t(text.size()), stdout);
-    return 0;
+    return measuredAll(result) ? 0 : 1;
 }

@@ -21,6 +21,9 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
+constexpr int kRssGoalKib = 18 * 1024;
+constexpr int kPssGoalKib = 12 * 1024;
+
 /// KiB of one line of /proc/<pid>/smaps_rollup, or -1.
 qint64 memoryOf(qint64 pid, const QByteArray &key)
 {
@@ -101,6 +104,6 @@ int main(int argc, char **argv)
     std::printf(
         "{\"process\": \"lintel-sensor\", \"seconds\": %d, \"batches\": %llu, \"rss_kib\": %lld, \"pss_kib\": %lld, "
         "\"rss_goal_kib\": %d, \"pss_goal_kib\": %d}\n",
-        seconds, received, rss, pss, 18 * 1024, 12 * 1024);
-    return received > 0 && rss > 0 ? 0 : 1;
+        seconds, received, rss, pss, kRssGoalKib, kPssGoalKib);
+    return received > 0 && rss > 0 && rss <= kRssGoalKib && pss <= kPssGoalKib ? 0 : 1;
 }
