@@ -8,9 +8,10 @@
 namespace lintel::sparkplug {
 namespace {
 
-constexpr size_t kMostHeld = 128;        // half of the numbers: beyond it, order cannot be told
-constexpr qsizetype kMostNodes = 20'000; // names are free to invent on an open broker
-constexpr int kPatience = 2;             // rebirth intervals that a node has to answer a request
+constexpr size_t kMostHeld = 128;                              // half of the numbers: beyond it, order cannot be told
+constexpr qsizetype kMostNodes = 20'000;                       // names are free to invent on an open broker
+constexpr int kPatience = 2;                                   // rebirth intervals that a node has to answer a request
+constexpr Millis kLongestSilence = std::chrono::hours{24 * 7}; // whatever a birth claims
 
 std::optional<quint64> bdSeqOf(const Payload &payload)
 {
@@ -19,6 +20,22 @@ std::optional<quint64> bdSeqOf(const Payload &payload)
     if (!value || !std::holds_alternative<quint64>(*value))
         return std::nullopt;
     return std::get<quint64>(*value);
+}
+
+/// The longest time that one of its points may go without a new value.
+Millis longestStaleAfter(const HostNode &node)
+{
+    Millis longest{0};
+    const auto look = [&longest](const HostEntity &entity) {
+        for (const Point &point : entity.who.points)
+            longest = std::max(longest, point.staleAfter);
+    };
+    look(node.self);
+    for (const auto &[name, device] : node.devices) {
+        if (device.hasBirth)
+            look(device);
+    }
+    return longest > Millis{0} ? longest : Point{}.staleAfter;
 }
 
 } // namespace
@@ -54,6 +71,7 @@ void HostSession::Private::onNodeBirth(HostNode &node, const HeldMessage &messag
         node.expected = quint8(*message.payload.seq + 1);
     node.recent.clear();
     node.diesAt.reset();
+    heard(node);
     node.verifyBy.reset();
     node.asked = false;
     node.rebirthWanted = false;
@@ -89,6 +107,7 @@ void HostSession::Private::markDead(HostNode &node)
     const Timestamp now = clock.now();
     node.diesAt.reset();
     node.verifyBy.reset();
+    node.isSilent = false;
     node.held.clear();
     node.expected.reset();
     node.rebirthWanted = false;
@@ -110,6 +129,7 @@ void HostSession::Private::markDead(HostEntity &entity, Timestamp since)
 
 void HostSession::Private::onSequenced(HostNode &node, HeldMessage message)
 {
+    heard(node);
     if (!node.self.hasBirth || !node.self.who.online) {
         wantRebirth(node);
         return;
@@ -287,6 +307,30 @@ void HostSession::Private::wantRebirth(HostNode &node)
         Q_EMIT q->birthMissing(node.self.who.node);
 }
 
+void HostSession::Private::heard(HostNode &node)
+{
+    node.lastHeard = clock.monotonic();
+    if (node.isSilent)
+        node.verifyBy.reset();
+    node.isSilent = false;
+}
+
+/// A node that left without a death certificate looks like one with nothing to say, until it is asked.
+/// Only a host may ask.
+void HostSession::Private::listenForSilence(HostNode &node)
+{
+    if (!isHost() || !node.self.who.online || node.diesAt || node.verifyBy)
+        return;
+    Millis allowed = config.silence > Millis{0} ? config.silence : longestStaleAfter(node);
+    if (node.self.who.spool)
+        allowed = std::min(allowed, kLongestSilence) * config.silenceWithSpool;
+    if (clock.monotonic() - node.lastHeard < Nanos(std::min(allowed, kLongestSilence)))
+        return;
+    node.isSilent = true;
+    node.asked = false;
+    node.verifyBy = clock.monotonic();
+}
+
 void HostSession::Private::check(HostNode &node)
 {
     const Nanos now = clock.monotonic();
@@ -302,6 +346,7 @@ void HostSession::Private::check(HostNode &node)
         wantRebirth(node); // tck-id-operational-behavior-host-reordering-rebirth
         giveUpWaiting(node);
     }
+    listenForSilence(node);
     if (node.verifyBy && now >= *node.verifyBy) {
         if (node.asked && isHost()) {
             markDead(node);

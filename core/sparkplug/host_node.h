@@ -51,8 +51,10 @@ struct HostNode {
     std::optional<Nanos> diesAt;                  // death certificate came; a birth until then makes it a reconnection
     std::optional<Nanos> lastRequest;             // for a rebirth
     bool rebirthWanted = false;
-    std::optional<Nanos> verifyBy; // we were away: it has to show itself until then
+    std::optional<Nanos> verifyBy; // we were away, or it is silent: it has to show itself until then
     bool asked = false;
+    bool isSilent = false; // verifyBy stands for that reason; then any word of it will do
+    Nanos lastHeard{};
 
     [[nodiscard]] HostEntity *entity(const QString &device);
 };

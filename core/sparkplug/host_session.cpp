@@ -183,6 +183,7 @@ void HostSession::Private::onConnected()
             continue;
         node->verifyBy = deadline;
         node->asked = false;
+        node->isSilent = false;
     }
     Q_EMIT q->connectionChanged(true);
 }

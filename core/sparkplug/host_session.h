@@ -9,6 +9,9 @@
 // then a rebirth is asked for. A death followed by a birth of the same node within `flapGrace` is a
 // reconnection, not an outage: nodeDied is held back that long.
 //
+// Silence: some nodes leave with a clean DISCONNECT and without NDEATH, so that no broker tells of it.
+// A node that says nothing for too long is asked for a rebirth, and is dead when it does not answer.
+//
 // Thread: the transport's. The owner calls tick() about every 100 ms.
 #pragma once
 
@@ -45,6 +48,8 @@ struct HostConfig {
     Millis reorderTimeout{2'000};
     Millis rebirthInterval{10'000}; // at most one rebirth request a node in this time
     Millis flapGrace{5'000};
+    Millis silence{0};        // a node may say nothing for so long; 0 = its points' longest staleAfter
+    int silenceWithSpool = 3; // times `silence` for a node with SF, whose gateway or heartbeat may be slow
 };
 
 /// What a node said of its spool in its birth; absent for plain Sparkplug nodes.

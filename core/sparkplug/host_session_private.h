@@ -42,6 +42,8 @@ struct HostSession::Private {
     void markDead(HostNode &node);
     void markDead(HostEntity &device, Timestamp since);
     void check(HostNode &node);
+    void heard(HostNode &node);
+    void listenForSilence(HostNode &node);
     void emitValues(const HostEntity &entity, QList<Reading> values);
     void learnBirth(const RecordedBirth &birth);
 

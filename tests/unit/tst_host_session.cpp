@@ -181,6 +181,10 @@ private Q_SLOTS:
     void death_ofADeviceIsTold();
     void rebirth_endsDevicesThatDoNotReturn();
     void reconnection_verifiesWhatWasOnline();
+    void silence_asksAndThenEndsANodeThatLeftWithoutADeath();
+    void silence_endsWithAnyWord();
+    void silence_ofANodeWithASpoolLastsLonger();
+    void silence_isAsLongAsTheLongestStaleAfter();
     void acknowledge_namesStreamAndNumber();
     void command_goesByTheRightVerb();
     void malformed_isCountedAndReported();
@@ -536,6 +540,77 @@ void TestHostSession::reconnection_verifiesWhatWasOnline()
     QCOMPARE(host.rebirthRequests(), 1);
     host.pass(40s);
     QCOMPARE(host.events.last(), u"died plc"_s);
+}
+
+/// sparkplug-client's stop(): a clean DISCONNECT, so the broker publishes no will.
+void TestHostSession::silence_asksAndThenEndsANodeThatLeftWithoutADeath()
+{
+    Host host;
+    host.birth();
+    host.deviceBirth(1);
+    host.events.clear();
+    host.pass(179s);
+    QCOMPARE(host.rebirthRequests(), 0);
+    host.pass(2s);
+    QCOMPARE(host.rebirthRequests(), 1);
+    QVERIFY(host.session->participant(kNode)->online);
+    host.pass(25s);
+    QCOMPARE(host.events, QStringList({u"died ahu"_s, u"died plc"_s}));
+    QVERIFY(!host.session->participant(kNode)->online);
+    QVERIFY(host.session->births().isEmpty());
+    const qsizetype asked = host.rebirthRequests();
+    host.pass(10min);
+    QCOMPARE(host.rebirthRequests(), asked); // nobody is there to be asked
+}
+
+void TestHostSession::silence_endsWithAnyWord()
+{
+    Host host;
+    host.birth();
+    host.data(1, {Host::alias(1, qint64(5))});
+    host.events.clear();
+    host.pass(181s);
+    QCOMPARE(host.rebirthRequests(), 1);
+    // A message in between was lost: that is told by the hole in seq, and nothing is thrown away.
+    host.data(3, {Host::alias(1, qint64(7))});
+    host.pass(60s);
+    QVERIFY(host.session->participant(kNode)->online);
+    QCOMPARE(host.values(), QList<double>({5, 7}));
+    host.pass(125s);
+    host.birth(1);
+    host.pass(150s);
+    QVERIFY(host.session->participant(kNode)->online);
+    QVERIFY(!host.events.contains(u"died plc"_s));
+}
+
+void TestHostSession::silence_ofANodeWithASpoolLastsLonger()
+{
+    Host host;
+    host.birth(0, true);
+    host.pass(535s);
+    QCOMPARE(host.rebirthRequests(), 0);
+    host.pass(10s);
+    QCOMPARE(host.rebirthRequests(), 1);
+    host.pass(25s);
+    QVERIFY(!host.session->participant(kNode)->online);
+}
+
+void TestHostSession::silence_isAsLongAsTheLongestStaleAfter()
+{
+    Host host;
+    Payload payload;
+    payload.seq = 0;
+    for (const Millis staleAfter : {Millis{30s}, Millis{400s}}) {
+        Point point;
+        point.id = u"p%1"_s.arg(staleAfter.count());
+        point.staleAfter = staleAfter;
+        payload.metrics.append(birthMetric(point, quint64(10), nullptr, host.clock.now()));
+    }
+    host.bring(SparkplugVerb::NBirth, payload);
+    host.pass(395s);
+    QCOMPARE(host.rebirthRequests(), 0);
+    host.pass(10s);
+    QCOMPARE(host.rebirthRequests(), 1);
 }
 
 void TestHostSession::acknowledge_namesStreamAndNumber()
