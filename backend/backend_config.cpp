@@ -4,6 +4,8 @@
 
 namespace lintel {
 
+using namespace std::chrono_literals;
+
 namespace {
 
 void readHost(config::Section section, BackendConfig &config)
@@ -12,6 +14,7 @@ void readHost(config::Section section, BackendConfig &config)
     if (const auto valid = validateSparkplugId(config.hostId); !valid)
         section.complain(u"host_id", valid.error().message);
     section.texts(u"groups", config.groups);
+    section.duration(u"node_silence", config.nodeSilence, 1s, 24h * 7);
 }
 
 void readHistorian(config::Section section, BackendConfig &config)

@@ -12,7 +12,8 @@ struct BackendConfig {
     MqttConfig mqtt;
     // host
     QString hostId = QStringLiteral("lintel-cloud");
-    QStringList groups; // sites; empty = all
+    QStringList groups;    // sites; empty = all
+    Millis nodeSilence{0}; // see sparkplug::HostConfig::silence
     // historian
     QString database; // a file; its folder is made
 };

@@ -100,6 +100,7 @@ int run(const BackendConfig &config)
     hostConfig.self = self;
     hostConfig.groups = config.groups;
     hostConfig.keepAlive = config.mqtt.keepAlive;
+    hostConfig.silence = config.nodeSilence;
     sparkplug::HostSession host(hostConfig, clock, transport);
     QObject::connect(&identity, &IdentitySource::svidChanged, &host, &sparkplug::HostSession::reconnect);
 

@@ -28,6 +28,7 @@ void readBuilding(config::Section section, GatewayConfig &config)
     section.texts(u"groups", config.groups);
     for (const QString &group : std::as_const(config.groups))
         checkId(section, u"groups", group);
+    section.duration(u"node_silence", config.nodeSilence, 1s, 24h * 7);
 }
 
 void readCloud(config::Section section, GatewayConfig &config)

@@ -14,7 +14,8 @@ struct GatewayConfig {
     // building: the side of the sensors
     MqttConfig buildingBroker;
     QString hostId;
-    QStringList groups; // sites whose sensors are ours
+    QStringList groups;    // sites whose sensors are ours
+    Millis nodeSilence{0}; // see sparkplug::HostConfig::silence
     // cloud: the uplink
     MqttConfig cloudBroker;
     QString primaryHost = QStringLiteral("lintel-cloud");

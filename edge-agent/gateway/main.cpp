@@ -65,6 +65,7 @@ sparkplug::HostConfig hostConfig(const GatewayConfig &config, const Principal &s
     host.self = self;
     host.groups = config.groups;
     host.keepAlive = config.buildingBroker.keepAlive;
+    host.silence = config.nodeSilence;
     return host;
 }
 

@@ -1,6 +1,7 @@
 // A Sparkplug node made with the npm package sparkplug-client, to be seen by our gateway:
 //   node sparkplug_node.js '{"url": …, "ca": …, "cert": …, "key": …, "clientId": …, "group": …, "node": …}'
-// Publishes its birth and then a counter and a temperature every 200 ms until it is killed.
+// Publishes its birth and then a counter and a temperature every 200 ms until it is killed,
+// or leaves as its library does it, with stop(), on SIGTERM: a clean DISCONNECT and no NDEATH.
 'use strict';
 
 const fs = require('fs');
@@ -35,7 +36,12 @@ client.on('birth', () => client.publishNodeBirth({ timestamp: Date.now(), metric
 client.on('ncmd', () => client.publishNodeBirth({ timestamp: Date.now(), metrics: metrics() }));
 client.on('connect', () => console.log('connected'));
 client.on('error', (error) => console.log('error ' + error));
-setInterval(() => {
+const ticking = setInterval(() => {
   count += 1;
   client.publishNodeData({ timestamp: Date.now(), metrics: metrics() });
 }, 200);
+
+process.on('SIGTERM', () => {
+  clearInterval(ticking);
+  client.stop();
+});

@@ -54,8 +54,11 @@ private Q_SLOTS:
         QProcess foreign;
         foreign.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
         foreign.setProcessChannelMode(QProcess::MergedChannels);
-        foreign.start(node, {folder + u"/sparkplug_node.js"_s,
-                             QString::fromUtf8(QJsonDocument(options).toJson(QJsonDocument::Compact))});
+        const auto start = [&](QProcess &process) {
+            process.start(node, {folder + u"/sparkplug_node.js"_s,
+                                 QString::fromUtf8(QJsonDocument(options).toJson(QJsonDocument::Compact))});
+        };
+        start(foreign);
         QVERIFY(foreign.waitForStarted());
 
         const auto sensor = [&running] {
@@ -80,9 +83,28 @@ private Q_SLOTS:
         };
         QTRY_VERIFY_WITH_TIMEOUT(inCloud(), 30'000);
 
-        // It dies without a word, as its library does: the broker publishes its will.
+        // It dies without a word: the broker publishes its will.
         foreign.kill();
         QVERIFY(foreign.waitForFinished(10'000));
+        QTRY_COMPARE_WITH_TIMEOUT(sensor().value("status"_L1).toString(), u"offline"_s, 60'000);
+
+        // It leaves with its library's stop(): no NDEATH, and a DISCONNECT that takes the will away.
+        running.kill(u"gateway"_s);
+        QFile config(running.building->plan().configFile(u"gateway.yaml"_s));
+        QVERIFY(config.open(QIODevice::ReadOnly));
+        const QByteArray patient = config.readAll();
+        config.close();
+        QVERIFY(patient.contains("\nbuilding:\n"));
+        QVERIFY(config.open(QIODevice::WriteOnly));
+        config.write(QByteArray(patient).replace("\nbuilding:\n", "\nbuilding:\n  node_silence: 3s\n"));
+        config.close();
+        running.restart(u"gateway"_s);
+        start(foreign);
+        QVERIFY(foreign.waitForStarted());
+        QVERIFY2(QTest::qWaitFor(isLive, 40'000), foreign.readAll().constData());
+        foreign.terminate();
+        QVERIFY(foreign.waitForFinished(10'000));
+        QCOMPARE(foreign.exitStatus(), QProcess::NormalExit);
         QTRY_COMPARE_WITH_TIMEOUT(sensor().value("status"_L1).toString(), u"offline"_s, 60'000);
     }
 };
