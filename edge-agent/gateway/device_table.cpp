@@ -17,16 +17,30 @@ constexpr QLatin1StringView kGroup = "group"_L1;
 constexpr QLatin1StringView kNode = "node"_L1;
 constexpr QLatin1StringView kPoints = "points"_L1;
 constexpr QLatin1StringView kSpool = "spool"_L1;
+constexpr QLatin1StringView kOnline = "online"_L1;
+constexpr QLatin1StringView kSince = "since"_L1; // ms, as kSeen
+constexpr QLatin1StringView kSeen = "seen"_L1;
+constexpr QLatin1StringView kReadings = "readings"_L1;
 
 QByteArray encodeSensor(const Sensor &sensor)
 {
-    return QCborValue(QCborMap{
-                          {kGroup, sensor.node.group},
-                          {kNode, sensor.node.node},
-                          {kSpool, sensor.storesAndForwards},
-                          {kPoints, encodePoints(sensor.points)},
-                      })
-        .toCbor();
+    QCborMap map{
+        {kGroup, sensor.node.group},
+        {kNode, sensor.node.node},
+        {kSpool, sensor.storesAndForwards},
+        {kPoints, encodePoints(sensor.points)},
+        {kOnline, sensor.online},
+        {kSince, toEpochMillis(sensor.since)},
+        {kReadings, qint64(sensor.readings)},
+    };
+    if (sensor.lastSeen)
+        map.insert(kSeen, toEpochMillis(*sensor.lastSeen));
+    return QCborValue(map).toCbor();
+}
+
+std::optional<Timestamp> timeOf(const QCborValue &value)
+{
+    return value.isInteger() ? std::optional(fromEpochMillis(value.toInteger())) : std::nullopt;
 }
 
 Result<Sensor> decodeSensor(const QString &name, const QByteArray &bytes)
@@ -40,6 +54,10 @@ Result<Sensor> decodeSensor(const QString &name, const QByteArray &bytes)
     sensor.node = {map.value(kGroup).toString(), map.value(kNode).toString()};
     sensor.storesAndForwards = map.value(kSpool).toBool();
     sensor.points = *points;
+    sensor.online = map.value(kOnline).toBool();
+    sensor.since = timeOf(map.value(kSince)).value_or(Timestamp{});
+    sensor.lastSeen = timeOf(map.value(kSeen));
+    sensor.readings = quint64(std::max<qint64>(0, map.value(kReadings).toInteger()));
     return sensor;
 }
 
@@ -64,9 +82,40 @@ Result<void> DeviceTable::restore()
                 u"What was stored of the sensor \"%1\" cannot be read (%2); it is known again with its next birth."_s
                     .arg(name, sensor.error().message)};
         }
-        sensor->since = m_clock.now();
+        // It was online when we went: nobody knows when it went itself, but then it was there.
+        sensor->wasOnline = sensor->online;
+        if (sensor->online)
+            sensor->since = std::max(sensor->since, sensor->lastSeen.value_or(sensor->since));
+        if (sensor->since == Timestamp{}) // a version that did not write it down
+            sensor->since = m_clock.now();
+        sensor->online = false;
         sensor->offlineSince = m_clock.monotonic();
         m_sensors.insert(name, *std::move(sensor));
+    }
+    return {};
+}
+
+void DeviceTable::restoreLast(const QString &device, const Reading &reading)
+{
+    const auto sensor = m_sensors.find(device);
+    if (sensor == m_sensors.end())
+        return;
+    sensor->last.insert(reading.point, reading);
+    const Timestamp at = reading.deviceTime;
+    if (!isPlausible(at) || at > m_clock.now())
+        return;
+    // After a crash: it was seen later than anybody wrote down.
+    if (!sensor->lastSeen || *sensor->lastSeen < at)
+        sensor->lastSeen = at;
+    if (sensor->wasOnline && sensor->since < at)
+        sensor->since = at;
+}
+
+Result<void> DeviceTable::save()
+{
+    for (const Sensor &sensor : std::as_const(m_sensors)) {
+        if (const auto saved = m_state.save(kPrefix + sensor.name, encodeSensor(sensor)); !saved)
+            return saved.error();
     }
     return {};
 }
@@ -93,7 +142,7 @@ Result<void> DeviceTable::born(const sparkplug::Participant &who)
         return allowed.error();
     const bool isNew = !m_sensors.contains(name);
     Sensor &sensor = m_sensors[name];
-    const bool changed = isNew || sensor.points != who.points || sensor.node != who.node
+    const bool changed = isNew || !sensor.online || sensor.points != who.points || sensor.node != who.node
                          || sensor.storesAndForwards != who.spool.has_value();
     sensor.name = name;
     sensor.node = who.node;
@@ -106,15 +155,16 @@ Result<void> DeviceTable::born(const sparkplug::Participant &who)
     return m_state.save(kPrefix + name, encodeSensor(sensor));
 }
 
-void DeviceTable::died(const sparkplug::Participant &who)
+Result<void> DeviceTable::died(const sparkplug::Participant &who)
 {
     const auto sensor = m_sensors.find(answers::deviceName(who));
     if (sensor == m_sensors.end() || sensor->node != who.node)
-        return;
+        return {};
     if (sensor->online)
         sensor->offlineSince = m_clock.monotonic();
     sensor->online = false;
     sensor->since = who.since;
+    return m_state.save(kPrefix + sensor->name, encodeSensor(*sensor));
 }
 
 void DeviceTable::received(const sparkplug::HostBatch &batch)

@@ -1,6 +1,7 @@
 // What the gateway knows of its sensors: who they are, where they stand, their last readings, and
-// since when they are online or offline. Their points survive a restart, so that stored readings
-// of a sensor that has not come back yet can still be described to the cloud.
+// since when they are online or offline. All of it survives a restart: their points, so that stored
+// readings of a sensor that has not come back yet can still be described to the cloud, and the rest
+// for the aggregate view. What was counted since the last orderly stop is forgotten by a crash.
 //
 // A device name belongs to the node that had it first, also after a restart. What another node says
 // under that name is refused, with two exceptions: a node always has its own name (the broker checks
@@ -30,11 +31,12 @@ struct Sensor {
     bool online = false;
     Timestamp since{};                       // online or offline since
     std::chrono::nanoseconds offlineSince{}; // the same in monotonic time, which never jumps
+    bool wasOnline = false;                  // when the last run ended
     bool storesAndForwards = false;          // has a spool of its own
     QList<Point> points;
     QHash<QString, Reading> last; // by point
     std::optional<Timestamp> lastSeen;
-    quint64 readings = 0; // since this process started
+    quint64 readings = 0; // received from it, over restarts
 };
 
 class DeviceTable
@@ -44,14 +46,19 @@ public:
 
     DeviceTable(StateStore &state, const Clock &clock) : m_state(state), m_clock(clock) {}
 
-    /// Reads what an earlier run knew; all of it is offline until it is born again.
+    /// Reads what an earlier run knew; all of it is offline until it is born again: since its death,
+    /// or since it was last seen when this process, and not the sensor, went away.
     [[nodiscard]] Result<void> restore();
+    /// After restore(): the latest stored reading of a point. Unknown sensors are ignored.
+    void restoreLast(const QString &device, const Reading &reading);
+    /// Keeps the counts; at an orderly stop.
+    [[nodiscard]] Result<void> save();
     /// Whether `node` may speak as the device `name`; Denied with a sentence when that is another's.
     [[nodiscard]] Result<void> mayUse(const sparkplug::NodeId &node, const QString &name) const;
-    /// Remembers a birth, durably when its points are new. Denied: see mayUse(); nothing changed.
+    /// Remembers a birth, durably unless it only repeats the last. Denied: see mayUse(); nothing changed.
     [[nodiscard]] Result<void> born(const sparkplug::Participant &who);
     /// Ignored, as received() is, when the name is another node's.
-    void died(const sparkplug::Participant &who);
+    [[nodiscard]] Result<void> died(const sparkplug::Participant &who);
     void received(const sparkplug::HostBatch &batch);
 
     [[nodiscard]] const QMap<QString, Sensor> &sensors() const { return m_sensors; }

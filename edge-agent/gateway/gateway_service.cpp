@@ -112,6 +112,8 @@ void GatewayService::finishStopping()
             sync.reply(Error{Errc::Unavailable, u"The gateway is stopping; ask again when it is back."_s});
     }
     m_syncs.clear();
+    if (const auto kept = m_devices.save(); !kept)
+        Q_EMIT trouble(kept.error());
     Q_EMIT stopped();
 }
 
@@ -161,7 +163,8 @@ void GatewayService::onBorn(const Participant &who)
 
 void GatewayService::onDied(const Participant &who)
 {
-    m_devices.died(who);
+    if (const auto remembered = m_devices.died(who); !remembered)
+        Q_EMIT trouble(remembered.error());
     if (m_devices.find(answers::deviceName(who)))
         updateUplinkDevice(answers::deviceName(who));
 }

@@ -150,6 +150,12 @@ int run(const GatewayConfig &config)
     DeviceTable devices(*storage->state, clock);
     if (const auto restored = devices.restore(); !restored)
         qCWarning(lcGateway).noquote() << restored.error().message;
+    if (const auto last = storage->history->lastValues()) {
+        for (const SqliteHistory::DeviceReading &known : *last)
+            devices.restoreLast(known.device, known.reading);
+    } else {
+        qCWarning(lcGateway).noquote() << last.error().message;
+    }
 
     GatewayLimits limits;
     limits.syncInterval = config.syncInterval;

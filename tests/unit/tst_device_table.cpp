@@ -62,7 +62,7 @@ private Q_SLOTS:
 
         sparkplug::Participant dead = hvac(clock.now());
         dead.online = false;
-        table.died(dead);
+        QVERIFY(table.died(dead));
         answer = table.aggregate();
         QCOMPARE(answer.value("online_sensors"_L1).toInteger(), 0);
         QCOMPARE(answer.value("offline_sensors"_L1).toInteger(), 1);
@@ -89,10 +89,20 @@ private Q_SLOTS:
     {
         FakeClock clock;
         MemoryStateStore state;
+        const Timestamp seen = clock.now() + Millis{60'000};
+        Timestamp died{};
         {
             DeviceTable before(state, clock);
             QVERIFY(before.born(hvac(clock.now())));
+            clock.setNow(seen);
+            before.received(batchAt(clock.now(), 21.5));
+            clock.advance(Millis{60'000});
+            sparkplug::Participant dead = hvac(clock.now());
+            dead.online = false;
+            died = dead.since;
+            QVERIFY(before.died(dead));
         }
+        clock.advance(std::chrono::hours{5});
         DeviceTable after(state, clock);
         QVERIFY(after.restore());
         const Sensor *sensor = after.find(u"hvac-001"_s);
@@ -103,6 +113,50 @@ private Q_SLOTS:
         const sparkplug::EdgeDevice device = after.asEdgeDevice(u"hvac-001"_s);
         QVERIFY(!device.online);
         QCOMPARE(device.points.size(), 1);
+        QCOMPARE(sensor->since, died);
+        QCOMPARE(*sensor->lastSeen, seen);
+        QCOMPARE(sensor->readings, 1u);
+        QVERIFY(sensor->last.isEmpty()); // they stand in the history
+        after.restoreLast(u"hvac-001"_s, batchAt(seen, 21.5).batch.readings.first());
+        after.restoreLast(u"nobody"_s, batchAt(seen, 21.5).batch.readings.first());
+        QCOMPARE(after.sensors().size(), 1);
+        const QCborMap told = after.aggregate().value("sensors"_L1).toMap().value(u"hvac-001"_s).toMap();
+        QCOMPARE(told.value("since"_L1).toString(), toIso8601(died));
+        QCOMPARE(told.value("last_seen"_L1).toString(), toIso8601(seen));
+        QCOMPARE(told.value("readings"_L1).toMap().value(u"air_temp"_s).toMap().value("value"_L1).toDouble(), 21.5);
+        QVERIFY(after.born(hvac(clock.now())));
+        QVERIFY(after.find(u"hvac-001"_s)->online);
+    }
+
+    void restore_afterACrashKnowsWhenTheHistoryEnds()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable before(state, clock);
+        QVERIFY(before.born(hvac(clock.now())));
+        const Timestamp seen = clock.now() + Millis{60'000};
+        clock.advance(std::chrono::hours{5});
+        DeviceTable after(state, clock);
+        QVERIFY(after.restore());
+        after.restoreLast(u"hvac-001"_s, batchAt(seen, 21.5).batch.readings.first());
+        QCOMPARE(after.find(u"hvac-001"_s)->since, seen);
+        QCOMPARE(*after.find(u"hvac-001"_s)->lastSeen, seen);
+        // A device's clock that runs ahead says nothing about us.
+        after.restoreLast(u"hvac-001"_s, batchAt(clock.now() + std::chrono::hours{1}, 22).batch.readings.first());
+        QCOMPARE(after.find(u"hvac-001"_s)->since, seen);
+    }
+
+    void save_keepsTheCounts()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable before(state, clock);
+        QVERIFY(before.born(hvac(clock.now())));
+        before.received(batchAt(clock.now(), 21.5));
+        QVERIFY(before.save());
+        DeviceTable after(state, clock);
+        QVERIFY(after.restore());
+        QCOMPARE(after.find(u"hvac-001"_s)->readings, 1u);
     }
 
     void name_staysWithTheNodeThatHadItFirst()
@@ -125,7 +179,7 @@ private Q_SLOTS:
             forged.node = evil.node;
             forged.device = evil.device;
             table.received(forged);
-            table.died(evil);
+            QVERIFY(table.died(evil));
             const Sensor *sensor = table.find(u"hvac-001"_s);
             QVERIFY(sensor->online);
             QCOMPARE(sensor->node.node, u"hvac-001"_s);
@@ -152,7 +206,7 @@ private Q_SLOTS:
         heir.node.node = u"floor-1b"_s;
         clock.advance(std::chrono::hours{48});
         QVERIFY(!table.born(heir)); // its owner is online
-        table.died(meter);
+        QVERIFY(table.died(meter));
         clock.setNow(clock.now() + std::chrono::hours{1000}); // a clock that was set is no time that passed
         QVERIFY(!table.born(heir));
         clock.advance(DeviceTable::kNameIsFreeAfter);
