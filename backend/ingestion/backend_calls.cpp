@@ -153,6 +153,7 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
              {"count"_L1, qint64(latency.count())},
          }},
         {"storage_failing"_L1, m_ingestion.isStoreFailing()},
+        {"refused_subscriptions"_L1, QCborArray::fromStringList(m_host.refusedSubscriptions())},
         {"host"_L1, answers::hostCounters(m_host.counters())},
     };
 }

@@ -24,6 +24,7 @@ CallClient::CallClient(Principal self, const Clock &clock, MqttTransport &transp
     connect(&m_timer, &QTimer::timeout, this, &CallClient::onTimer);
     connect(&m_transport, &MqttTransport::connected, this, &CallClient::onConnected);
     connect(&m_transport, &MqttTransport::messageReceived, this, &CallClient::onMessage);
+    connect(&m_transport, &MqttTransport::subscriptionRefused, this, &CallClient::onRefused);
     if (m_transport.state() == MqttTransport::State::Connected)
         onConnected();
 }
@@ -31,9 +32,10 @@ CallClient::CallClient(Principal self, const Clock &clock, MqttTransport &transp
 void CallClient::call(const Principal &callee, const QString &method, const QCborMap &args, Millis timeout, Done done)
 {
     const auto topic = parseTopic(toString(RequestTopic{callee, m_self, method}));
-    if (!topic) {
+    if (!topic || m_refused) {
         QMetaObject::invokeMethod(
-            this, [done = std::move(done), error = topic.error()] { done(error); }, Qt::QueuedConnection);
+            this, [done = std::move(done), error = topic ? *m_refused : topic.error()] { done(error); },
+            Qt::QueuedConnection);
         return;
     }
     timeout = std::clamp(timeout, Millis{0}, maxCallTimeout);
@@ -53,12 +55,28 @@ void CallClient::call(const Principal &callee, const QString &method, const QCbo
 
 void CallClient::onConnected()
 {
+    m_refused.reset();
     // A subscription that the transport refuses means that the connection is already gone again;
     // the next connected() comes here once more.
     if (!m_transport.subscribe(filter::responsesTo(m_self), 1))
         return;
     for (Pending &pending : m_pending)
         send(pending);
+}
+
+/// Nobody's answer would ever arrive.
+void CallClient::onRefused(const QString &filter, const Error &why)
+{
+    if (filter != filter::responsesTo(m_self))
+        return;
+    m_refused = why;
+    const QPointer<CallClient> alive(this); // `done` may destroy whoever called
+    const QStringList waiting = m_pending.keys();
+    for (const QString &correlation : waiting) {
+        finish(correlation, why);
+        if (!alive)
+            return;
+    }
 }
 
 void CallClient::onMessage(const MqttMessage &message)

@@ -33,6 +33,7 @@ public:
 private:
     void onConnected();
     void onMessage(const MqttMessage &message);
+    void onRefused(const QString &filter, const Error &why);
     void onTimer();
     struct Pending {
         Principal callee;
@@ -50,6 +51,7 @@ private:
     const Clock &m_clock;
     MqttTransport &m_transport;
     QHash<QString, Pending> m_pending; // by correlation
+    std::optional<Error> m_refused;    // the broker does not let us hear answers on this connection
     QTimer m_timer;
 };
 

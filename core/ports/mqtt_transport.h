@@ -75,6 +75,9 @@ Q_SIGNALS:
     /// An attempt failed; the next one comes after `retryIn`.
     void connectFailed(const lintel::Error &reason, std::chrono::milliseconds retryIn);
     void messageReceived(const lintel::MqttMessage &message);
+    /// The broker does not let us subscribe to this; why and what to do, in a sentence. The connection
+    /// stays, and nothing of the filter comes on it. Ask again on the next connected(), as always.
+    void subscriptionRefused(const QString &filter, const lintel::Error &why);
     void stateChanged(lintel::MqttTransport::State state);
 };
 

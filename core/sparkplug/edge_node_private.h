@@ -3,6 +3,7 @@
 
 #include "sparkplug/edge_node_session.h"
 
+#include <QMap>
 #include <QPointer>
 
 #include <deque>
@@ -121,6 +122,7 @@ struct EdgeNodeSession::Private {
     std::optional<Timestamp> lastAck;
     std::optional<Timestamp> connectedSince;
     std::optional<Timestamp> offlineSince;
+    QMap<QString, QString> refused; // subscriptions, by filter: the sentence; of this connection
 };
 
 } // namespace lintel::sparkplug

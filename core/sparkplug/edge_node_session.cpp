@@ -38,6 +38,10 @@ EdgeNodeSession::EdgeNodeSession(EdgeNodeConfig config, const Clock &clock, Mqtt
     connect(&transport, &MqttTransport::disconnected, this, [this] { d->onDisconnected(); });
     connect(&transport, &MqttTransport::stateChanged, this, [this](MqttTransport::State s) { d->onTransportState(s); });
     connect(&transport, &MqttTransport::messageReceived, this, [this](const MqttMessage &m) { d->onMessage(m); });
+    connect(&transport, &MqttTransport::subscriptionRefused, this, [this](const QString &filter, const Error &why) {
+        d->refused.insert(filter, why.message);
+        d->report(why);
+    });
 }
 
 EdgeNodeSession::~EdgeNodeSession() = default;
@@ -125,6 +129,7 @@ EdgeNodeSession::Status EdgeNodeSession::status() const
     status.lastAck = d->lastAck;
     status.connectedSince = d->connectedSince;
     status.offlineSince = d->offlineSince;
+    status.refusedSubscriptions = d->refused.values();
     return status;
 }
 
@@ -164,6 +169,7 @@ void EdgeNodeSession::Private::onConnected()
     if (phase == Phase::Stopped || stopping)
         return;
     connected = true;
+    refused.clear();
     connectedSince = clock.now();
     offlineSince.reset();
     sentHere = 0;

@@ -71,6 +71,9 @@ public:
         std::optional<Timestamp> lastAck;
         std::optional<Timestamp> connectedSince;
         std::optional<Timestamp> offlineSince;
+        /// A sentence for each subscription that the broker refused on this connection, calls included;
+        /// each was trouble(), too. They are asked for again at the next connection.
+        QStringList refusedSubscriptions;
     };
 
     EdgeNodeSession(EdgeNodeConfig config, const Clock &clock, MqttTransport &transport, ReadingSpool &spool,

@@ -18,6 +18,10 @@ HostSession::HostSession(HostConfig config, const Clock &clock, MqttTransport &t
     connect(&transport, &MqttTransport::disconnected, this, [this] { d->onDisconnected(); });
     connect(&transport, &MqttTransport::stateChanged, this, [this](MqttTransport::State s) { d->onTransportState(s); });
     connect(&transport, &MqttTransport::messageReceived, this, [this](const MqttMessage &m) { d->onMessage(m); });
+    connect(&transport, &MqttTransport::subscriptionRefused, this, [this](const QString &filter, const Error &why) {
+        d->refused.insert(filter, why.message);
+        d->report(why);
+    });
 }
 
 HostSession::~HostSession() = default;
@@ -84,6 +88,11 @@ Result<void> HostSession::sendCommand(const NodeId &node, const QString &device,
 bool HostSession::isConnected() const
 {
     return d->connected;
+}
+
+QStringList HostSession::refusedSubscriptions() const
+{
+    return d->refused.values();
 }
 
 QList<Participant> HostSession::participants() const
@@ -161,6 +170,7 @@ void HostSession::Private::onConnected()
     if (!running || stopping)
         return;
     connected = true;
+    refused.clear();
     QStringList filters;
     if (isHost())
         filters.append(lintel::toString(StateTopic{config.hostId}));

@@ -118,6 +118,9 @@ public:
     [[nodiscard]] Result<void> sendCommand(const NodeId &node, const QString &device, const Metric &metric);
 
     [[nodiscard]] bool isConnected() const;
+    /// A sentence for each subscription that the broker refused on this connection, calls included;
+    /// each was trouble(), too. They are asked for again at the next connection.
+    [[nodiscard]] QStringList refusedSubscriptions() const;
     [[nodiscard]] QList<Participant> participants() const;
     [[nodiscard]] const Participant *participant(const NodeId &node, const QString &device = {}) const;
     [[nodiscard]] Counters counters() const;

@@ -4,6 +4,8 @@
 #include "domain/topic.h"
 #include "sparkplug/host_node.h"
 
+#include <QMap>
+
 namespace lintel::sparkplug {
 
 struct HostSession::Private {
@@ -57,6 +59,7 @@ struct HostSession::Private {
     bool stopping = false;
     Timestamp stateTime{}; // of the last CONNECT; the will's, the birth's
     QHash<NodeId, NodePtr> nodes;
+    QMap<QString, QString> refused; // by filter: the sentence; of this connection
     Counters counters;
 };
 

@@ -268,6 +268,8 @@ QCborMap GatewayService::status() const
         {"readings_lost_in_memory"_L1, qint64(intake.lostReadings)},
         {"readings_received"_L1, qint64(intake.readings)},
         {"duplicate_batches"_L1, qint64(intake.duplicateBatches)},
+        {"refused_subscriptions"_L1,
+         QCborArray::fromStringList(m_host.refusedSubscriptions() + m_uplink.status().refusedSubscriptions)},
     };
     if (m_lastSync)
         map.insert("last_sync"_L1, toIso8601(*m_lastSync));

@@ -230,6 +230,7 @@ QCborMap SensorAgent::status() const
         {"lost"_L1, qint64(counts.lost)},
         {"waiting_batches"_L1, qint64(counts.waiting)},
         {"clock_unset"_L1, counts.isClockUnset},
+        {"refused_subscriptions"_L1, QCborArray::fromStringList(session.refusedSubscriptions)},
     };
     if (m_playback) {
         answer[u"playback"_s] =

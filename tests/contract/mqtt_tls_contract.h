@@ -244,6 +244,33 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
     }
 
+    void suback_thatSaysNoIsSaidAndAskedAgain()
+    {
+        const auto brokerSvid = m_broker.identity(m_broker.id().toString()).svid;
+        ScriptedTlsBroker broker(brokerSvid, m_broker.bundles().begin().value());
+        broker.setSubackReason(0x87);
+        MemoryIdentitySource identity(m_broker.identity(idOf(QStringLiteral("c1"))));
+        MqttEndpoint endpoint = m_broker.endpoint();
+        endpoint.port = broker.port();
+        Attempt attempt(makeTransport(endpoint, identity));
+        QSignalSpy refused(attempt.transport.get(), &MqttTransport::subscriptionRefused);
+        const QString filter = QStringLiteral("lintel/v1/req/#");
+        QObject::connect(attempt.transport.get(), &MqttTransport::connected, attempt.transport.get(),
+                         [&] { QVERIFY(attempt.transport->subscribe(filter, 1)); });
+        attempt.start();
+        QTRY_COMPARE_WITH_TIMEOUT(refused.size(), 1, kWait);
+        QCOMPARE(refused.first().first().toString(), filter);
+        const auto why = refused.first().at(1).value<Error>();
+        QCOMPARE(why.code, Errc::Denied);
+        QVERIFY2(why.message.contains(filter) && why.message.contains(QStringLiteral("access rules")),
+                 qPrintable(why.message));
+        QCOMPARE(attempt.transport->state(), MqttTransport::State::Connected);
+        broker.setSubackReason(1);
+        attempt.transport->reconnect();
+        QTRY_COMPARE_WITH_TIMEOUT(broker.subscribes(), 2, kWait);
+        QCOMPARE(refused.size(), 1);
+    }
+
     void connack_thatNeverComesEndsTheAttempt()
     {
         const auto brokerSvid = m_broker.identity(m_broker.id().toString()).svid;

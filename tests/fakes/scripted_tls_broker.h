@@ -1,6 +1,6 @@
 // The beginning of an MQTT broker, in this process, for what a real one does not show or do: which
 // certificate a client presented, an old TLS version, a CONNACK that never comes or that says no, a broker
-// that acknowledges nothing. Answers CONNECT with CONNACK, and PINGREQ. Thread: the one that made
+// that acknowledges nothing or refuses subscriptions. Answers CONNECT, SUBSCRIBE and PINGREQ. Thread: the one that made
 // it, with an event loop.
 #pragma once
 
@@ -46,6 +46,8 @@ public:
 
     void setReceiveMaximum(quint16 maximum) { m_receiveMaximum = maximum; }
     void setConnackReason(quint8 reason) { m_reason = reason; }
+    void setSubackReason(quint8 reason) { m_subackReason = reason; }
+    [[nodiscard]] int subscribes() const { return m_subscribes; }
     void setMute(bool mute) { m_mute = mute; } // the handshake succeeds and nothing follows
 
 private:
@@ -78,12 +80,12 @@ private:
             }
             if (head.size() < 2 || socket->bytesAvailable() < at + length)
                 return;
-            socket->read(at + length);
-            answer(socket, static_cast<quint8>(head[0]) >> 4);
+            const QByteArray packet = socket->read(at + length);
+            answer(socket, static_cast<quint8>(head[0]) >> 4, packet.mid(at));
         }
     }
 
-    void answer(QSslSocket *socket, int type)
+    void answer(QSslSocket *socket, int type, const QByteArray &body)
     {
         if (type == 1) {
             QByteArray connack = QByteArray::fromHex("2006000003210000");
@@ -93,6 +95,12 @@ private:
             socket->write(connack);
         } else if (type == 3) {
             ++m_publishes;
+        } else if (type == 8) {
+            ++m_subscribes;
+            QByteArray suback = QByteArray::fromHex("900400000000");
+            suback.replace(2, 2, body.left(2)); // the packet's identifier
+            suback[5] = static_cast<char>(m_subackReason);
+            socket->write(suback);
         } else if (type == 12) {
             socket->write(QByteArray::fromHex("d000"));
         }
@@ -103,6 +111,8 @@ private:
     int m_publishes = 0;
     quint16 m_receiveMaximum = 100;
     quint8 m_reason = 0;
+    quint8 m_subackReason = 1; // granted, QoS 1
+    int m_subscribes = 0;
     bool m_mute = false;
 };
 

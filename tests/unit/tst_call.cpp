@@ -115,6 +115,7 @@ private Q_SLOTS:
     void call_isRepeatedAtOnceAfterAReconnection();
     void call_takesAnAnswerFromTheCalleeOnly();
     void call_mayDestroyItsClient();
+    void call_failsWhereNoAnswerCanArrive();
 
     void server_runsARepeatedRequestOnce();
     void server_doesNotStartARunningRequestAgain();
@@ -409,6 +410,36 @@ void TestCall::call_takesAnAnswerFromTheCalleeOnly()
     speak(gateway, correlation, correlation);
     bus.settle();
     QCOMPARE(answers.size(), 1);
+}
+
+/// The broker refuses the subscription to answers: said at once and not after the time is over.
+void TestCall::call_failsWhereNoAnswerCanArrive()
+{
+    Bus bus;
+    bus.broker.refuse(filter::responsesTo(demo));
+    QList<Result<QCborMap>> outcomes;
+    const auto ask = [&] {
+        bus.client.call(gateway, status, {}, 30s, [&](const Result<QCborMap> &result) { outcomes.append(result); });
+    };
+    ask();
+    Bus::start(bus.callerSide, "caller");
+    QTRY_COMPARE(outcomes.size(), 1);
+    ask();
+    QTRY_COMPARE(outcomes.size(), 2);
+    for (const auto &outcome : std::as_const(outcomes)) {
+        QVERIFY(!outcome);
+        QCOMPARE(outcome.error().code, Errc::Denied);
+        QVERIFY(outcome.error().message.contains(filter::responsesTo(demo)));
+    }
+    bus.server->provide(status, [](const CallServer::Call &, const CallServer::Reply &reply) { reply(QCborMap()); });
+    bus.broker.allow(filter::responsesTo(demo));
+    Bus::start(bus.calleeSide, "callee");
+    bus.callerSide.reconnect();
+    QTRY_COMPARE(bus.broker.subscriptions(QStringLiteral("caller")).size(), 1);
+    QTRY_COMPARE(bus.broker.subscriptions(QStringLiteral("callee")).size(), 1);
+    ask();
+    QTRY_COMPARE(outcomes.size(), 3);
+    QVERIFY(outcomes.last());
 }
 
 void TestCall::call_mayDestroyItsClient()

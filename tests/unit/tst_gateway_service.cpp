@@ -133,6 +133,35 @@ class TestGatewayService : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void refusedSubscription_isToldAndAskedForAgain()
+    {
+        Bench bench;
+        QSignalSpy trouble(&bench.gateway, &GatewayService::trouble);
+        const QString self = agent(u"gateway"_s).toString();
+        const QString sensors = filter::group(u"building-1"_s);
+        const QString cloudState = toString(StateTopic{u"lintel-cloud"_s});
+        const auto refusals = [&] { return bench.gateway.status().value("refused_subscriptions"_L1).toArray(); };
+        QTRY_VERIFY_WITH_TIMEOUT(bench.cloudBroker.subscriptions(self).contains(cloudState), kPatience);
+        QVERIFY(refusals().isEmpty());
+
+        for (const auto &[broker, filter] :
+             {std::pair(&bench.building, sensors), std::pair(&bench.cloudBroker, cloudState)}) {
+            broker->refuse(filter);
+            broker->cut(self);
+            broker->restore(self);
+            QTRY_COMPARE_WITH_TIMEOUT(refusals().size(), 1, kPatience);
+            const QString sentence = refusals().first().toString();
+            QVERIFY2(sentence.contains(filter) && sentence.contains(u"access rules"_s), qPrintable(sentence));
+            QCOMPARE(trouble.takeLast().first().value<Error>().message, sentence);
+
+            broker->allow(filter);
+            broker->cut(self);
+            broker->restore(self);
+            QTRY_VERIFY_WITH_TIMEOUT(broker->subscriptions(self).contains(filter), kPatience);
+            QTRY_VERIFY_WITH_TIMEOUT(refusals().isEmpty(), kPatience);
+        }
+    }
+
     void queryHistory_answersInBuckets()
     {
         Bench bench;

@@ -135,6 +135,7 @@ struct LoopbackBroker::Private {
     const Clock &clock;
     QHash<QString, Session> sessions;
     QMap<QString, MqttMessage> retained;
+    QSet<QString> refused; // filters
     QSet<QString> cutOff;
     bool reachable = true;
 };
@@ -192,6 +193,16 @@ bool LoopbackBroker::isConnected(const QString &clientId) const
     return session != d->sessions.constEnd() && session->connection;
 }
 
+void LoopbackBroker::refuse(const QString &filter)
+{
+    d->refused.insert(filter);
+}
+
+void LoopbackBroker::allow(const QString &filter)
+{
+    d->refused.remove(filter);
+}
+
 QStringList LoopbackBroker::subscriptions(const QString &clientId) const
 {
     return d->sessions.value(clientId).subscriptions.keys();
@@ -246,7 +257,14 @@ Result<void> LoopbackTransport::subscribe(const QString &filter, int qos)
         return notConnected();
     if (auto valid = mqtt::validateTopicFilter(filter); !valid)
         return valid;
-    if (m_broker.d->connectionOf(m_clientId, this))
+    if (m_broker.d->refused.contains(filter))
+        post([this, filter, generation = m_generation] {
+            if (generation != m_generation)
+                return;
+            Q_EMIT subscriptionRefused(
+                filter, mqtt::subscriptionRefused(u"loopback:0"_s, m_clientId, filter, u"Not authorized"_s));
+        });
+    else if (m_broker.d->connectionOf(m_clientId, this))
         m_broker.d->subscribe(m_clientId, filter, qos);
     return {};
 }

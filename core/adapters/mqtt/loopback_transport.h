@@ -34,6 +34,10 @@ public:
     /// The same for every client at once.
     void setReachable(bool reachable);
 
+    /// From now on nobody may subscribe to exactly this filter; or may again.
+    void refuse(const QString &filter);
+    void allow(const QString &filter);
+
     /// A message from nobody's connection.
     void publish(const MqttMessage &message);
 

@@ -1,5 +1,7 @@
 #include "mqtt/paho_link.h"
 
+#include "mqtt/topic_rules.h"
+
 #include <MQTTAsync.h>
 
 #include <netdb.h>
@@ -144,9 +146,7 @@ struct PahoCallbacks {
     static void subscribeFailed(void *context, MQTTAsync_failureData5 *data)
     {
         if (const auto link = find(context); link && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
-            link->emitEvent(
-                PahoLink::Event::Kind::SubscriptionRefused,
-                {Errc::Denied, u"The broker refused a subscription: %1."_s.arg(reasonText(data->reasonCode))});
+            link->onRefused(reinterpret_cast<quintptr>(context), data->reasonCode);
         finishDelivery(context);
     }
 
@@ -351,7 +351,8 @@ bool PahoLink::handOver(const Outgoing &outgoing)
     const quintptr key = PahoCallbacks::enrol(shared_from_this());
     {
         const std::lock_guard lock(m_mutex);
-        m_deliveries.emplace(key, Delivery{outgoing.needsWindow(), outgoing.bytes()});
+        m_deliveries.emplace(
+            key, Delivery{outgoing.needsWindow(), outgoing.bytes(), outgoing.subscription ? message.topic : QString()});
         m_inFlight += outgoing.needsWindow() ? 1 : 0;
     }
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
@@ -389,6 +390,22 @@ void PahoLink::onDelivered(quintptr key)
     }
     if (more)
         m_post([link = shared_from_this()] { link->pump(); });
+}
+
+void PahoLink::onRefused(quintptr key, int reasonCode)
+{
+    Event event;
+    event.kind = Event::Kind::SubscriptionRefused;
+    {
+        const std::lock_guard lock(m_mutex);
+        const auto it = m_deliveries.find(key);
+        if (it == m_deliveries.end())
+            return;
+        event.filter = it->second.filter;
+    }
+    event.error = mqtt::subscriptionRefused(u"%1:%2"_s.arg(m_endpoint.host).arg(m_endpoint.port), m_packet.clientId,
+                                            event.filter, reasonText(reasonCode));
+    m_sink(std::move(event));
 }
 
 void PahoLink::close(MqttTransport::Goodbye goodbye)

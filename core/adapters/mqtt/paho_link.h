@@ -33,6 +33,7 @@ public:
         bool mayTryNextAddress = false; // Failed: nobody answered at this address and there is another
         Error error;
         MqttMessage message;
+        QString filter; // SubscriptionRefused
     };
     using Sink = std::function<void(Event)>;
     using Post = std::function<void(std::function<void()>)>;
@@ -73,6 +74,7 @@ private:
     struct Delivery {
         bool inFlight = false;
         qint64 bytes = 0;
+        QString filter; // of a subscription
     };
 
     [[nodiscard]] Result<QByteArray> resolve();
@@ -80,6 +82,7 @@ private:
     [[nodiscard]] bool enqueue(Outgoing outgoing);
     [[nodiscard]] bool handOver(const Outgoing &outgoing);
     void onDelivered(quintptr key);
+    void onRefused(quintptr key, int reasonCode);
     void onConnected(bool sessionPresent, int receiveMaximum);
     void onFailed(int code, int reasonCode);
     void onLost(const Error &reason);

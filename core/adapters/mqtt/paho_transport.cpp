@@ -5,7 +5,6 @@
 #include "mqtt/topic_rules.h"
 #include "ports/system_clock.h"
 
-#include <QLoggingCategory>
 #include <QTimer>
 
 namespace lintel {
@@ -13,8 +12,6 @@ namespace lintel {
 using namespace Qt::StringLiterals;
 
 namespace {
-Q_LOGGING_CATEGORY(lcMqtt, "lintel.mqtt")
-
 Error notConnected()
 {
     return {Errc::Unavailable, u"There is no connection to the broker; try again when there is one."_s};
@@ -210,7 +207,10 @@ void PahoTransport::Private::onEvent(quint64 linkGeneration, const PahoLink::Eve
         if (state == State::Connected)
             Q_EMIT q.messageReceived(event.message);
         return;
-    case Kind::SubscriptionRefused: qCWarning(lcMqtt).noquote() << event.error.message; return;
+    case Kind::SubscriptionRefused:
+        if (state == State::Connected)
+            Q_EMIT q.subscriptionRefused(event.filter, event.error);
+        return;
     case Kind::Closed: return;
     }
 }

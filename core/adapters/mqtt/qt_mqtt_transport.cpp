@@ -192,6 +192,18 @@ Result<void> QtMqttTransport::subscribe(const QString &filter, int qos)
         d->link->arrived.last().qos = message.qos();
         d->link->arrived.last().retain = message.retain();
     });
+    QObject::disconnect(subscription, &QMqttSubscription::stateChanged, this, nullptr);
+    QObject::connect(subscription, &QMqttSubscription::stateChanged, this,
+                     [this, filter, subscription](QMqttSubscription::SubscriptionState now) {
+                         if (now != QMqttSubscription::Error || d->state != State::Connected)
+                             return;
+                         const QString reason = u"reason code 0x%1"_s.arg(int(subscription->reasonCode()), 2, 16, u'0');
+                         d->later(
+                             [this,
+                              why = mqtt::subscriptionRefused(u"%1:%2"_s.arg(d->endpoint.host).arg(d->endpoint.port),
+                                                              d->link->client->clientId(), filter, reason),
+                              filter] { Q_EMIT subscriptionRefused(filter, why); });
+                     });
     return {};
 }
 

@@ -60,4 +60,12 @@ bool matches(QStringView filter, QStringView topic)
     return wanted.size() == given.size();
 }
 
+Error subscriptionRefused(const QString &where, const QString &clientId, const QString &filter, const QString &reason)
+{
+    return {Errc::Denied,
+            QStringLiteral("The broker at %1 does not let \"%2\" subscribe to \"%3\" (%4), so nothing of it arrives; "
+                           "allow it in the broker's access rules, and it is asked for again at the next connection.")
+                .arg(where, clientId, filter, reason)};
+}
+
 } // namespace lintel::mqtt

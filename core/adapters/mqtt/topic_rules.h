@@ -17,4 +17,8 @@ namespace lintel::mqtt {
 /// Section 4.7.1; a wildcard in the first level does not match a topic that begins with '$'.
 [[nodiscard]] bool matches(QStringView filter, QStringView topic);
 
+/// What every adapter says when the broker refuses a subscription; `where` is host:port.
+[[nodiscard]] Error subscriptionRefused(const QString &where, const QString &clientId, const QString &filter,
+                                        const QString &reason);
+
 } // namespace lintel::mqtt
