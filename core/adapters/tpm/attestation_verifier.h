@@ -27,8 +27,8 @@
 namespace lintel::tpm {
 
 /// Names of the node attestors, as they stand in AttestAgent and in SPIFFE IDs.
-inline constexpr auto kSpireTpmType = u"tpm";
-inline constexpr auto kLintelTpmType = u"lintel_tpm";
+inline constexpr QStringView kSpireTpmType = u"tpm";
+inline constexpr QStringView kLintelTpmType = u"lintel_tpm";
 
 /// What an attestation has to show.
 struct AttestationPolicy {

@@ -32,9 +32,9 @@ struct ChipModel {
 class VendorAuthorities
 {
 public:
-    /// Reads every file of `dir` (PEM with any number of certificates, or one in DER). Self-signed
-    /// ones become roots, others intermediates. A file that is neither is Malformed, by its name;
-    /// NotFound when there is no such directory. An empty directory trusts nobody.
+    /// Reads every file of `dir` (PEM with any number of certificates, or one in DER). Each of them is
+    /// trusted, a root or not, as spire-tpm-plugin does. A file that is neither is Malformed, by its
+    /// name; NotFound when there is no such directory. An empty directory trusts nobody.
     [[nodiscard]] static Result<std::shared_ptr<const VendorAuthorities>> load(const QString &dir);
     [[nodiscard]] static Result<std::shared_ptr<const VendorAuthorities>> fromCertificates(
         const QList<QByteArray> &certificatesDer);
@@ -48,9 +48,9 @@ public:
         QString reason; // a sentence unless Verified
         ChipModel chip;
     };
-    /// Whether this certificate is an endorsement certificate under one of the roots, valid at `at`.
+    /// Whether this certificate is an endorsement certificate under one of these, valid at `at`.
     [[nodiscard]] Verdict verify(const QByteArray &certificateDer, Timestamp at) const;
-    [[nodiscard]] qsizetype rootCount() const;
+    [[nodiscard]] qsizetype count() const;
 
 private:
     VendorAuthorities();
