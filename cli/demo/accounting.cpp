@@ -20,6 +20,11 @@ QString numberText(std::optional<quint64> value)
 
 } // namespace
 
+QString sensorCount(int count)
+{
+    return count == 1 ? u"1 sensor"_s : u"%1 sensors"_s.arg(count);
+}
+
 QStringList problemsOf(const Totals &totals)
 {
     QStringList problems;
@@ -79,6 +84,7 @@ QJsonObject toJson(const Report &report)
         {u"duration_seconds"_s, report.seconds},
         {u"wan_outages"_s, QJsonArray::fromStringList(report.outages)},
         {u"screenshot"_s, report.screenshot.isEmpty() ? QJsonValue() : QJsonValue(report.screenshot)},
+        {u"notes"_s, QJsonArray::fromStringList(report.notes)},
         {u"problems"_s, QJsonArray::fromStringList(report.problems)},
     };
     if (!report.stateDir.isEmpty())
@@ -92,7 +98,8 @@ QString toText(const Report &report)
     const auto line = [](const QString &label, const QString &value) {
         return u"  "_s + label.leftJustified(26) + value + u'\n';
     };
-    QString text = u"\nThe building ran %1 s with %2 sensors.\n"_s.arg(report.seconds, 0, 'f', 0).arg(report.sensors);
+    QString text =
+        u"\nThe building ran %1 s with %2.\n"_s.arg(report.seconds, 0, 'f', 0).arg(sensorCount(report.sensors));
     text += line(u"readings produced"_s, QString::number(totals.produced));
     text += line(u"stored by the gateway"_s, numberText(totals.storedGateway));
     text += line(u"stored by the cloud"_s, numberText(totals.storedCloud));

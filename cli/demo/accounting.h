@@ -39,6 +39,7 @@ struct Report {
     QString screenshot;
     double seconds = 0;
     int sensors = 0;
+    QStringList notes;    // what is good to know and no problem, a sentence each
     QStringList outages;  // "15 s to 35 s"
     QString stateDir;     // when it is kept
     QStringList problems; // a sentence each
@@ -46,6 +47,9 @@ struct Report {
 
 /// What the totals say went wrong, a sentence each.
 [[nodiscard]] QStringList problemsOf(const Totals &totals);
+
+/// "1 sensor", "8 sensors".
+[[nodiscard]] QString sensorCount(int count);
 
 /// The one object that `lintelctl demo --json` writes.
 [[nodiscard]] QJsonObject toJson(const Report &report);

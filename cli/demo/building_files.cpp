@@ -97,8 +97,8 @@ QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
                "  map: %2\n"
                "  pace: accelerated\n"
                "  speed: %3\n\n"_s.arg(quoted(sensor.recording), quoted(plan.configFile(sensor.columnMap + u".yaml"_s)))
-                   .arg(std::max(1.0, double(sensor.rowInterval.count()) / double(plan.sensorPeriod.count())), 0, 'f',
-                        3);
+                   .arg(std::clamp(double(sensor.rowInterval.count()) / double(plan.sensorPeriod.count()), 1.0, 1e6), 0,
+                        'f', 3);
     }
     const QLatin1StringView kind = sensor.kind == SensorKind::Hvac        ? "hvac"_L1
                                    : sensor.kind == SensorKind::Occupancy ? "occupancy"_L1
@@ -151,6 +151,8 @@ static Result<void> copyColumnMap(const DemoPlan &plan, const SensorPlan &sensor
     const QString target = plan.configFile(sensor.columnMap + u".yaml"_s);
     if (sensor.columnMap.isEmpty() || QFile::exists(target))
         return {};
+    if (!sensor.mapText.isEmpty())
+        return writeFile(target, sensor.mapText);
     QFile map(u":/column-maps/%1.yaml"_s.arg(sensor.columnMap));
     if (!map.open(QIODevice::ReadOnly))
         return Error{Errc::NotFound,

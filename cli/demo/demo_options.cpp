@@ -23,7 +23,7 @@ QList<QCommandLineOption> definitions()
         {u"sensors"_s, u"How many sensors (8 unless said): HVAC, occupancy and energy in turn."_s, u"N"_s},
         {u"sensor-period"_s, u"Seconds between two samples of a sensor (1 unless said; 0.1 or more)."_s, u"SECONDS"_s},
         {u"replay"_s,
-         u"Replay the recorded data (CSV files) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s,
+         u"Replay the recordings (CSV with a header, a column of times and columns of numbers) in this folder in place of simulated sensors, one row per sensor period, with the recorded times."_s,
          u"DIR"_s},
         {u"wan-outage"_s,
          u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s,

@@ -1,13 +1,12 @@
 #include "demo/demo_plan.h"
 
-#include <QFile>
-#include <QFileInfo>
+#include "demo/recordings.h"
+
 #include <QTcpServer>
 
 namespace lintel::demo {
 
 using namespace Qt::StringLiterals;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -44,30 +43,13 @@ SensorPlan simulatedSensor(int index)
     return sensor;
 }
 
-Result<QList<SensorPlan>> recordings(const QString &folder)
+Error noRecordings(const QString &folder, const RecordingSurvey &survey)
 {
-    QList<SensorPlan> found;
-    const QDir dir(folder);
-    const QStringList files = dir.entryList({u"*.csv"_s, u"*.txt"_s}, QDir::Files, QDir::Name);
-    for (const QString &name : files) {
-        QFile file(dir.absoluteFilePath(name));
-        if (!file.open(QIODevice::ReadOnly))
-            return Error{Errc::Io, u"\"%1\" cannot be read: %2."_s.arg(file.fileName(), file.errorString())};
-        const KnownRecording known = recordingOf(QString::fromUtf8(file.readLine(64 * 1024)).trimmed());
-        if (known.columnMap.isEmpty())
-            continue;
-        SensorPlan sensor;
-        sensor.recording = QFileInfo(file).absoluteFilePath();
-        sensor.columnMap = known.columnMap;
-        sensor.rowInterval = known.rowInterval;
-        found.append(sensor);
-    }
-    if (found.isEmpty())
-        return Error{
-            Errc::NotFound,
-            u"In \"%1\" there is no recording that Lintel knows by its header line; the maps in resources/config say which it knows."_s
-                .arg(folder)};
-    return found;
+    const QString why = unusedSentence(survey, 0);
+    return {
+        Errc::Malformed,
+        u"--replay %1: no recording there can be played; it takes CSV files with a header, a column of times and columns of numbers. %2"_s
+            .arg(folder, why.isEmpty() ? u"There is no *.csv and no *.txt directly in it."_s : why)};
 }
 
 } // namespace
@@ -77,46 +59,33 @@ QString ids::sensor(const QString &name)
     return u"spiffe://%1/agent/%2"_s.arg(kBuildingDomain, name);
 }
 
-KnownRecording recordingOf(const QString &headerLine)
-{
-    QString header = headerLine;
-    header.remove(u'"');
-    struct Known {
-        QLatin1StringView start;
-        QLatin1StringView map;
-        std::chrono::milliseconds rowInterval;
-    };
-    static constexpr Known kKnown[] = {
-        {"date,Temperature,Humidity,Light,CO2,HumidityRatio,Occupancy"_L1, "replay-uci"_L1, 1min},
-        {"Datetime,AHU: Supply Air Temperature"_L1, "replay-lbnl-szcav"_L1, 1min},
-        {"Day of Week,Date and Time,Total Cooling (kW)"_L1, "replay-nrel-rsf"_L1, 1h},
-    };
-    for (const Known &known : kKnown) {
-        if (header.startsWith(known.start))
-            return {known.map, known.rowInterval};
-    }
-    return {};
-}
-
 Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root)
 {
     DemoPlan plan;
     plan.root = QDir(root);
     plan.sensorPeriod = options.sensorPeriod;
-    QList<SensorPlan> recorded;
+    RecordingSurvey survey;
     if (!options.replayDir.isEmpty()) {
-        auto found = recordings(options.replayDir);
+        auto found = surveyRecordings(options.replayDir);
         if (!found)
             return found.error();
-        recorded = *std::move(found);
+        survey = *std::move(found);
+        if (survey.usable.isEmpty())
+            return noRecordings(options.replayDir, survey);
+        for (const QString &note : {playedSentence(survey, options.sensors), unusedSentence(survey, options.sensors)}) {
+            if (!note.isEmpty())
+                plan.notes << note;
+        }
     }
     for (int index = 0; index < options.sensors; ++index) {
         SensorPlan sensor = simulatedSensor(index);
-        if (index < recorded.size()) {
+        if (index < survey.usable.size()) {
+            const Recording &recording = survey.usable[index];
             sensor.name = u"replay-%1"_s.arg(index + 1, 3, 10, QChar(u'0'));
-            sensor.recording = recorded[index].recording;
-            sensor.columnMap = recorded[index].columnMap;
-            sensor.rowInterval = recorded[index].rowInterval;
+            sensor.recording = recording.file;
+            sensor.columnMap = recording.mapText.isEmpty() ? recording.columnMap : sensor.name + u"-map"_s;
+            sensor.mapText = recording.mapText;
+            sensor.rowInterval = recording.rowInterval;
         }
         plan.sensors.append(sensor);
     }

@@ -18,7 +18,8 @@ struct SensorPlan {
     QString space;                                 // "floor-2/zone-a"
     QString equip;                                 // "ahu-2"
     QString recording;                             // CSV to replay; empty = simulated
-    QString columnMap;                             // the shipped map that explains it
+    QString columnMap;                             // name of the map that explains it
+    QString mapText;                               // that map's YAML; empty = a shipped one
     std::chrono::milliseconds rowInterval{60'000}; // between two recorded rows
     QString driverSection;                         // YAML of its own in place of all that; tests
 };
@@ -34,6 +35,7 @@ struct DemoPlan {
     Ports ports;
     QList<SensorPlan> sensors;
     std::chrono::milliseconds sensorPeriod{1'000};
+    QStringList notes; // what is replayed and what is not, a sentence each
 
     [[nodiscard]] QString path(const QString &relative) const { return root.absoluteFilePath(relative); }
     [[nodiscard]] QString identityDir(const QString &name) const { return path(QStringLiteral("identity/") + name); }
@@ -64,13 +66,6 @@ inline constexpr QLatin1StringView kShell{"spiffe://smart-building.cloud/operato
 
 /// HVAC, occupancy and energy in turn, over the floors; recordings take the place of the first ones.
 [[nodiscard]] Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root);
-
-struct KnownRecording {
-    QString columnMap; // the shipped map; empty: not known
-    std::chrono::milliseconds rowInterval{60'000};
-};
-/// What is shipped for a CSV with this header line.
-[[nodiscard]] KnownRecording recordingOf(const QString &headerLine);
 
 /// A free TCP port of 127.0.0.1. Somebody else may take it before it is used; then try another.
 [[nodiscard]] Result<quint16> freePort();

@@ -82,6 +82,7 @@ Result<void> DemoRun::prepare()
     if (!plan)
         return plan.error();
     m_state.sensors = m_report.sensors = int(plan->sensors.size());
+    m_report.notes = plan->notes;
     m_building = std::make_unique<Building>(*std::move(plan));
     connect(m_building.get(), &Building::processDied, this, [this](const QString &name, const QString &sentence) {
         if (name == u"console" && !m_headless && m_building->child(name)->endedWell()) {
@@ -103,7 +104,13 @@ Result<void> DemoRun::prepare()
 
 Result<void> DemoRun::startBuilding()
 {
-    m_board.say(u"Starting a building with %1 sensors …"_s.arg(m_state.sensors));
+    m_board.say(u"Starting a building with %1 …"_s.arg(sensorCount(m_state.sensors)));
+    for (const QString &note : std::as_const(m_report.notes)) {
+        if (m_options.json)
+            cli::printError(note);
+        else
+            m_board.say(note);
+    }
     m_renewAt = SystemClock().now() + Millis{kIdentityLife} / 2;
     if (auto made = m_building->makeIdentities(); !made)
         return made;

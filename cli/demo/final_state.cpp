@@ -30,9 +30,13 @@ QStringList problemsOfConsole(const QString &reportFile)
         return {u"The console wrote no report to %1."_s.arg(reportFile)};
     const QJsonObject report = QJsonDocument::fromJson(file.readAll()).object();
     QStringList problems;
-    if (report.value("readings"_L1).toInteger() == 0 || report.value("lines_drawn"_L1).toInt() == 0)
-        problems << u"The console saw no live values: %1"_s.arg(
-            report.value("why"_L1).toString(u"it gives no reason."_s));
+    if (report.value("readings"_L1).toInteger() == 0 || report.value("lines_drawn"_L1).toInt() == 0) {
+        const QString why = report.value("why"_L1).toString();
+        problems
+            << (why.isEmpty()
+                    ? u"The console had not drawn a live value yet when it ended; a longer --duration gives it time."_s
+                    : u"The console saw no live values: %1"_s.arg(why));
+    }
     return problems;
 }
 

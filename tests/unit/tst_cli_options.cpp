@@ -116,15 +116,6 @@ private Q_SLOTS:
         QCOMPARE(plan->sensors.first().name, u"hvac-001"_s);
     }
 
-    void recording_isKnownByItsHeader()
-    {
-        QCOMPARE(demo::recordingOf(
-                     u"\"date\",\"Temperature\",\"Humidity\",\"Light\",\"CO2\",\"HumidityRatio\",\"Occupancy\""_s)
-                     .columnMap,
-                 u"replay-uci"_s);
-        QVERIFY(demo::recordingOf(u"a,b,c"_s).columnMap.isEmpty());
-    }
-
     void accounting_isQuietWhenAllAddsUp()
     {
         QVERIFY(demo::problemsOf(sound()).isEmpty());
