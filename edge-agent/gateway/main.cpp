@@ -6,10 +6,8 @@
 #include "gateway/gateway_service.h"
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
-#include "process/service_main.h"
+#include "process/service_run.h"
 #include "process/small_memory.h"
-#include "process/stop_signals.h"
-#include "tls/file_identity_source.h"
 
 #include <QCoreApplication>
 #include <QDir>
@@ -19,14 +17,12 @@ using namespace lintel;
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
-Q_LOGGING_CATEGORY(lcGateway, "lintel.gateway", QtInfoMsg)
-
 namespace {
 
-const service::Program kProgram{u"lintel-gateway"_s, QStringLiteral(LINTEL_VERSION),
-                                u"Host of a building's sensors, and their way to the cloud."_s, false};
+Q_LOGGING_CATEGORY(lcGateway, "lintel.gateway", QtInfoMsg)
 
-constexpr int kRestartForDamage = 1;
+const service::Program kProgram{u"lintel-gateway"_s, QStringLiteral(LINTEL_VERSION),
+                                u"Host of a building's sensors, and their way to the cloud."_s, lcGateway};
 
 struct Storage {
     std::unique_ptr<SqliteHistory> history; // before the spool, which writes into it
@@ -83,66 +79,31 @@ sparkplug::EdgeNodeConfig uplinkConfig(const GatewayConfig &config, const Princi
     return uplink;
 }
 
-MqttEndpoint endpointOf(const MqttConfig &config)
+Result<int> run(const GatewayConfig &config)
 {
-    MqttEndpoint endpoint;
-    endpoint.host = config.host;
-    endpoint.port = config.port;
-    endpoint.broker = config.brokerId;
-    return endpoint;
-}
-
-void logConnection(const MqttTransport &transport, const QString &where)
-{
-    QObject::connect(&transport, &MqttTransport::connected, &transport,
-                     [where] { qCInfo(lcGateway).noquote() << u"connected to the %1 broker"_s.arg(where); });
-    QObject::connect(&transport, &MqttTransport::disconnected, &transport, [where, &transport](const Error &reason) {
-        if (transport.state() != MqttTransport::State::Stopped)
-            qCWarning(lcGateway).noquote() << u"the %1 broker is gone: %2"_s.arg(where, reason.message);
-    });
-    QObject::connect(&transport, &MqttTransport::connectFailed, &transport, [where](const Error &reason) {
-        qCWarning(lcGateway).noquote() << u"the %1 broker cannot be reached: %2"_s.arg(where, reason.message);
-    });
-}
-
-int run(const GatewayConfig &config)
-{
-    for (const auto &usable : {service::checkIdentity(config.common), service::checkAuthorization(config.common)}) {
-        if (!usable) {
-            service::complain(kProgram, usable.error());
-            return service::kCannotRun;
-        }
-    }
-    tls::FileIdentitySource identity(config.common.identity.directory);
-    if (const auto isSelf = service::checkIsSelf(identity, config.common.agent.spiffeId); !isSelf) {
-        service::complain(kProgram, isSelf.error());
-        return service::kCannotRun;
-    }
+    const auto identity = service::openIdentity(kProgram, config.common, u"no connection"_s);
+    if (!identity)
+        return identity.error();
+    if (const auto usable = service::checkAuthorization(config.common); !usable)
+        return usable.error();
     const SystemClock clock;
     auto storage = openStorage(config, clock);
-    if (!storage) {
-        service::complain(kProgram, storage.error());
-        return service::kCannotRun;
-    }
+    if (!storage)
+        return storage.error();
     if (!isPlausible(clock.now()))
         qCWarning(lcGateway).noquote()
             << u"the clock was never set (%1); late and live readings cannot be told apart until it is."_s.arg(
                    toIso8601(clock.now()));
 
-    QObject::connect(&identity, &tls::FileIdentitySource::problemFound, &identity,
-                     [](const Error &problem) { qCWarning(lcGateway).noquote() << problem.message; });
-    if (const auto current = identity.current(); !current)
-        qCWarning(lcGateway).noquote() << u"no identity yet, so no connection: %1"_s.arg(current.error().message);
-
     const Principal self(config.common.agent.spiffeId);
-    PahoTransport building(endpointOf(config.buildingBroker), identity);
-    PahoTransport cloud(endpointOf(config.cloudBroker), identity);
-    logConnection(building, u"building's"_s);
-    logConnection(cloud, u"cloud's"_s);
+    PahoTransport building(service::endpointOf(config.buildingBroker), **identity);
+    PahoTransport cloud(service::endpointOf(config.cloudBroker), **identity);
+    service::logConnection(kProgram, building, u"the building's broker"_s);
+    service::logConnection(kProgram, cloud, u"the cloud's broker"_s);
 
     sparkplug::HostSession host(hostConfig(config, self), clock, building);
     sparkplug::EdgeNodeSession uplink(uplinkConfig(config, self), clock, cloud, *storage->spool, *storage->state);
-    QObject::connect(&identity, &IdentitySource::svidChanged, &host, [&] {
+    QObject::connect(identity->get(), &IdentitySource::svidChanged, &host, [&] {
         host.reconnect();
         uplink.reconnect();
     });
@@ -172,26 +133,10 @@ int run(const GatewayConfig &config)
     gateway.serve(buildingCalls);
     gateway.serve(cloudCalls);
 
-    int exitCode = service::kStopped;
-    QObject::connect(&gateway, &GatewayService::trouble, &gateway, [&](const Error &what) {
-        qCWarning(lcGateway).noquote() << what.message;
-        if (storage->spool->isDamaged() && exitCode == service::kStopped) {
-            qCCritical(lcGateway).noquote()
-                << u"the spool's file is damaged; stopping, so that the next start sets it aside."_s;
-            exitCode = kRestartForDamage;
-            gateway.stop();
-        }
-    });
-    QObject::connect(&gateway, &GatewayService::notice, &gateway,
-                     [](const QString &what) { qCInfo(lcGateway).noquote() << what; });
-    QObject::connect(&gateway, &GatewayService::stopped, qApp, &QCoreApplication::quit);
-    StopSignals stopSignals;
-    QObject::connect(&stopSignals, &StopSignals::stopRequested, &gateway, [&gateway](bool again) {
-        qCInfo(lcGateway).noquote() << u"stopping"_s;
-        if (again)
-            QCoreApplication::exit(service::kStopped);
-        else
-            gateway.stop();
+    service::ServiceRun life(kProgram, gateway);
+    QObject::connect(&gateway, &GatewayService::trouble, &life, [&] {
+        if (storage->spool->isDamaged())
+            life.stopForDamage(config.spoolFile(), [&gateway] { gateway.stop(); });
     });
     QTimer prune;
     QObject::connect(&prune, &QTimer::timeout, &gateway, [&history = *storage->history] {
@@ -200,12 +145,10 @@ int run(const GatewayConfig &config)
     });
     prune.start(1h);
 
-    qCInfo(lcGateway).noquote() << u"%1 %2 starts as %3"_s.arg(kProgram.name, kProgram.version,
-                                                               config.common.agent.spiffeId.toString());
+    service::logStart(kProgram, config.common);
     gateway.start();
     process::returnIdleMemory(&gateway);
-    const int code = QCoreApplication::exec();
-    return code != 0 ? code : exitCode;
+    return life.exec();
 }
 
 } // namespace
@@ -214,16 +157,6 @@ int main(int argc, char **argv)
 {
     process::keepMemorySmall();
     QCoreApplication application(argc, argv);
-    service::CommandLine line;
-    if (const auto finished = service::parseCommandLine(kProgram, QCoreApplication::arguments(), line))
-        return *finished;
-    const auto config = readGatewayConfig(line.config);
-    if (!config) {
-        service::complain(kProgram, config.error());
-        return service::kBadConfig;
-    }
-    if (line.check)
-        return service::kStopped;
-    service::startLogging(kProgram, config->common.observability);
-    return run(*config);
+    return service::runProgram(
+        kProgram, [](const service::CommandLine &line) { return readGatewayConfig(line.config); }, run);
 }

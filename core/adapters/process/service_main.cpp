@@ -131,4 +131,12 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
     std::signal(SIGXFSZ, SIG_IGN);
 }
 
+int finish(const Program &program, const Result<int> &exitCode)
+{
+    if (!exitCode)
+        qCCritical(program.category).noquote() << exitCode.error().message;
+    log::uninstall();
+    return exitCode ? *exitCode : kCannotRun;
+}
+
 } // namespace lintel::service

@@ -6,6 +6,8 @@
 #include "domain/result.h"
 #include "ports/identity_source.h"
 
+#include <QCoreApplication>
+#include <QLoggingCategory>
 #include <QString>
 #include <QStringList>
 
@@ -25,10 +27,13 @@ struct CommandLine {
     QString services;   // backend only
 };
 
+using LogCategory = const QLoggingCategory &(*)();
+
 struct Program {
     QString name; // "lintel-gateway"
     QString version;
     QString purpose; // one sentence for --help
+    LogCategory category = nullptr;
     bool hasServices = false;
 };
 
@@ -54,5 +59,29 @@ void startLogging(const Program &program, const ObservabilityConfig &config);
 
 /// One sentence a line on standard error, after the program's name.
 void complain(const Program &program, const Error &error);
+
+/// The end of run(): an error is logged and becomes kCannotRun; repeated lines that were held back are
+/// printed.
+[[nodiscard]] int finish(const Program &program, const Result<int> &exitCode);
+
+/// What main() does once QCoreApplication is there. `read` makes a Result of the program's
+/// configuration (with a member `common`) from the CommandLine; `run` takes it and returns a
+/// Result<int>: the exit code, or why it cannot run.
+template <class Read, class Run>
+[[nodiscard]] int runProgram(const Program &program, Read read, Run run)
+{
+    CommandLine line;
+    if (const auto finished = parseCommandLine(program, QCoreApplication::arguments(), line))
+        return *finished;
+    const auto config = read(line);
+    if (!config) {
+        complain(program, config.error());
+        return kBadConfig;
+    }
+    if (line.check)
+        return kStopped;
+    startLogging(program, config->common.observability);
+    return finish(program, run(*config));
+}
 
 } // namespace lintel::service
