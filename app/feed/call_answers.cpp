@@ -114,11 +114,12 @@ std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &q
         const double low = bucket.value("min"_L1).toDouble();
         const double high = bucket.value("max"_L1).toDouble();
         const qint64 at = toEpochMillis(*start);
+        const bool late = bucket.value("historical"_L1).toInteger() > 0;
         if (!std::isfinite(low) || !std::isfinite(high))
             continue;
-        samples.push_back({at + span / 4, low, span, false});
+        samples.push_back({at + span / 4, low, span, late});
         if (high > low)
-            samples.push_back({at + span / 4 * 3, high, span, false});
+            samples.push_back({at + span / 4 * 3, high, span, late});
     }
     return samples;
 }

@@ -40,7 +40,8 @@ struct HistoryQuestion {
     [[nodiscard]] int bucketSeconds() const;
     [[nodiscard]] QCborMap arguments() const;
 };
-/// Readings as samples, buckets as two samples each: the smallest and the largest.
+/// Readings as samples, buckets as two samples each: the smallest and the largest; late
+/// when one reading of the bucket was.
 [[nodiscard]] std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &question);
 
 /// Reads `status` answers and says how long the buffer lasts if nothing is acknowledged any more:

@@ -116,7 +116,8 @@ Result<QList<HistoryBucket>> Historian::buckets(const DeviceKey &device, const Q
     QList<HistoryBucket> found;
     while (query->next()) {
         found.append({fromEpochMillis(query->value(0).toLongLong()), query->value(1).toULongLong(),
-                      query->value(2).toDouble(), query->value(3).toDouble(), query->value(4).toDouble()});
+                      query->value(2).toDouble(), query->value(3).toDouble(), query->value(4).toDouble(),
+                      query->value(5).toULongLong()});
     }
     return found;
 }

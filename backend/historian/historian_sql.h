@@ -61,7 +61,8 @@ inline constexpr const char *kHistory =
     " WHERE point_id = ? AND device_time >= ? AND device_time < ? ORDER BY device_time LIMIT ?";
 // Grouped by hand below zero, too: a clock that was never set may read before 1970.
 inline constexpr const char *kBuckets =
-    "SELECT device_time - ((device_time % ?) + ?) % ? AS bucket, COUNT(*), MIN(number), MAX(number), AVG(number) FROM readings"
+    "SELECT device_time - ((device_time % ?) + ?) % ? AS bucket, COUNT(*), MIN(number), MAX(number), AVG(number),"
+    " SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END) FROM readings"
     " WHERE point_id = ? AND device_time >= ? AND device_time < ? AND number IS NOT NULL AND quality <> 0"
     " GROUP BY bucket ORDER BY bucket";
 inline constexpr const char *kLastValues =

@@ -17,7 +17,7 @@ public:
     void serve(CallServer &server);
 
     /// {device, point, group, from, to, bucket, max}: {readings: […]}, or with `bucket` (seconds)
-    /// {buckets: [{start, count, min, max, avg}]}. Without times the last 24 hours; at most `max`
+    /// {buckets: [{start, count, min, max, avg, historical}]}. Without times the last 24 hours; at most `max`
     /// readings (10,000 unless said), and `truncated` says whether there are more.
     [[nodiscard]] Result<QCborMap> queryHistory(const QCborMap &args) const;
     /// {site}: the latest of each point.

@@ -79,6 +79,7 @@ QCborMap history(const HistoryRequest &request, const QList<HistoryBucket> &buck
             {"min"_L1, bucket.min},
             {"max"_L1, bucket.max},
             {"avg"_L1, bucket.average},
+            {"historical"_L1, qint64(bucket.historical)},
         });
     }
     QCborMap answer = head(request);

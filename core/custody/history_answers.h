@@ -25,7 +25,7 @@ struct HistoryRequest {
 
 /// {device, point, from, to, readings, truncated}; readings beyond request.rows are cut off.
 [[nodiscard]] QCborMap history(const HistoryRequest &request, QCborArray readings);
-/// {device, point, from, to, buckets: [{start, count, min, max, avg}]}
+/// {device, point, from, to, buckets: [{start, count, min, max, avg, historical}]}
 [[nodiscard]] QCborMap history(const HistoryRequest &request, const QList<HistoryBucket> &buckets);
 
 } // namespace lintel::answers

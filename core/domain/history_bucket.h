@@ -17,6 +17,7 @@ struct HistoryBucket {
     double min = 0.0;
     double max = 0.0;
     double average = 0.0;
+    quint64 historical = 0; // of `count`: sent again, or stored while a link was down
 };
 
 inline constexpr std::chrono::seconds kLongestBucket = std::chrono::hours{366 * 24};

@@ -94,11 +94,19 @@ private Q_SLOTS:
         QCOMPARE(day.arguments().value("bucket"_L1).toInteger(), 180);
         const QCborMap answer{
             {"buckets"_L1,
-             QCborArray{QCborMap{
-                 {"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}}}}};
+             QCborArray{
+                 QCborMap{
+                     {"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}},
+                 QCborMap{{"start"_L1, u"2026-01-15T00:03:00.000Z"_s},
+                          {"count"_L1, 9},
+                          {"min"_L1, 1.0},
+                          {"max"_L1, 2.0},
+                          {"historical"_L1, 1}}}}};
         const auto samples = samplesFrom(answer, day);
-        QCOMPARE(samples.size(), std::size_t(2));
+        QCOMPARE(samples.size(), std::size_t(4));
         QCOMPARE(samples[0].span, quint32(180'000));
+        QVERIFY(!samples[0].late && !samples[1].late);
+        QVERIFY(samples[2].late && samples[3].late);
     }
 
     void bufferRunway_isUnknownUntilRateAndSizeAreKnown()

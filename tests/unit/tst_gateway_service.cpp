@@ -171,7 +171,7 @@ private Q_SLOTS:
             [&asked](const QString &device, const QString &point, Timestamp from, Timestamp to,
                      std::chrono::seconds length) -> Result<QList<HistoryBucket>> {
                 asked = u"%1 %2 %3 %4"_s.arg(device, point).arg((to - from) / 1s).arg(length.count());
-                return QList<HistoryBucket>{{from, 3, 1.0, 4.0, 2.5}};
+                return QList<HistoryBucket>{{from, 3, 1.0, 4.0, 2.5, 2}};
             });
         QCborMap args{{"device"_L1, u"hvac-001"_s},
                       {"point"_L1, u"air_temp"_s},
@@ -185,7 +185,8 @@ private Q_SLOTS:
                                 {"count"_L1, 3},
                                 {"min"_L1, 1.0},
                                 {"max"_L1, 4.0},
-                                {"avg"_L1, 2.5}};
+                                {"avg"_L1, 2.5},
+                                {"historical"_L1, 2}};
         QCOMPARE(answer.value("buckets"_L1).toArray(), QCborArray{expected});
         for (const qint64 absurd : {qint64(-1), qint64(9e18), qint64(367 * 24 * 3600)}) {
             args["bucket"_L1] = absurd;

@@ -218,6 +218,7 @@ private Q_SLOTS:
             readings.append(reading(kAir, double(second), kStart + 1s * second));
         readings.append(reading(kAir, 1e9, kStart + 20s));
         readings.last().quality = Quality::Bad;
+        readings[0].isHistorical = readings[2].isHistorical = readings[5].isHistorical = true;
         (void)ingest({batch(stream, 1, readings)});
         const auto buckets = m_historian->buckets(kHvacKey, kAir, kStart, kStart + 5min, 60s);
         QVERIFY(buckets);
@@ -228,6 +229,8 @@ private Q_SLOTS:
         QCOMPARE(first.min, 0.0);
         QCOMPARE(first.max, 50.0);
         QCOMPARE(first.average, 20.0);
+        QCOMPARE(first.historical, quint64(2)); // the bad one does not count
+        QCOMPARE(buckets->last().historical, quint64(0));
         QCOMPARE(buckets->last().start, kStart + 2min);
         QCOMPARE(buckets->last().count, quint64(2));
         QCOMPARE(m_historian->buckets(kHvacKey, kAir, kStart, kStart + 1h, 0s).error().code, Errc::OutOfRange);

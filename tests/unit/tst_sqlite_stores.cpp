@@ -145,8 +145,8 @@ private Q_SLOTS:
         const Timestamp start = fromEpochMillis(toEpochMillis(m_clock.now()) / 60'000 * 60'000);
         QList<Reading> readings;
         for (const int second : {0, 10, 50, 130, 131}) // nothing in the second minute
-            readings.append({point, double(second), Unit::Watt, start + 1s * second, Quality::Good, false});
-        readings.append({point, 1e9, Unit::Watt, start + 20s, Quality::Bad, false});
+            readings.append({point, double(second), Unit::Watt, start + 1s * second, Quality::Good, second < 20});
+        readings.append({point, 1e9, Unit::Watt, start + 20s, Quality::Bad, true});
         readings.append({point, std::nan(""), Unit::Watt, start + 21s, Quality::Good, false});
         readings.append({point, QStringLiteral("9"), Unit::None, start + 22s, Quality::Good, false});
         readings.append({point, true, Unit::None, start - 3 * 60s, Quality::Good, false});
@@ -160,6 +160,8 @@ private Q_SLOTS:
         QCOMPARE(first.min, 0.0);
         QCOMPARE(first.max, 50.0);
         QCOMPARE(first.average, 20.0);
+        QCOMPARE(first.historical, quint64(2));
+        QCOMPARE(buckets->last().historical, quint64(0));
         QCOMPARE(buckets->last().start, start + 2min);
         QCOMPARE(buckets->last().count, quint64(2));
         QCOMPARE(history.buckets(device, point, {}, start, 60s)->first().max, 1.0); // a switch counts as 0 or 1

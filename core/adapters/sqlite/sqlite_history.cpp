@@ -64,7 +64,8 @@ Result<void> SqliteHistory::opened(sqlite::Database &database)
                             " WHERE series = ? ORDER BY at_ms DESC, id DESC LIMIT 1"},
         // Grouped by hand below zero, too: a clock that was never set may read before 1970.
         {statements.buckets,
-         "SELECT at_ms - ((at_ms % ?1) + ?1) % ?1 AS bucket, COUNT(*), MIN(value), MAX(value), AVG(value)"
+         "SELECT at_ms - ((at_ms % ?1) + ?1) % ?1 AS bucket, COUNT(*), MIN(value), MAX(value), AVG(value),"
+         " SUM(historical <> 0)"
          " FROM history WHERE series = ?2 AND at_ms >= ?3 AND at_ms < ?4"
          " AND value IS NOT NULL AND kind <> ?5 AND quality <> ?6 GROUP BY bucket ORDER BY bucket"},
     };
@@ -232,7 +233,7 @@ Result<QList<HistoryBucket>> SqliteHistory::buckets(const QString &device, const
         if (!*row)
             return found;
         found.append({fromEpochMillis(statement.integer(0)), statement.unsignedInteger(1), statement.number(2),
-                      statement.number(3), statement.number(4)});
+                      statement.number(3), statement.number(4), statement.unsignedInteger(5)});
     }
 }
 
