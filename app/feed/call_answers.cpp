@@ -32,7 +32,8 @@ QString queryHistory()
 namespace {
 
 constexpr qint64 kMaxBuckets = 480;
-constexpr double kSmoothing = 0.3;
+constexpr Millis kRateWindow = 5min;
+constexpr double kLongest = 3.2e11; // ten years in milliseconds: more is no news
 
 std::optional<Timestamp> timeOf(const QCborValue &value)
 {
@@ -137,24 +138,37 @@ CustodyState BufferEstimate::update(const QCborMap &status, Timestamp now)
         state.pendingReadings = quint64(pending);
     state.oldestUnsent = timeOf(spool.value("oldest_pending"_L1));
 
-    const qint64 total = spool.value("readings_total"_L1).toInteger(-1);
     const qint64 used = spool.value("used_bytes"_L1).toInteger(-1);
     const qint64 room = spool.value("max_bytes"_L1).toInteger(-1) - used;
-    const Millis elapsed = now - m_lastAt;
-    if (total >= 0 && m_lastTotal && total >= *m_lastTotal && elapsed > 500ms) {
-        const double rate = double(total - *m_lastTotal) / double(elapsed.count());
-        m_readingsPerMilli =
-            m_readingsPerMilli ? *m_readingsPerMilli + kSmoothing * (rate - *m_readingsPerMilli) : rate;
-    }
-    if (total >= 0) {
-        m_lastTotal = total;
-        m_lastAt = now;
-    }
-    if (pending > 0 && used > 0)
-        m_bytesPerReading = double(used) / double(pending);
-    if (used >= 0 && room > 0 && m_bytesPerReading && m_readingsPerMilli && *m_readingsPerMilli > 0)
-        state.bufferRunway = Millis(qint64(std::min(double(room) / *m_bytesPerReading / *m_readingsPerMilli, 3.2e11)));
+    const qint64 written = spool.value("written_bytes"_L1).toInteger(-1);
+    if (written >= 0)
+        note({now, written});
+    if (const auto bytes = rate(); bytes && used >= 0 && room > 0)
+        state.bufferRunway = Millis(qint64(std::min(double(room) / *bytes, kLongest)));
     return state;
+}
+
+void BufferEstimate::note(Sample sample)
+{
+    // The host was started again, or a clock went back: what was before says nothing any more.
+    if (!m_samples.empty() && (sample.written < m_samples.back().written || sample.at < m_samples.back().at))
+        m_samples.clear();
+    m_samples.push_back(sample);
+    // One sample from before the window stays, so that the window is always covered …
+    while (m_samples.size() > 2 && m_samples[1].at <= sample.at - kRateWindow)
+        m_samples.pop_front();
+}
+
+std::optional<double> BufferEstimate::rate() const
+{
+    if (m_samples.size() < 2)
+        return std::nullopt;
+    const Millis elapsed = m_samples.back().at - m_samples.front().at;
+    const qint64 written = m_samples.back().written - m_samples.front().written;
+    // … and two answers that come together tell no rate.
+    if (elapsed < 500ms || written <= 0)
+        return std::nullopt;
+    return double(written) / double(elapsed.count());
 }
 
 } // namespace lintel

@@ -8,6 +8,8 @@
 
 #include <QCborMap>
 
+#include <deque>
+#include <optional>
 #include <vector>
 
 namespace lintel {
@@ -44,19 +46,24 @@ struct HistoryQuestion {
 /// when one reading of the bucket was.
 [[nodiscard]] std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &question);
 
-/// Reads `status` answers and says how long the buffer lasts if nothing is acknowledged any more:
-/// free room by what comes in. Needs two answers, and at least one unsent reading once, to know
-/// rate and size.
+/// Reads `status` answers and says how long the buffer lasts if nothing is acknowledged any more: free
+/// room by what was written in the last minutes. Known as soon as two answers saw something written
+/// between them, whether or not anything waits.
 class BufferEstimate
 {
 public:
     CustodyState update(const QCborMap &status, Timestamp now);
 
 private:
-    std::optional<qint64> m_lastTotal;
-    Timestamp m_lastAt{};
-    std::optional<double> m_bytesPerReading;
-    std::optional<double> m_readingsPerMilli;
+    struct Sample {
+        Timestamp at{};
+        qint64 written = 0;
+    };
+    void note(Sample sample);
+    /// Bytes a millisecond; nothing while nothing was seen.
+    [[nodiscard]] std::optional<double> rate() const;
+
+    std::deque<Sample> m_samples; // of the last minutes
 };
 
 } // namespace lintel

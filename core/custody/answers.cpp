@@ -145,6 +145,7 @@ QCborMap spool(const SpoolStatus &status)
         {"duplicate_batches"_L1, qint64(status.duplicateBatches)},
         {"used_bytes"_L1, status.usedBytes},
         {"max_bytes"_L1, status.maxBytes},
+        {"written_bytes"_L1, qint64(status.writtenBytes)},
     };
     if (status.oldestPending)
         map.insert("oldest_pending"_L1, toIso8601(*status.oldestPending));

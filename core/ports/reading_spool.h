@@ -45,6 +45,7 @@ struct SpoolStatus {
     quint64 duplicateBatches = 0; // refused because their receipt was already there
     qint64 usedBytes = 0;
     qint64 maxBytes = 0;
+    quint64 writtenBytes = 0;               // appended since this process opened it, in the measure of usedBytes
     std::optional<Timestamp> oldestPending; // device time of the oldest unacknowledged reading
 };
 

@@ -124,8 +124,11 @@ private Q_SLOTS:
         QCOMPARE(status.oldestPending, std::optional(batchOf(4).readings[0].deviceTime));
         QCOMPARE(spool->read(0, 100)->first().msn, Msn(5));
 
+        const quint64 written = status.writtenBytes;
+        QVERIFY(written >= quint64(status.usedBytes) && status.usedBytes > 0);
         QVERIFY(spool->acknowledge(10));
         status = spool->status();
+        QCOMPARE(status.writtenBytes, written); // what was written stays written
         QCOMPARE(status.tail, Msn(11));
         QCOMPARE(status.pendingReadings, quint64(0));
         QCOMPARE(status.usedBytes, qint64(0));

@@ -114,6 +114,7 @@ public:
         status.duplicateBatches = m_duplicates;
         status.usedBytes = m_usedBytes;
         status.maxBytes = m_limits.maxBytes;
+        status.writtenBytes = m_writtenBytes;
         for (const auto &[msn, kept] : m_kept) {
             for (const Reading &reading : kept.batch.readings) {
                 if (!status.oldestPending || reading.deviceTime < *status.oldestPending)
@@ -203,6 +204,7 @@ private:
             const qint64 bytes = encodeBatch(incoming->batch).size();
             m_kept.emplace(msn, Kept{incoming->batch, bytes, true});
             m_usedBytes += bytes;
+            m_writtenBytes += quint64(bytes);
             m_totalReadings += quint64(incoming->batch.readings.size());
             m_pendingReadings += quint64(incoming->batch.readings.size());
             if (incoming->receipt)
@@ -278,6 +280,7 @@ private:
     quint64 m_droppedReadings = 0;
     quint64 m_duplicates = 0;
     qint64 m_usedBytes = 0;
+    quint64 m_writtenBytes = 0;
 };
 
 } // namespace lintel

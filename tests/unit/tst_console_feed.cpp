@@ -92,16 +92,15 @@ private Q_SLOTS:
         const HistoryQuestion day{u"g"_s, u"d"_s, u"p"_s, Timestamp{}, Timestamp{} + 24h};
         QCOMPARE(day.bucketSeconds(), 180);
         QCOMPARE(day.arguments().value("bucket"_L1).toInteger(), 180);
-        const QCborMap answer{
-            {"buckets"_L1,
-             QCborArray{
-                 QCborMap{
-                     {"start"_L1, u"2026-01-15T00:00:00.000Z"_s}, {"count"_L1, 9}, {"min"_L1, 1.0}, {"max"_L1, 2.0}},
-                 QCborMap{{"start"_L1, u"2026-01-15T00:03:00.000Z"_s},
-                          {"count"_L1, 9},
-                          {"min"_L1, 1.0},
-                          {"max"_L1, 2.0},
-                          {"historical"_L1, 1}}}}};
+        const QCborMap answer{{"buckets"_L1, QCborArray{QCborMap{{"start"_L1, u"2026-01-15T00:00:00.000Z"_s},
+                                                                 {"count"_L1, 9},
+                                                                 {"min"_L1, 1.0},
+                                                                 {"max"_L1, 2.0}},
+                                                        QCborMap{{"start"_L1, u"2026-01-15T00:03:00.000Z"_s},
+                                                                 {"count"_L1, 9},
+                                                                 {"min"_L1, 1.0},
+                                                                 {"max"_L1, 2.0},
+                                                                 {"historical"_L1, 1}}}}};
         const auto samples = samplesFrom(answer, day);
         QCOMPARE(samples.size(), std::size_t(4));
         QCOMPARE(samples[0].span, quint32(180'000));
@@ -109,23 +108,47 @@ private Q_SLOTS:
         QVERIFY(samples[2].late && samples[3].late);
     }
 
-    void bufferRunway_isUnknownUntilRateAndSizeAreKnown()
+    void bufferRunway_isKnownWithAnEmptyBuffer()
+    {
+        BufferEstimate estimate;
+        SpoolStatus spool; // everything is acknowledged whenever somebody looks
+        spool.maxBytes = 1'000'000;
+        const Timestamp start = Timestamp{} + 500'000h;
+        const auto ask = [&](Millis after) {
+            return estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + after);
+        };
+        spool.writtenBytes = 70'000;
+        const auto first = ask(0s);
+        QCOMPARE(*first.pendingReadings, quint64(0));
+        QVERIFY(!first.bufferRunway);
+        QVERIFY(!ask(5s).bufferRunway); // nothing measured yet
+        spool.writtenBytes += 1'000;    // 100 bytes a second
+        const auto second = ask(10s);
+        QVERIFY(second.bufferRunway.has_value());
+        QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*second.bufferRunway), 10'000s);
+        QVERIFY(!estimate.update(QCborMap{}, start + 11s).asOf);
+    }
+
+    void bufferRunway_goesByTheLastMinutes()
     {
         BufferEstimate estimate;
         SpoolStatus spool;
-        spool.totalReadings = 1'000;
-        spool.pendingReadings = 100;
-        spool.usedBytes = 10'000;
         spool.maxBytes = 1'010'000;
+        spool.usedBytes = 10'000;
+        spool.pendingReadings = 100;
         const Timestamp start = Timestamp{} + 500'000h;
-        const auto first = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start);
-        QCOMPARE(*first.pendingReadings, quint64(100));
-        QVERIFY(!first.bufferRunway);
-        spool.totalReadings = 1'010; // ten readings, 1,000 bytes, in ten seconds
-        const auto second = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + 10s);
-        QVERIFY(second.bufferRunway.has_value());
-        QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*second.bufferRunway), 10'000s);
-        QVERIFY(!estimate.update(QCborMap{}, start + 20s).asOf);
+        std::optional<Millis> runway;
+        for (int minute = 0; minute < 20; ++minute) {
+            spool.writtenBytes += minute < 10 ? 60'000 : 6'000; // a busy time, then a quiet one
+            runway = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + minute * 1min).bufferRunway;
+            QCOMPARE(runway.has_value(), minute > 0);
+        }
+        QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*runway), 10'000s);
+        spool.writtenBytes = 10; // the host was started again
+        QVERIFY(!estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + 20min).bufferRunway);
+        spool.writtenBytes += 60'000;
+        runway = estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, start + 21min).bufferRunway;
+        QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*runway), 1'000s);
     }
 };
 

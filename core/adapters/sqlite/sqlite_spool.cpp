@@ -286,6 +286,8 @@ Result<ReadingSpool::Appended> SqliteSpool::commit(Group &group)
     }
     appended->duplicates = quint32(group.totals.duplicateBatches - m_totals.duplicateBatches);
     m_totals = group.totals;
+    for (const Group::Sealed &sealed : group.sealed)
+        m_writtenBytes += quint64(sealed.row.bytes);
     for (auto it = group.received.cbegin(); it != group.received.cend(); ++it)
         m_received.insert(it.key(), it.value());
     return appended;
@@ -549,6 +551,7 @@ SpoolStatus SqliteSpool::status() const
     status.duplicateBatches = m_totals.duplicateBatches;
     status.usedBytes = m_totals.usedBytes;
     status.maxBytes = m_options.limits.maxBytes;
+    status.writtenBytes = m_writtenBytes;
     if (const auto lowest = m_tables->lowest(); lowest && *lowest)
         status.tail = **lowest;
     if (const auto oldest = m_tables->oldest())

@@ -78,6 +78,7 @@ private:
     sqlite::SpoolTotals m_totals;
     QHash<StreamId, ReceivedNumbers> m_received;
     bool m_diskWasFull = false;
+    quint64 m_writtenBytes = 0; // since it was opened
 };
 
 } // namespace lintel
