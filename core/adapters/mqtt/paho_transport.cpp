@@ -2,26 +2,12 @@
 
 #include "mqtt/paho_link.h"
 #include "mqtt/serial_worker.h"
-#include "mqtt/topic_rules.h"
-#include "ports/system_clock.h"
-
-#include <QTimer>
 
 namespace lintel {
 
 using namespace Qt::StringLiterals;
 
 namespace {
-Error notConnected()
-{
-    return {Errc::Unavailable, u"There is no connection to the broker; try again when there is one."_s};
-}
-
-Error queueFull()
-{
-    return {Errc::Full, u"The queue to the broker is full; try again later."_s};
-}
-
 /// Where the library's threads leave events for the transport; empty once it is destroyed.
 struct Mailbox {
     QMutex mutex;
@@ -37,53 +23,24 @@ struct Mailbox {
 } // namespace
 
 struct PahoTransport::Private {
-    Private(PahoTransport &transport, MqttEndpoint where, const IdentitySource &who)
-        : q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff),
-          mailbox(std::make_shared<Mailbox>())
+    explicit Private(PahoTransport &transport) : q(transport), mailbox(std::make_shared<Mailbox>())
     {
         mailbox->receiver = &transport;
-        retryTimer.setSingleShot(true);
-        deadlineTimer.setSingleShot(true);
-        QObject::connect(&retryTimer, &QTimer::timeout, &q, [this] { attempt(); });
-        QObject::connect(&deadlineTimer, &QTimer::timeout, &q, [this] {
-            onFailed({Errc::Timeout, u"The broker at %1:%2 did not answer within %3 s."_s.arg(endpoint.host)
-                                         .arg(endpoint.port)
-                                         .arg(endpoint.connectTimeout.count() / 1'000)},
-                     false);
-        });
-        QObject::connect(&watchTimer, &QTimer::timeout, &q, [this] { watch(); });
     }
 
-    void attempt();
-    [[nodiscard]] Result<std::shared_ptr<TlsPeer>> makePeer(std::chrono::seconds keepAlive) const;
     void onEvent(quint64 linkGeneration, const PahoLink::Event &event);
     void onConnected(bool sessionPresent);
     void onFailed(const Error &reason, bool mayTryNextAddress);
-    void onLost(const Error &reason);
-    void watch();
-    void dropLink();
-    void closeLink(Goodbye goodbye, const Error &reason, bool thenAttempt);
-    void setStateLater(State next);
 
     PahoTransport &q;
-    const MqttEndpoint endpoint;
-    const IdentitySource &identity;
-    Backoff backoff;
-    std::function<MqttConnect()> connectPacket;
-    State state = State::Stopped;
-    quint64 generation = 0; // of the link; events of an older one are void
-    int addressIndex = 0;
-    std::chrono::seconds keepAlive{30};
+    int addressIndex = 0; // of those that the broker's name has; the first one again after a failure
     std::shared_ptr<PahoLink> link;
     std::shared_ptr<Mailbox> mailbox;
-    QTimer retryTimer;
-    QTimer deadlineTimer;
-    QTimer watchTimer;
     SerialWorker worker; // last: it ends first
 };
 
 PahoTransport::PahoTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent)
-    : MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
+    : ReconnectingTransport(std::move(endpoint), identity, parent), d(std::make_unique<Private>(*this))
 {}
 
 PahoTransport::~PahoTransport()
@@ -96,119 +53,83 @@ PahoTransport::~PahoTransport()
         return;
     const auto link = std::exchange(d->link, nullptr);
     link->detach();
-    if (d->state == State::Connected)
+    if (state() == State::Connected)
         d->worker.post([link] { link->close(Goodbye::WithWill); });
     else
         d->worker.post([link] { link->destroy(); });
 }
 
-void PahoTransport::start(std::function<MqttConnect()> connectPacket)
+Result<void> PahoTransport::openLink(const MqttConnect &packet, const X509Svid &)
 {
-    d->connectPacket = std::move(connectPacket);
-    if (d->state != State::Stopped)
-        return; // already at it; the next attempt asks the new function
-    d->backoff.reset();
+    auto peer = TlsPeer::make(endpoint().broker, identity(), std::chrono::milliseconds(keepAlive()) * 15 / 8);
+    if (!peer)
+        return peer.error();
+    auto sink = [box = d->mailbox, mine = generation(), p = d.get()](PahoLink::Event event) {
+        box->post([mine, p, event = std::move(event)] { p->onEvent(mine, event); });
+    };
+    d->link = std::make_shared<PahoLink>(endpoint(), d->addressIndex, packet, std::move(*peer), std::move(sink),
+                                         d->worker.poster());
+    d->worker.post([opened = d->link] { opened->open(); });
+    return {};
+}
+
+void PahoTransport::dropLink()
+{
     d->addressIndex = 0;
-    d->setStateLater(State::Connecting);
-    d->retryTimer.start(0);
+    if (const auto gone = std::exchange(d->link, nullptr)) {
+        gone->detach();
+        d->worker.post([gone] { gone->destroy(); });
+    }
 }
 
-void PahoTransport::stop(Goodbye goodbye)
+void PahoTransport::closeLink(Goodbye goodbye, std::function<void()> then)
 {
-    if (d->state == State::Stopped)
-        return;
-    d->closeLink(goodbye, {Errc::Unavailable, u"The connection was closed on request."_s}, false);
-    d->setStateLater(State::Stopped);
+    const auto closing = std::exchange(d->link, nullptr);
+    d->worker.post([closing, goodbye, box = d->mailbox, then = std::move(then)] {
+        closing->close(goodbye);
+        closing->detach();
+        box->post(then);
+    });
 }
 
-void PahoTransport::reconnect(Goodbye goodbye)
+/// The library notices a silent broker by its pings, unless it cannot send one because earlier
+/// bytes are stuck; then what is stuck tells.
+void PahoTransport::watchLink()
 {
-    if (d->state == State::Stopped)
-        return;
-    d->backoff.reset();
-    d->addressIndex = 0;
-    d->closeLink(goodbye, {Errc::Unavailable, u"The connection was closed to open a new one."_s}, true);
-    d->setStateLater(State::Connecting);
+    if (d->link->stalledFor() > std::chrono::nanoseconds(keepAlive()) * 7 / 4)
+        linkLost({Errc::Unavailable,
+                  u"The broker has not answered for %1 s; connecting again."_s.arg(keepAlive().count() * 7 / 4)});
 }
 
-MqttTransport::State PahoTransport::state() const
+Result<void> PahoTransport::sendSubscription(const QString &filter, int qos)
 {
-    return d->state;
-}
-
-Result<void> PahoTransport::subscribe(const QString &filter, int qos)
-{
-    if (d->state != State::Connected)
-        return notConnected();
-    if (auto valid = mqtt::validateTopicFilter(filter); !valid)
-        return valid;
     if (!d->link->enqueueSubscription(filter, qos))
         return queueFull();
     return {};
 }
 
-Result<void> PahoTransport::publish(const MqttMessage &message)
+Result<void> PahoTransport::sendMessage(const MqttMessage &message)
 {
-    if (d->state != State::Connected)
-        return notConnected();
-    if (auto valid = mqtt::validateTopicName(message.topic); !valid)
-        return valid;
     if (!d->link->enqueue(message))
         return queueFull();
     return {};
 }
 
-Result<std::shared_ptr<TlsPeer>> PahoTransport::Private::makePeer(std::chrono::seconds interval) const
-{
-    const auto current = identity.current();
-    if (!current)
-        return current.error();
-    const X509Svid &svid = (*current)->svid;
-    if (svid.notAfter <= SystemClock().now())
-        return Error{Errc::Denied,
-                     u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
-                         svid.id.toString(), toIso8601(svid.notAfter))};
-    return TlsPeer::make(endpoint.broker, identity, std::chrono::milliseconds(interval) * 15 / 8);
-}
-
-void PahoTransport::Private::attempt()
-{
-    const quint64 mine = ++generation;
-    if (state != State::Connecting) {
-        state = State::Connecting;
-        Q_EMIT q.stateChanged(state);
-        if (mine != generation)
-            return; // a listener stopped or restarted us
-    }
-    MqttConnect packet = connectPacket();
-    keepAlive = packet.keepAlive;
-    auto peer = makePeer(keepAlive);
-    if (!peer)
-        return onFailed(peer.error(), false);
-    auto sink = [box = mailbox, mine, this](PahoLink::Event event) {
-        box->post([mine, this, event = std::move(event)] { onEvent(mine, event); });
-    };
-    link = std::make_shared<PahoLink>(endpoint, addressIndex, std::move(packet), std::move(*peer), std::move(sink),
-                                      worker.poster());
-    deadlineTimer.start(endpoint.connectTimeout);
-    worker.post([opened = link] { opened->open(); });
-}
-
 void PahoTransport::Private::onEvent(quint64 linkGeneration, const PahoLink::Event &event)
 {
-    if (linkGeneration != generation)
+    if (linkGeneration != q.generation())
         return;
     using Kind = PahoLink::Event::Kind;
     switch (event.kind) {
     case Kind::Connected: return onConnected(event.sessionPresent);
     case Kind::Failed: return onFailed(event.error, event.mayTryNextAddress);
-    case Kind::Lost: return onLost(event.error);
+    case Kind::Lost: return q.linkLost(event.error);
     case Kind::Message:
-        if (state == State::Connected)
+        if (q.state() == State::Connected)
             Q_EMIT q.messageReceived(event.message);
         return;
     case Kind::SubscriptionRefused:
-        if (state == State::Connected)
+        if (q.state() == State::Connected)
             Q_EMIT q.subscriptionRefused(event.filter, event.error);
         return;
     case Kind::Closed: return;
@@ -217,104 +138,22 @@ void PahoTransport::Private::onEvent(quint64 linkGeneration, const PahoLink::Eve
 
 void PahoTransport::Private::onConnected(bool sessionPresent)
 {
-    if (state != State::Connecting)
+    if (q.state() != State::Connecting)
         return;
     if (!link->peer().verified())
-        return onFailed({Errc::Denied, u"The broker's certificate was not shown in this handshake; connecting anew."_s},
-                        false);
-    deadlineTimer.stop();
-    backoff.reset();
+        return q.linkFailed(
+            {Errc::Denied, u"The broker's certificate was not shown in this handshake; connecting anew."_s});
     addressIndex = 0;
-    if (keepAlive.count() > 0)
-        watchTimer.start(std::chrono::milliseconds(keepAlive) / 8);
-    const quint64 mine = generation;
-    state = State::Connected;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.connected(sessionPresent);
+    q.linkUp(sessionPresent);
 }
 
 void PahoTransport::Private::onFailed(const Error &reason, bool mayTryNextAddress)
 {
-    deadlineTimer.stop();
-    dropLink();
-    if (mayTryNextAddress) {
-        ++addressIndex;
-        return retryTimer.start(0);
-    }
-    addressIndex = 0;
-    const auto retryIn = backoff.next();
-    retryTimer.start(retryIn);
-    const quint64 mine = ++generation;
-    state = State::WaitingToRetry;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.connectFailed(reason, retryIn);
-}
-
-void PahoTransport::Private::onLost(const Error &reason)
-{
-    if (state == State::Connecting)
-        return onFailed(reason, false);
-    if (state != State::Connected)
-        return;
-    dropLink();
-    retryTimer.start(backoff.next());
-    const quint64 mine = ++generation;
-    state = State::WaitingToRetry;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.disconnected(reason);
-}
-
-/// The library notices a silent broker by its pings, unless it cannot send one because earlier
-/// bytes are stuck; then what is stuck tells.
-void PahoTransport::Private::watch()
-{
-    if (state == State::Connected && link->stalledFor() > std::chrono::nanoseconds(keepAlive) * 7 / 4)
-        onLost({Errc::Unavailable,
-                u"The broker has not answered for %1 s; connecting again."_s.arg(keepAlive.count() * 7 / 4)});
-}
-
-void PahoTransport::Private::dropLink()
-{
-    watchTimer.stop();
-    if (const auto gone = std::exchange(link, nullptr)) {
-        gone->detach();
-        worker.post([gone] { gone->destroy(); });
-    }
-}
-
-void PahoTransport::Private::closeLink(Goodbye goodbye, const Error &reason, bool thenAttempt)
-{
-    const quint64 mine = ++generation; // whatever else that link says is void
-    retryTimer.stop();
-    deadlineTimer.stop();
-    if (state != State::Connected) {
-        dropLink();
-        if (thenAttempt)
-            retryTimer.start(0);
-        return;
-    }
-    watchTimer.stop();
-    const auto closing = std::exchange(link, nullptr);
-    worker.post([closing, goodbye, box = mailbox, reason, mine, thenAttempt, this] {
-        closing->close(goodbye);
-        closing->detach();
-        box->post([reason, mine, thenAttempt, this] {
-            Q_EMIT q.disconnected(reason);
-            if (thenAttempt && mine == generation)
-                attempt();
-        });
-    });
-}
-
-void PahoTransport::Private::setStateLater(State next)
-{
-    if (next == state)
-        return;
-    state = next;
-    mailbox->post([next, this] { Q_EMIT q.stateChanged(next); });
+    if (!mayTryNextAddress)
+        return q.linkFailed(reason);
+    const int next = addressIndex + 1;
+    q.attemptAgain();
+    addressIndex = next;
 }
 
 } // namespace lintel

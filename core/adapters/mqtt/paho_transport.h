@@ -6,31 +6,30 @@
 // Destroyed while connected, it makes the broker publish the will. Fails as MqttTransport says.
 #pragma once
 
-#include "mqtt/mqtt_endpoint.h"
-#include "ports/identity_source.h"
-#include "ports/mqtt_transport.h"
+#include "mqtt/reconnecting_transport.h"
 
 #include <memory>
 
 namespace lintel {
 
-class PahoTransport final : public MqttTransport
+class PahoTransport final : public ReconnectingTransport
 {
     Q_OBJECT
 public:
-    /// `identity` outlives the transport. Call reconnect() when its svidChanged() comes.
+    /// What lies between publish() and the wire at most: 4,096 messages or 16 MiB that are not yet on
+    /// the wire or not acknowledged. `identity` outlives the transport. Call reconnect() when its
+    /// svidChanged() comes.
     PahoTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent = nullptr);
     ~PahoTransport() override;
 
-    void start(std::function<MqttConnect()> connectPacket) override;
-    void stop(Goodbye goodbye = Goodbye::Graceful) override;
-    void reconnect(Goodbye goodbye = Goodbye::Graceful) override;
-    [[nodiscard]] State state() const override;
-    [[nodiscard]] Result<void> subscribe(const QString &filter, int qos) override;
-    /// Full beyond 4,096 messages or 16 MiB that are not yet on the wire or not acknowledged.
-    [[nodiscard]] Result<void> publish(const MqttMessage &message) override;
-
 private:
+    [[nodiscard]] Result<void> openLink(const MqttConnect &packet, const X509Svid &svid) override;
+    void dropLink() override;
+    void closeLink(Goodbye goodbye, std::function<void()> then) override;
+    void watchLink() override;
+    [[nodiscard]] Result<void> sendSubscription(const QString &filter, int qos) override;
+    [[nodiscard]] Result<void> sendMessage(const MqttMessage &message) override;
+
     struct Private;
     std::unique_ptr<Private> d;
 };

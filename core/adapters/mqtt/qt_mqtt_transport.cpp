@@ -25,11 +25,6 @@ constexpr qint64 kMaxBytes = 16 * 1024 * 1024;
 constexpr qsizetype kMaxWindow = 256;
 constexpr std::chrono::milliseconds kGoodbyeTime{2'000};
 
-Error notConnected()
-{
-    return {Errc::Unavailable, u"There is no connection to the broker; try again when there is one."_s};
-}
-
 Result<QSslConfiguration> tlsConfiguration(const X509Svid &svid)
 {
     const auto pem = tls::privateKeyToPem(*svid.key);
@@ -78,64 +73,38 @@ struct QtMqttTransport::Private {
         }
     };
 
-    Private(QtMqttTransport &transport, MqttEndpoint where, const IdentitySource &who)
-        : q(transport), endpoint(std::move(where)), identity(who), backoff(endpoint.backoff)
-    {
-        retryTimer.setSingleShot(true);
-        deadlineTimer.setSingleShot(true);
-        QObject::connect(&retryTimer, &QTimer::timeout, &q, [this] { attempt(); });
-        QObject::connect(&deadlineTimer, &QTimer::timeout, &q, [this] {
-            fail({Errc::Timeout, u"The broker at %1:%2 did not answer within %3 s."_s.arg(endpoint.host)
-                                     .arg(endpoint.port)
-                                     .arg(endpoint.connectTimeout.count() / 1'000)});
-        });
-        QObject::connect(&aliveTimer, &QTimer::timeout, &q, [this] { keepAlive(); });
-    }
+    explicit Private(QtMqttTransport &transport) : q(transport) {}
 
-    void attempt();
     void wire(const MqttConnect &packet);
     void onEncrypted();
     void onClientState(QMqttClient::ClientState clientState);
     void onConnected();
-    void keepAlive();
     void pump();
     void emitArrived();
-    void fail(const Error &reason);
-    void lose(const Error &reason);
-    void leave(Goodbye goodbye, const Error &reason, bool thenAttempt);
     [[nodiscard]] Error whyEnded() const;
     std::unique_ptr<Link> takeLink();
     void bury(std::unique_ptr<Link> gone) const;
-    void setStateLater(State next);
+    /// Of a link that is still there.
+    void lose();
     /// From the event loop, unless another connection has begun meanwhile.
     template <class F>
     void later(F action)
     {
         QMetaObject::invokeMethod(
             &q,
-            [this, mine = generation, action] {
-                if (mine == generation)
+            [this, mine = q.generation(), action] {
+                if (mine == q.generation())
                     action();
             },
             Qt::QueuedConnection);
     }
 
     QtMqttTransport &q;
-    const MqttEndpoint endpoint;
-    const IdentitySource &identity;
-    Backoff backoff;
-    std::function<MqttConnect()> connectPacket;
-    State state = State::Stopped;
-    quint64 generation = 0;
-    std::chrono::milliseconds interval{30'000};
     std::unique_ptr<Link> link;
-    QTimer retryTimer;
-    QTimer deadlineTimer;
-    QTimer aliveTimer;
 };
 
 QtMqttTransport::QtMqttTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent)
-    : MqttTransport(parent), d(std::make_unique<Private>(*this, std::move(endpoint), identity))
+    : ReconnectingTransport(std::move(endpoint), identity, parent), d(std::make_unique<Private>(*this))
 {}
 
 QtMqttTransport::~QtMqttTransport()
@@ -143,44 +112,8 @@ QtMqttTransport::~QtMqttTransport()
     (void)d->takeLink(); // its signals must not reach us any more
 }
 
-void QtMqttTransport::start(std::function<MqttConnect()> connectPacket)
+Result<void> QtMqttTransport::sendSubscription(const QString &filter, int qos)
 {
-    d->connectPacket = std::move(connectPacket);
-    if (d->state != State::Stopped)
-        return; // already at it; the next attempt asks the new function
-    d->backoff.reset();
-    d->setStateLater(State::Connecting);
-    d->retryTimer.start(0);
-}
-
-void QtMqttTransport::stop(Goodbye goodbye)
-{
-    if (d->state == State::Stopped)
-        return;
-    d->leave(goodbye, {Errc::Unavailable, u"The connection was closed on request."_s}, false);
-    d->setStateLater(State::Stopped);
-}
-
-void QtMqttTransport::reconnect(Goodbye goodbye)
-{
-    if (d->state == State::Stopped)
-        return;
-    d->backoff.reset();
-    d->leave(goodbye, {Errc::Unavailable, u"The connection was closed to open a new one."_s}, true);
-    d->setStateLater(State::Connecting);
-}
-
-MqttTransport::State QtMqttTransport::state() const
-{
-    return d->state;
-}
-
-Result<void> QtMqttTransport::subscribe(const QString &filter, int qos)
-{
-    if (d->state != State::Connected)
-        return notConnected();
-    if (auto valid = mqtt::validateTopicFilter(filter); !valid)
-        return valid;
     QMqttSubscription *subscription = d->link->client->subscribe(QMqttTopicFilter(filter), static_cast<quint8>(qos));
     if (!subscription)
         return notConnected();
@@ -195,68 +128,47 @@ Result<void> QtMqttTransport::subscribe(const QString &filter, int qos)
     QObject::disconnect(subscription, &QMqttSubscription::stateChanged, this, nullptr);
     QObject::connect(subscription, &QMqttSubscription::stateChanged, this,
                      [this, filter, subscription](QMqttSubscription::SubscriptionState now) {
-                         if (now != QMqttSubscription::Error || d->state != State::Connected)
+                         if (now != QMqttSubscription::Error || state() != State::Connected)
                              return;
-                         const QString reason = u"reason code 0x%1"_s.arg(int(subscription->reasonCode()), 2, 16, u'0');
-                         d->later(
-                             [this,
-                              why = mqtt::subscriptionRefused(u"%1:%2"_s.arg(d->endpoint.host).arg(d->endpoint.port),
-                                                              d->link->client->clientId(), filter, reason),
-                              filter] { Q_EMIT subscriptionRefused(filter, why); });
+                         const QString reason =
+                             u"reason code 0x%1"_s.arg(int(subscription->reasonCode()), 2, 16, QLatin1Char('0'));
+                         d->later([this,
+                                   why = mqtt::subscriptionRefused(u"%1:%2"_s.arg(endpoint().host).arg(endpoint().port),
+                                                                   d->link->client->clientId(), filter, reason),
+                                   filter] { Q_EMIT subscriptionRefused(filter, why); });
                      });
     return {};
 }
 
-Result<void> QtMqttTransport::publish(const MqttMessage &message)
+Result<void> QtMqttTransport::sendMessage(const MqttMessage &message)
 {
-    if (d->state != State::Connected)
-        return notConnected();
-    if (auto valid = mqtt::validateTopicName(message.topic); !valid)
-        return valid;
     const Private::Link &link = *d->link;
     if (link.waiting.size() + link.unacknowledged >= kMaxMessages || link.socket.bytesToWrite() > kMaxBytes)
-        return Error{Errc::Full, u"The queue to the broker is full; try again later."_s};
+        return queueFull();
     d->link->waiting.enqueue(message);
     d->pump();
     return {};
 }
 
-void QtMqttTransport::Private::attempt()
+Result<void> QtMqttTransport::openLink(const MqttConnect &packet, const X509Svid &svid)
 {
-    const quint64 mine = ++generation;
-    if (state != State::Connecting) {
-        state = State::Connecting;
-        Q_EMIT q.stateChanged(state);
-        if (mine != generation)
-            return;
-    }
-    const MqttConnect packet = connectPacket();
-    const auto current = identity.current();
-    if (!current)
-        return fail(current.error());
-    const X509Svid &svid = (*current)->svid;
-    if (svid.notAfter <= SystemClock().now())
-        return fail(
-            {Errc::Denied, u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
-                               svid.id.toString(), toIso8601(svid.notAfter))});
     const auto configuration = tlsConfiguration(svid);
     if (!configuration)
-        return fail(configuration.error());
-    link = std::make_unique<Link>();
-    link->socket.setSslConfiguration(*configuration);
-    link->socket.setSocketOption(QAbstractSocket::LowDelayOption, 1);
-    wire(packet);
-    deadlineTimer.start(endpoint.connectTimeout);
-    link->socket.connectToHostEncrypted(endpoint.host, endpoint.port);
+        return configuration.error();
+    d->link = std::make_unique<Private::Link>();
+    d->link->socket.setSslConfiguration(*configuration);
+    d->link->socket.setSocketOption(QAbstractSocket::LowDelayOption, 1);
+    d->wire(packet);
+    d->link->socket.connectToHostEncrypted(endpoint().host, endpoint().port);
+    return {};
 }
 
 void QtMqttTransport::Private::wire(const MqttConnect &packet)
 {
-    interval = packet.keepAlive;
     QMqttClient &client = *link->client;
     client.setProtocolVersion(QMqttClient::MQTT_5_0);
-    client.setHostname(endpoint.host);
-    client.setPort(endpoint.port);
+    client.setHostname(q.endpoint().host);
+    client.setPort(q.endpoint().port);
     client.setClientId(packet.clientId);
     client.setCleanSession(packet.cleanStart);
     client.setAutoKeepAlive(false); // it would notice a silent broker after three intervals
@@ -273,8 +185,8 @@ void QtMqttTransport::Private::wire(const MqttConnect &packet)
         client.setWillRetain(packet.will->retain);
     }
     QObject::connect(&link->socket, &QSslSocket::encrypted, &q, [this] { onEncrypted(); });
-    QObject::connect(&link->socket, &QSslSocket::errorOccurred, &q, [this] { later([this] { lose(whyEnded()); }); });
-    QObject::connect(&link->socket, &QSslSocket::disconnected, &q, [this] { later([this] { lose(whyEnded()); }); });
+    QObject::connect(&link->socket, &QSslSocket::errorOccurred, &q, [this] { later([this] { lose(); }); });
+    QObject::connect(&link->socket, &QSslSocket::disconnected, &q, [this] { later([this] { lose(); }); });
     QObject::connect(&client, &QMqttClient::brokerSessionRestored, &q, [this] { link->sessionPresent = true; });
     QObject::connect(&client, &QMqttClient::stateChanged, &q, [this](auto clientState) { onClientState(clientState); });
     QObject::connect(&client, &QMqttClient::messageSent, &q, [this] {
@@ -296,13 +208,13 @@ void QtMqttTransport::Private::onEncrypted()
     const auto certificates = link->socket.peerCertificateChain();
     for (const QSslCertificate &certificate : certificates)
         chain.append(certificate.toDer());
-    const auto current = identity.current();
-    const auto good = current ? tls::verifyPeer(chain, endpoint.broker, (*current)->bundles, tls::PeerRole::Server,
+    const auto current = q.identity().current();
+    const auto good = current ? tls::verifyPeer(chain, q.endpoint().broker, (*current)->bundles, tls::PeerRole::Server,
                                                 SystemClock().now())
                               : Result<void>(current.error());
     if (!good)
         return later([this, error = good.error()] {
-            fail({error.code, u"The broker was refused. %1"_s.arg(error.message)});
+            q.linkFailed({error.code, u"The broker was refused. %1"_s.arg(error.message)});
         });
     link->lastHeard.start();
     link->client->setTransport(&link->socket, QMqttClient::SecureSocket);
@@ -318,43 +230,33 @@ void QtMqttTransport::Private::onClientState(QMqttClient::ClientState clientStat
     if (clientState == QMqttClient::Connected)
         later([this] { onConnected(); });
     else if (clientState == QMqttClient::Disconnected)
-        later([this] { lose(whyEnded()); });
+        later([this] { lose(); });
 }
 
 void QtMqttTransport::Private::onConnected()
 {
-    if (state != State::Connecting || !link)
+    if (q.state() != State::Connecting || !link)
         return;
-    deadlineTimer.stop();
-    backoff.reset();
     link->lastPing.start();
     link->window = std::clamp<qsizetype>(link->client->serverConnectionProperties().maximumReceive(), 1, kMaxWindow);
-    if (interval.count() > 0)
-        aliveTimer.start(interval / 8);
-    const quint64 mine = generation;
-    const bool present = link->sessionPresent;
-    state = State::Connected;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.connected(present);
+    q.linkUp(link->sessionPresent);
 }
 
-void QtMqttTransport::Private::keepAlive()
+void QtMqttTransport::watchLink()
 {
-    if (state != State::Connected || !link)
-        return;
-    if (link->lastHeard.elapsed() > interval.count() * 15 / 8)
-        return lose({Errc::Unavailable, u"The broker has not answered for %1 s; connecting again."_s.arg(
-                                            link->lastHeard.elapsed() / 1'000)});
-    if (link->lastPing.elapsed() >= interval.count() * 3 / 4) {
-        link->lastPing.restart();
-        link->client->requestPing();
+    const std::chrono::milliseconds interval = keepAlive();
+    if (d->link->lastHeard.elapsed() > interval.count() * 15 / 8)
+        return linkLost({Errc::Unavailable, u"The broker has not answered for %1 s; connecting again."_s.arg(
+                                                d->link->lastHeard.elapsed() / 1'000)});
+    if (d->link->lastPing.elapsed() >= interval.count() * 3 / 4) {
+        d->link->lastPing.restart();
+        d->link->client->requestPing();
     }
 }
 
 void QtMqttTransport::Private::pump()
 {
-    while (state == State::Connected && link && !link->waiting.isEmpty()) {
+    while (q.state() == State::Connected && link && !link->waiting.isEmpty()) {
         if (link->waiting.head().qos > 0 && link->unacknowledged >= link->window)
             return;
         const MqttMessage message = link->waiting.dequeue();
@@ -366,14 +268,14 @@ void QtMqttTransport::Private::pump()
 
 void QtMqttTransport::Private::emitArrived()
 {
-    const quint64 mine = generation;
-    while (mine == generation && state == State::Connected && link && !link->arrived.isEmpty())
+    const quint64 mine = q.generation();
+    while (mine == q.generation() && q.state() == State::Connected && link && !link->arrived.isEmpty())
         Q_EMIT q.messageReceived(link->arrived.dequeue());
 }
 
 Error QtMqttTransport::Private::whyEnded() const
 {
-    const QString where = u"%1:%2"_s.arg(endpoint.host).arg(endpoint.port);
+    const QString where = u"%1:%2"_s.arg(q.endpoint().host).arg(q.endpoint().port);
     if (!link)
         return {Errc::Unavailable, u"The connection to the broker was lost; connecting again."_s};
     switch (link->client->error()) {
@@ -384,7 +286,7 @@ Error QtMqttTransport::Private::whyEnded() const
         return {Errc::Denied, u"The broker at %1 refuses the client \"%2\"."_s.arg(where, link->client->clientId())};
     default: break;
     }
-    if (state == State::Connected)
+    if (q.state() == State::Connected)
         return {Errc::Unavailable, u"The connection to the broker was lost; connecting again."_s};
     if (link->encrypted)
         return {Errc::Denied, u"The broker at %1 ended the connection after the TLS handshake; it probably refuses our "
@@ -395,39 +297,19 @@ Error QtMqttTransport::Private::whyEnded() const
                 where, link->socket.errorString())};
 }
 
-void QtMqttTransport::Private::fail(const Error &reason)
+void QtMqttTransport::Private::lose()
 {
-    deadlineTimer.stop();
-    bury(takeLink());
-    const auto retryIn = backoff.next();
-    retryTimer.start(retryIn);
-    const quint64 mine = ++generation;
-    state = State::WaitingToRetry;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.connectFailed(reason, retryIn);
+    if (link)
+        q.linkLost(whyEnded());
 }
 
-void QtMqttTransport::Private::lose(const Error &reason)
+void QtMqttTransport::dropLink()
 {
-    if (!link)
-        return;
-    if (state == State::Connecting)
-        return fail(reason);
-    if (state != State::Connected)
-        return;
-    bury(takeLink());
-    retryTimer.start(backoff.next());
-    const quint64 mine = ++generation;
-    state = State::WaitingToRetry;
-    Q_EMIT q.stateChanged(state);
-    if (mine == generation)
-        Q_EMIT q.disconnected(reason);
+    d->bury(d->takeLink());
 }
 
 std::unique_ptr<QtMqttTransport::Private::Link> QtMqttTransport::Private::takeLink()
 {
-    aliveTimer.stop();
     if (link) {
         QObject::disconnect(&link->socket, nullptr, &q, nullptr);
         QObject::disconnect(link->client.get(), nullptr, &q, nullptr);
@@ -443,32 +325,17 @@ void QtMqttTransport::Private::bury(std::unique_ptr<Link> gone) const
             &q, [shared = std::shared_ptr<Link>(std::move(gone))] {}, Qt::QueuedConnection);
 }
 
-void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool thenAttempt)
+void QtMqttTransport::closeLink(Goodbye goodbye, std::function<void()> then)
 {
-    const bool wasConnected = state == State::Connected;
-    const quint64 mine = ++generation;
-    retryTimer.stop();
-    deadlineTimer.stop();
-    std::shared_ptr<Link> closing = takeLink();
-    const auto finish = [this, reason, wasConnected, thenAttempt, mine] {
-        if (wasConnected)
-            Q_EMIT q.disconnected(reason);
-        if (thenAttempt && mine == generation)
-            attempt();
-    };
-    if (!wasConnected || !closing) {
-        QMetaObject::invokeMethod(
-            &q, [finish, closing] { finish(); }, Qt::QueuedConnection);
-        return;
-    }
+    const std::shared_ptr<Private::Link> closing = d->takeLink();
     while (!closing->waiting.isEmpty() && closing->waiting.size() <= closing->window) {
         const MqttMessage message = closing->waiting.dequeue();
         closing->client->publish(QMqttTopicName(message.topic), message.payload, static_cast<quint8>(message.qos),
                                  message.retain);
     }
     // Everything written goes out first; then either DISCONNECT or nothing.
-    auto *const watch = new QTimer(&q);
-    const auto end = [closing, goodbye, finish, watch]() {
+    auto *const watch = new QTimer(this);
+    const auto end = [closing, goodbye, then = std::move(then), watch]() {
         watch->stop();
         watch->deleteLater();
         QObject::disconnect(&closing->socket, nullptr, watch, nullptr);
@@ -476,7 +343,7 @@ void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool 
             && closing->socket.state() == QAbstractSocket::ConnectedState) {
             closing->client->disconnectFromHost();
         }
-        finish();
+        then();
     };
     QElapsedTimer since;
     since.start();
@@ -487,15 +354,6 @@ void QtMqttTransport::Private::leave(Goodbye goodbye, const Error &reason, bool 
             end();
     });
     watch->start(5);
-}
-
-void QtMqttTransport::Private::setStateLater(State next)
-{
-    if (next == state)
-        return;
-    state = next;
-    QMetaObject::invokeMethod(
-        &q, [this, next] { Q_EMIT q.stateChanged(next); }, Qt::QueuedConnection);
 }
 
 } // namespace lintel

@@ -6,32 +6,31 @@
 // exportable, since Qt's socket wants their bytes. Fails as MqttTransport says.
 #pragma once
 
-#include "mqtt/mqtt_endpoint.h"
-#include "ports/identity_source.h"
-#include "ports/mqtt_transport.h"
+#include "mqtt/reconnecting_transport.h"
 
 #include <memory>
 
 namespace lintel {
 
-class QtMqttTransport final : public MqttTransport
+class QtMqttTransport final : public ReconnectingTransport
 {
     Q_OBJECT
 public:
-    /// `identity` outlives the transport. Call reconnect() when its svidChanged() comes.
+    /// What lies between publish() and the wire at most: 4,096 messages that are not acknowledged, or
+    /// 16 MiB that are not on the wire. Goodbye::WithWill closes the connection without DISCONNECT,
+    /// since this library cannot send a reason. `identity` outlives the transport. Call reconnect()
+    /// when its svidChanged() comes.
     QtMqttTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent = nullptr);
     ~QtMqttTransport() override;
 
-    void start(std::function<MqttConnect()> connectPacket) override;
-    /// WithWill closes the connection without DISCONNECT, since this library cannot send a reason.
-    void stop(Goodbye goodbye = Goodbye::Graceful) override;
-    void reconnect(Goodbye goodbye = Goodbye::Graceful) override;
-    [[nodiscard]] State state() const override;
-    [[nodiscard]] Result<void> subscribe(const QString &filter, int qos) override;
-    /// Full beyond 4,096 messages that are not acknowledged, or 16 MiB that are not on the wire.
-    [[nodiscard]] Result<void> publish(const MqttMessage &message) override;
-
 private:
+    [[nodiscard]] Result<void> openLink(const MqttConnect &packet, const X509Svid &svid) override;
+    void dropLink() override;
+    void closeLink(Goodbye goodbye, std::function<void()> then) override;
+    void watchLink() override;
+    [[nodiscard]] Result<void> sendSubscription(const QString &filter, int qos) override;
+    [[nodiscard]] Result<void> sendMessage(const MqttMessage &message) override;
+
     struct Private;
     std::unique_ptr<Private> d;
 };
