@@ -2,8 +2,13 @@
 foreach(name payload point_metrics)
   lintel_add_test(tst_${name} unit/tst_${name}.cpp LIBRARIES Lintel::Sparkplug)
 endforeach()
-foreach(name edge_node_session host_session)
-  lintel_add_test(tst_${name} unit/tst_${name}.cpp fakes/scripted_transport.h LIBRARIES Lintel::Sparkplug)
+foreach(name edge_node_session edge_custody)
+  lintel_add_test(tst_${name} unit/tst_${name}.cpp fakes/edge_under_test.h fakes/scripted_transport.h
+    LIBRARIES Lintel::Sparkplug)
+endforeach()
+foreach(name host_session host_data)
+  lintel_add_test(tst_${name} unit/tst_${name}.cpp fakes/host_under_test.h fakes/scripted_transport.h
+    LIBRARIES Lintel::Sparkplug)
 endforeach()
 lintel_add_test(tst_sparkplug_pair unit/tst_sparkplug_pair.cpp fakes/scripted_transport.h
   LIBRARIES Lintel::Custody Lintel::Sparkplug)

@@ -1,124 +1,13 @@
-#include "domain/topic.h"
-#include "fakes/fake_clock.h"
-#include "fakes/memory_spool.h"
-#include "fakes/memory_state_store.h"
-#include "fakes/scripted_transport.h"
-#include "sparkplug/edge_node_session.h"
-#include "sparkplug/names.h"
-#include "sparkplug/sf_extension.h"
-#include "sparkplug/state_message.h"
+#include "fakes/edge_under_test.h"
 
 #include <QSignalSpy>
 #include <QTest>
 
 using namespace lintel;
+using namespace lintel::test;
 using namespace lintel::sparkplug;
 using namespace std::chrono_literals;
 using namespace Qt::StringLiterals;
-using Phase = EdgeNodeSession::Phase;
-
-namespace {
-
-struct Edge {
-    explicit Edge(const QString &primaryHost = {}, SpoolLimits limits = {}) : spool(limits)
-    {
-        config.group = u"site"_s;
-        config.node = u"hvac"_s;
-        config.primaryHost = primaryHost;
-        make();
-    }
-
-    void make()
-    {
-        session = std::make_unique<EdgeNodeSession>(config, clock, transport, spool, state);
-        QObject::connect(session.get(), &EdgeNodeSession::trouble, session.get(),
-                         [this](const Error &e) { troubles.append(e.message); });
-    }
-
-    void connect()
-    {
-        if (session->status().phase == Phase::Stopped)
-            session->start();
-        transport.accept();
-    }
-
-    Msn append(double value, const QString &device = u"hvac"_s, const QString &point = u"t"_s)
-    {
-        Reading reading;
-        reading.point = point;
-        reading.value = value;
-        reading.deviceTime = clock.now();
-        const IncomingBatch incoming{{device, {reading}, {}}, std::nullopt};
-        const auto appended = spool.append({&incoming, 1});
-        session->pump();
-        return appended ? appended->last : 0;
-    }
-
-    void command(QList<Metric> metrics, const QString &device = {})
-    {
-        Payload payload;
-        payload.timestamp = clock.now();
-        payload.metrics = std::move(metrics);
-        const SparkplugTopic topic{config.group, device.isEmpty() ? SparkplugVerb::NCmd : SparkplugVerb::DCmd,
-                                   config.node, device};
-        transport.bring({lintel::toString(topic), encode(payload), 0, false});
-    }
-
-    void ack(Msn msn, StreamId stream)
-    {
-        command({Metric::named(sf::kAck.toString(), DataType::UInt64, quint64(msn)),
-                 Metric::named(sf::kAckStream.toString(), DataType::Uuid, stream.toString(QUuid::WithoutBraces))});
-    }
-    void ack(Msn msn) { ack(msn, spool.status().stream); }
-    void rebirth() { command({Metric::named(names::kRebirth.toString(), DataType::Boolean, true)}); }
-
-    void hostState(bool online, Timestamp at)
-    {
-        transport.bring({lintel::toString(StateTopic{config.primaryHost}), encodeState({online, at}), 1, true});
-    }
-
-    void pass(Millis time)
-    {
-        for (; time > 0ms; time -= 100ms) {
-            clock.advance(100ms);
-            session->tick();
-        }
-    }
-
-    /// Verbs (and devices) of what was published since the last look.
-    QStringList verbs()
-    {
-        QStringList all;
-        for (const MqttMessage &message : std::as_const(transport.published)) {
-            const auto parts = message.topic.split(u'/');
-            all.append(parts.size() > 4 ? parts[2] + u' ' + parts[4] : parts[2]);
-        }
-        return all;
-    }
-    Payload payload(qsizetype index) const { return *decode(transport.published[index].payload); }
-
-    FakeClock clock;
-    ScriptedTransport transport;
-    MemorySpool spool;
-    MemoryStateStore state;
-    EdgeNodeConfig config;
-    std::unique_ptr<EdgeNodeSession> session;
-    QStringList troubles;
-};
-
-Point numberPoint(const QString &id)
-{
-    Point point;
-    point.id = id;
-    return point;
-}
-
-quint64 unsignedValue(const Metric *metric)
-{
-    return metric ? std::get<quint64>(metric->value) : quint64(-1);
-}
-
-} // namespace
 
 class TestEdgeNodeSession : public QObject
 {
@@ -133,18 +22,8 @@ private Q_SLOTS:
     void hostOffline_ofAnOlderConnectionIsIgnored();
     void data_goesByAliasInOrderOfSeq();
     void data_goesByNameWithoutAliases();
-    void data_isHistoricalWhenStoredBeforeTheBirth();
-    void data_waitsWhenTheQueueIsFull();
     void rebirth_sendsBirthsBeforeAnyData();
     void rebirth_countsSeveralRequestsAsOne();
-    void ack_movesCustodyAndOpensTheWindow();
-    void ack_ofAnotherStreamIsIgnored();
-    void ack_beyondTheSpoolKeepsEverything();
-    void ack_beyondTheSpoolIsRememberedAcrossRestarts();
-    void silence_sendsAgainFromTheLastAck();
-    void bestEffort_givesUpWhatIsOldEnough();
-    void tail_travelsInDataAfterAnEviction();
-    void loss_travelsAsDataSet();
     void device_isBornAndDies();
     void device_offlineIsBornOnlyForItsStoredReadings();
     void device_unknownDoesNotBlock();
@@ -327,37 +206,6 @@ void TestEdgeNodeSession::data_goesByNameWithoutAliases()
         QVERIFY(metric.name && !metric.alias && metric.type != DataType::Unknown);
 }
 
-void TestEdgeNodeSession::data_isHistoricalWhenStoredBeforeTheBirth()
-{
-    Edge edge;
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.append(1);
-    edge.connect();
-    edge.append(2);
-    QCOMPARE(edge.verbs(), QStringList({u"NBIRTH"_s, u"NDATA"_s, u"NDATA"_s}));
-    QVERIFY(edge.payload(1).metrics[1].isHistorical);
-    QVERIFY(!edge.payload(2).metrics[1].isHistorical);
-}
-
-void TestEdgeNodeSession::data_waitsWhenTheQueueIsFull()
-{
-    Edge edge;
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.session->setDevice({u"d1"_s, {numberPoint(u"x"_s)}, true});
-    edge.session->start();
-    edge.transport.room = 1;
-    edge.transport.accept();
-    edge.append(1);
-    QCOMPARE(edge.verbs(), QStringList{u"NBIRTH"_s});
-    edge.transport.room = 1;
-    edge.pass(100ms);
-    edge.transport.room = -1;
-    edge.pass(100ms);
-    QCOMPARE(edge.verbs(), QStringList({u"NBIRTH"_s, u"DBIRTH d1"_s, u"NDATA"_s}));
-    for (int i = 0; i < 3; ++i)
-        QCOMPARE(*edge.payload(i).seq, quint64(i)); // a refused message uses up no number
-}
-
 void TestEdgeNodeSession::rebirth_sendsBirthsBeforeAnyData()
 {
     Edge edge;
@@ -385,183 +233,6 @@ void TestEdgeNodeSession::rebirth_countsSeveralRequestsAsOne()
     edge.clock.advance(1s);
     edge.rebirth();
     QCOMPARE(edge.verbs().count(u"NBIRTH"_s), 3);
-}
-
-void TestEdgeNodeSession::ack_movesCustodyAndOpensTheWindow()
-{
-    Edge edge;
-    edge.config.window = 3;
-    edge.make();
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.connect();
-    QSignalSpy custody(edge.session.get(), &EdgeNodeSession::acknowledged);
-    for (int i = 1; i <= 5; ++i)
-        edge.append(i);
-    QCOMPARE(edge.session->status().sent, Msn(3));
-    edge.ack(2);
-    QCOMPARE(custody.size(), 1);
-    QCOMPARE(edge.session->status().phase, Phase::Custody);
-    QCOMPARE(edge.spool.status().acknowledged, Msn(2));
-    QCOMPARE(edge.session->status().sent, Msn(5));
-    edge.ack(1); // late
-    QCOMPARE(edge.session->status().acknowledged, Msn(2));
-    edge.ack(5);
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(0));
-    QVERIFY(edge.session->status().lastAck);
-}
-
-void TestEdgeNodeSession::ack_ofAnotherStreamIsIgnored()
-{
-    Edge edge;
-    edge.connect();
-    edge.append(1);
-    edge.ack(1, QUuid::createUuid());
-    edge.command({Metric::named(sf::kAck.toString(), DataType::UInt64, quint64(1))});
-    QCOMPARE(edge.spool.status().acknowledged, Msn(0));
-    QCOMPARE(edge.session->status().phase, Phase::Born);
-}
-
-/// An older copy of the spool was put back: the host would drop new readings as known.
-void TestEdgeNodeSession::ack_beyondTheSpoolKeepsEverything()
-{
-    Edge edge;
-    edge.connect();
-    edge.append(1);
-    edge.ack(7);
-    edge.ack(7);
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(1));
-    QCOMPARE(edge.troubles.size(), 1);
-    QVERIFY(edge.troubles[0].contains(u"set the spool's file aside"_s));
-
-    // Not sent under numbers that the host gave to others, and never given up for want of an answer.
-    (void)edge.transport.take();
-    for (int i = 2; i <= 9; ++i)
-        edge.append(i);
-    edge.pass(200s);
-    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
-    QVERIFY(edge.session->status().phase != Phase::BestEffort);
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
-    edge.ack(7); // no longer beyond the head, and still not about these readings
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
-    QCOMPARE(edge.troubles.size(), 1);
-
-    edge.transport.drop();
-    edge.transport.accept();
-    QCOMPARE(edge.troubles.size(), 2); // once a connection
-    QVERIFY(edge.verbs().contains(u"NBIRTH"_s));
-    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
-}
-
-void TestEdgeNodeSession::ack_beyondTheSpoolIsRememberedAcrossRestarts()
-{
-    Edge edge;
-    edge.connect();
-    edge.append(1);
-    edge.ack(7);
-    edge.session.reset();
-    edge.transport.drop();
-    (void)edge.transport.take();
-    edge.make();
-    for (int i = 2; i <= 9; ++i)
-        edge.append(i);
-    edge.connect();
-    QCOMPARE(edge.troubles.size(), 2);
-    edge.ack(7);
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(9));
-    QVERIFY(!edge.verbs().contains(u"NDATA"_s));
-
-    // A new spool has a new stream, and nothing stands in its way.
-    MemorySpool fresh;
-    EdgeNodeSession session(edge.config, edge.clock, edge.transport, fresh, edge.state);
-    edge.session.reset();
-    edge.transport.drop();
-    (void)edge.transport.take();
-    session.start();
-    edge.transport.accept();
-    const IncomingBatch incoming{{u"hvac"_s, {}, {}}, std::nullopt};
-    QVERIFY(fresh.append({&incoming, 1}));
-    session.pump();
-    QVERIFY(edge.verbs().contains(u"NDATA"_s));
-}
-
-void TestEdgeNodeSession::silence_sendsAgainFromTheLastAck()
-{
-    Edge edge;
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.connect();
-    for (int i = 1; i <= 3; ++i)
-        edge.append(i);
-    edge.ack(1);
-    (void)edge.transport.take();
-    edge.pass(4900ms);
-    QVERIFY(edge.transport.published.isEmpty());
-    edge.pass(200ms);
-    QCOMPARE(edge.verbs(), QStringList({u"NDATA"_s, u"NDATA"_s}));
-    QCOMPARE(unsignedValue(&edge.payload(0).metrics[0]), quint64(2));
-    QCOMPARE(*edge.payload(0).seq, quint64(4)); // the old number, a fresh seq
-    QVERIFY(edge.payload(0).metrics[1].isHistorical);
-    edge.pass(100s); // patience doubles, up to a minute
-    QVERIFY(edge.session->status().resentBatches < 16);
-    QCOMPARE(edge.session->status().phase, Phase::Custody);
-}
-
-void TestEdgeNodeSession::bestEffort_givesUpWhatIsOldEnough()
-{
-    Edge edge;
-    edge.config.window = 2;
-    edge.make();
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.connect();
-    for (int i = 1; i <= 10; ++i)
-        edge.append(i);
-    edge.pass(60'100ms);
-    QCOMPARE(edge.session->status().phase, Phase::BestEffort);
-    QCOMPARE(edge.session->status().sent, Msn(10)); // no window without acknowledgements
-    QVERIFY(edge.spool.status().pendingBatches >= 8);
-    edge.pass(60'100ms);
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(0));
-    edge.append(11);
-    edge.transport.drop();
-    QCOMPARE(edge.spool.status().pendingBatches, quint64(1)); // sent again on the next connection
-    edge.transport.accept();
-    edge.ack(11);
-    QCOMPARE(edge.session->status().phase, Phase::Custody);
-}
-
-void TestEdgeNodeSession::tail_travelsInDataAfterAnEviction()
-{
-    SpoolLimits limits;
-    limits.maxBatches = 5;
-    Edge edge({}, limits);
-    edge.session->setNodePoints({numberPoint(u"t"_s)});
-    edge.connect();
-    const quint64 alias = *edge.payload(0).find(sf::kTail)->alias;
-    for (int i = 1; i <= 5; ++i)
-        edge.append(i);
-    (void)edge.transport.take();
-    edge.append(6);
-    QCOMPARE(edge.verbs(), QStringList({u"NDATA"_s, u"NDATA"_s}));
-    QCOMPARE(*edge.payload(0).metrics[0].alias, alias);
-    QCOMPARE(unsignedValue(&edge.payload(0).metrics[0]), quint64(2));
-}
-
-void TestEdgeNodeSession::loss_travelsAsDataSet()
-{
-    Edge edge;
-    edge.connect();
-    const quint64 alias = *edge.payload(0).find(sf::kLoss)->alias;
-    Loss loss;
-    loss.device = u"hvac"_s;
-    loss.stream = edge.spool.status().stream;
-    loss.first = 3;
-    loss.last = 9;
-    const IncomingBatch incoming{{u"hvac"_s, {}, {loss}}, std::nullopt};
-    QVERIFY(edge.spool.append({&incoming, 1}));
-    edge.session->pump();
-    const Payload data = edge.payload(1);
-    QCOMPARE(*data.metrics[1].alias, alias);
-    QVERIFY(data.metrics[1].dataSet);
-    QCOMPARE(data.metrics[1].dataSet->rows.size(), 1);
 }
 
 void TestEdgeNodeSession::device_isBornAndDies()
