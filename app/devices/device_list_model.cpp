@@ -65,6 +65,8 @@ QString placeOf(const BuildingStore &store, const DeviceState &device)
         parts.append(point.siteRef.isEmpty() ? device.node.group : point.siteRef);
     if (point.tags.contains(QStringLiteral("simulated")))
         parts.append(trCondition("simulated"));
+    else if (point.tags.contains(QStringLiteral("recorded")))
+        parts.append(trCondition("recorded"));
     return parts.join(QStringLiteral(" · "));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "live/live_page_model.h"
 
+#include "live/suggestion.h"
 #include "text/format.h"
 
 #include <QDateTime>
@@ -26,13 +27,6 @@ constexpr std::array kWindows{
     WindowChoice{480, QT_TRANSLATE_NOOP("LivePageModel", "8 h"), 3600},
     WindowChoice{1440, QT_TRANSLATE_NOOP("LivePageModel", "24 h"), 10800},
 };
-
-// What a person who opens the page without a choice most likely wants to see first.
-constexpr std::array kSuggestedUnits{
-    Unit::Celsius, Unit::PartsPerMillion, Unit::Kilowatt, Unit::People, Unit::RelativeHumidity,
-    Unit::Watt,    Unit::Percent,         Unit::Lux};
-constexpr int kSuggestedPanels = 3;
-constexpr int kSuggestedLines = 3;
 
 } // namespace
 
@@ -225,37 +219,28 @@ void LivePageModel::unpick(int point)
     }
 }
 
-/// Until somebody chooses, a few points that say most: up to three units, up to three lines each.
+/// Until somebody chooses.
 void LivePageModel::suggest()
 {
     if (m_chosenByHand)
         return;
-    QList<int> devices;
-    for (int i = 0; i < m_store.deviceCount(); ++i)
-        devices.append(i);
-    std::ranges::sort(devices,
-                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
-    for (const Unit unit : kSuggestedUnits) {
-        const auto panel =
-            std::ranges::find_if(m_panels, [unit](const LivePanel *p) { return p->unit() == unit && !p->isStates(); });
-        if (panel == m_panels.end() && m_panels.size() >= kSuggestedPanels)
-            continue;
-        qsizetype lines = panel == m_panels.end() ? 0 : (*panel)->series().size();
-        for (const int device : std::as_const(devices)) {
-            for (const int point : m_store.device(device).points) {
-                const PointState &state = m_store.point(point);
-                if (lines >= kSuggestedLines)
-                    break;
-                if (state.point.unit != unit || state.point.kind == Kind::Text || state.point.kind == Kind::Bool)
-                    continue;
-                if (!m_picked.contains(point)) {
-                    pick(point);
-                    ++lines;
-                }
-                break; // one point of each device
-            }
-        }
+    const QList<QList<int>> panels = suggestedPoints(m_store);
+    QList<int> wanted;
+    for (const QList<int> &panel : panels)
+        wanted += panel;
+    const auto order = [this](int a, int b) { return m_picked.indexOf(a) < m_picked.indexOf(b); };
+    QList<int> first; // of each panel: their order is the panels'
+    for (const QList<int> &panel : panels)
+        first.append(panel.first());
+    const bool keepsOrder = std::ranges::all_of(first, [this](int point) { return m_picked.contains(point); })
+                            && std::ranges::is_sorted(first, order);
+    const QList<int> picked = m_picked;
+    for (const int point : picked) {
+        if (!keepsOrder || !wanted.contains(point))
+            unpick(point);
     }
+    for (const int point : std::as_const(wanted))
+        pick(point);
 }
 
 void LivePageModel::wantHistory(int point)

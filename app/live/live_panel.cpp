@@ -18,8 +18,13 @@ QVariantMap tick(double fraction, const QString &label)
     return {{QStringLiteral("fraction"), fraction}, {QStringLiteral("label"), label}};
 }
 
+/// The least that an axis spans: noise must not look like an event.
 double minSpanOf(Unit unit)
 {
+    if (unit == Unit::PartsPerMillion)
+        return 40;
+    if (unit == Unit::Percent || unit == Unit::RelativeHumidity || unit == Unit::Lux)
+        return 8;
     const int decimals = format::decimals(unit);
     return decimals == 0 ? 4.0 : 10 * std::pow(10.0, -decimals);
 }
@@ -226,14 +231,18 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
     };
     QStringList sentences;
     const auto late = lateSpans(samples, gapAfter(*focused));
+    TimeSpan told;
     for (const TimeSpan &span : late) {
         if (span.to < from || span.from > to)
             continue;
+        // A sensor takes its first reading before it is connected; that alone is no story.
+        if (span.from == span.to && span.from == samples.front().at)
+            continue;
         m_lateBands.append(band(span, tr("arrived late")));
+        told = span;
     }
     if (m_lateBands.size() == 1)
-        sentences.append(
-            tr("%1 arrived late").arg(words({std::max(late.last().from, from), std::min(late.last().to, to)})));
+        sentences.append(tr("%1 arrived late").arg(words({std::max(told.from, from), std::min(told.to, to)})));
     else if (m_lateBands.size() > 1)
         sentences.append(tr("%n stretches arrived late", nullptr, int(m_lateBands.size())));
     const auto holes = gaps(samples, gapAfter(*focused), from, to);

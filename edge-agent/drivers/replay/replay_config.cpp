@@ -14,6 +14,8 @@ using config::Section;
 
 namespace {
 
+const auto kRecordedTag = u"recorded"_s;
+
 ColumnMap::Column readColumn(Section section, const Location &location)
 {
     ColumnMap::Column column;
@@ -106,6 +108,11 @@ ReplayConfig readReplay(Section &section, const Location &location, config::Prob
         config.mapText = file.readAll();
     Section root(*document, problems);
     config.map = readColumnMap(root, location);
+    // Whoever sees a value knows that nobody measures it now.
+    for (ColumnMap::Column &column : config.map.columns) {
+        if (!column.point.tags.contains(kRecordedTag))
+            column.point.tags.append(kRecordedTag);
+    }
     return config;
 }
 
