@@ -9,6 +9,7 @@ using Phase = LinkState::Phase;
 
 constexpr auto kTick = 100ms;
 constexpr auto kStatusEvery = 5s;
+constexpr auto kListEvery = 60s; // the host knows of nodes that left without a death
 constexpr auto kBirthsDelay = 500ms;
 constexpr Millis kCallTimeout = 8s;
 
@@ -50,10 +51,12 @@ BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport 
 
     m_tick.setInterval(kTick);
     m_statusTimer.setInterval(kStatusEvery);
+    m_listTimer.setInterval(kListEvery);
     m_birthsTimer.setInterval(kBirthsDelay);
     m_birthsTimer.setSingleShot(true);
     connect(&m_tick, &QTimer::timeout, &m_session, &sparkplug::HostSession::tick);
     connect(&m_statusTimer, &QTimer::timeout, this, &BuildingFeed::askStatus);
+    connect(&m_listTimer, &QTimer::timeout, this, &BuildingFeed::listDevices);
     connect(&m_birthsTimer, &QTimer::timeout, this, &BuildingFeed::readBirths);
 }
 
@@ -64,12 +67,14 @@ void BuildingFeed::start()
     m_session.start();
     m_tick.start();
     m_statusTimer.start();
+    m_listTimer.start();
 }
 
 void BuildingFeed::stop()
 {
     m_tick.stop();
     m_statusTimer.stop();
+    m_listTimer.stop();
     m_session.stop();
 }
 
@@ -137,17 +142,23 @@ void BuildingFeed::readBirths()
     call(method::readBirths(), {}, [this](const QCborMap &answer) {
         for (const sparkplug::RecordedBirth &birth : birthsFrom(answer))
             m_session.learnBirth(birth);
-        // Only a list says which of these are still there.
+        // Only a list says which of these are still there, and which there were before them.
         listDevices();
+        call(method::lastValues(), {}, [this](const QCborMap &values) {
+            for (const ListedValue &value : valuesFrom(values))
+                m_store.applyStored(value.group, value.device, value.reading);
+        });
     });
 }
 
 void BuildingFeed::listDevices()
 {
+    if (m_transport.state() != MqttTransport::State::Connected)
+        return;
     call(method::listDevices(), {}, [this](const QCborMap &answer) {
         for (const ListedDevice &listed : devicesFrom(answer, m_clock.now())) {
             if (m_config.sites.isEmpty() || m_config.sites.contains(listed.node.group))
-                m_store.applyListed(listed.node, listed.device, listed.online, listed.since);
+                m_store.applyListed(listed.node, listed.device, listed.online, listed.since, listed.points);
         }
     });
 }

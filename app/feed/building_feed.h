@@ -63,6 +63,7 @@ private:
     CallClient m_calls;
     QTimer m_tick;
     QTimer m_statusTimer;
+    QTimer m_listTimer;
     QTimer m_birthsTimer; // several missed births are one question
     BufferEstimate m_buffer;
     bool m_everConnected = false;

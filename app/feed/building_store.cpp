@@ -46,8 +46,16 @@ void BuildingStore::applyBirth(const sparkplug::Participant &who)
     device.online = who.online;
     device.listedOnly = false;
     device.since = who.since;
+    describe(index, who.points);
+    m_lastMessage = m_clock.now();
+    Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::describe(int index, const QList<Point> &points)
+{
+    DeviceState &device = m_devices[std::size_t(index)];
     device.points.clear();
-    for (const Point &point : who.points) {
+    for (const Point &point : points) {
         int at = pointIndex(index, point.id);
         if (at < 0) {
             at = int(m_points.size());
@@ -60,8 +68,6 @@ void BuildingStore::applyBirth(const sparkplug::Participant &who)
         m_points[std::size_t(at)].point = point;
         device.points.append(at);
     }
-    m_lastMessage = m_clock.now();
-    Q_EMIT deviceChanged(index);
 }
 
 void BuildingStore::applyDeath(const sparkplug::Participant &who)
@@ -89,7 +95,8 @@ void BuildingStore::applyBatch(const sparkplug::HostBatch &batch)
     const Timestamp now = m_clock.now();
     const int index = deviceIndex(batch.node, batch.device);
     m_lastMessage = now;
-    m_devices[std::size_t(index)].heard |= !batch.fromBirth;
+    if (!batch.fromBirth)
+        m_devices[std::size_t(index)].heardAt = now;
     for (const Reading &reading : batch.batch.readings)
         applyReading(index, reading, batch.fromBirth, now);
     if (batch.batch.losses.isEmpty())
@@ -126,19 +133,34 @@ void BuildingStore::applyReading(int device, const Reading &reading, bool fromBi
     Q_EMIT samplesChanged(index);
 }
 
-void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since)
+void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since,
+                                const QList<Point> &points)
 {
     const bool known = m_deviceByKey.contains({node, device});
     const int index = deviceIndex(node, device);
     DeviceState &state = m_devices[std::size_t(index)];
-    if (known && (state.heard || online == state.online))
-        return;
-    if (known && online)
-        return; // a death that was seen weighs more than a list made before it
+    if (known && !state.listedOnly) {
+        // A death that was seen weighs more than a list made before it, and so does a word that was heard.
+        if (online || !state.online)
+            return;
+        if (state.heardAt && since <= *state.heardAt + kClockSlack)
+            return;
+    }
+    if (!known)
+        state.listedOnly = true;
+    if (state.listedOnly && !points.isEmpty())
+        describe(index, points);
     state.online = online;
     state.since = since;
-    state.listedOnly = !known;
     Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::applyStored(const QString &group, const QString &name, const Reading &reading)
+{
+    for (int i = 0; i < deviceCount(); ++i) {
+        if (device(i).node.group == group && device(i).name == name)
+            applyReading(i, reading, true, m_clock.now());
+    }
 }
 
 void BuildingStore::applyHistory(int point, const std::vector<Sample> &samples)

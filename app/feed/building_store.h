@@ -40,8 +40,8 @@ struct DeviceState {
     QString device; // Sparkplug device; empty = the node itself
     QString name;   // for people
     bool online = false;
-    bool listedOnly = false; // known from a device list; no birth yet
-    bool heard = false;      // it spoke itself while this console listened
+    bool listedOnly = false;          // known from a device list; no birth yet
+    std::optional<Timestamp> heardAt; // it spoke itself while this console listened
     Timestamp since{};
     QList<int> points; // indices into BuildingStore::point()
     quint64 lostReadings = 0;
@@ -82,9 +82,13 @@ public:
     void applyBirth(const sparkplug::Participant &who);
     void applyDeath(const sparkplug::Participant &who);
     void applyBatch(const sparkplug::HostBatch &batch);
-    /// What a list says of a device. A device that spoke itself is believed more; one that is known
-    /// only from a birth that somebody recorded may have died since.
-    void applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since);
+    /// What a list says of a device. A device that spoke itself since is believed more; one that is known
+    /// only from a birth that somebody recorded may have died, or left without a word. The list's points
+    /// are those of a device whose birth was not seen: it is offline, and its history can be charted.
+    void applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since,
+                     const QList<Point> &points = {});
+    /// The latest stored reading of a point, told by the host; of a device known by its name in the group.
+    void applyStored(const QString &group, const QString &name, const Reading &reading);
     void applyHistory(int point, const std::vector<Sample> &samples);
     void setLink(const LinkState &link);
     void setCustody(const CustodyState &custody);
@@ -122,6 +126,7 @@ Q_SIGNALS:
 private:
     int deviceIndex(const sparkplug::NodeId &node, const QString &device);
     int pointIndex(int device, const QString &id);
+    void describe(int device, const QList<Point> &points);
     void applyReading(int device, const Reading &reading, bool fromBirth, Timestamp now);
 
     const Clock &m_clock;

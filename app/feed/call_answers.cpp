@@ -3,6 +3,7 @@
 
 #include <QCborArray>
 
+#include <algorithm>
 #include <cmath>
 
 namespace lintel {
@@ -18,6 +19,10 @@ QString readBirths()
 QString listDevices()
 {
     return u"list_devices"_s;
+}
+QString lastValues()
+{
+    return u"last_values"_s;
 }
 QString status()
 {
@@ -41,6 +46,66 @@ std::optional<Timestamp> timeOf(const QCborValue &value)
         return std::nullopt;
     const auto time = timestampFromIso8601(value.toString());
     return time ? std::optional(*time) : std::nullopt;
+}
+
+std::optional<Value> valueOf(const QCborValue &value)
+{
+    if (value.isBool())
+        return Value(value.toBool());
+    if (value.isInteger())
+        return Value(value.toInteger());
+    if (value.isDouble())
+        return Value(value.toDouble());
+    if (value.isString())
+        return Value(value.toString());
+    return std::nullopt;
+}
+
+Unit unitOf(const QCborValue &value)
+{
+    const auto unit = unitFromCode(value.toString());
+    return unit ? *unit : Unit::None;
+}
+
+Quality qualityFrom(const QString &name)
+{
+    if (name == "good"_L1)
+        return Quality::Good;
+    return name == "stale"_L1 ? Quality::Stale : Quality::Bad;
+}
+
+Kind kindFrom(const QString &name)
+{
+    if (name == "integer"_L1)
+        return Kind::Integer;
+    if (name == "bool"_L1)
+        return Kind::Bool;
+    return name == "text"_L1 ? Kind::Text : Kind::Number;
+}
+
+QList<Point> pointsFrom(const QCborArray &array)
+{
+    QList<Point> points;
+    for (const auto &entry : array) {
+        const QCborMap map = entry.toMap();
+        Point point;
+        point.id = map.value("id"_L1).toString();
+        point.name = map.value("name"_L1).toString(point.id);
+        point.kind = kindFrom(map.value("kind"_L1).toString());
+        point.unit = unitOf(map.value("unit"_L1));
+        for (const auto &tag : map.value("tags"_L1).toArray())
+            point.tags.append(tag.toString());
+        point.brickClass = map.value("brick_class"_L1).toString();
+        point.siteRef = map.value("site"_L1).toString();
+        point.spaceRef = map.value("space"_L1).toString();
+        point.equipRef = map.value("equip"_L1).toString();
+        if (const qint64 stale = map.value("stale_after_ms"_L1).toInteger(); stale > 0)
+            point.staleAfter = Millis{stale};
+        const bool isTwin = std::ranges::any_of(points, [&point](const Point &known) { return known.id == point.id; });
+        if (!point.id.isEmpty() && !isTwin)
+            points.append(point);
+    }
+    return points;
 }
 
 } // namespace
@@ -68,10 +133,29 @@ QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now)
         listed.device = name == listed.node.node ? QString() : name;
         listed.online = map.value("online"_L1).toBool();
         listed.since = timeOf(map.value("since"_L1)).value_or(now);
+        listed.points = pointsFrom(map.value("points"_L1).toArray());
         if (!name.isEmpty() && !listed.node.group.isEmpty() && !listed.node.node.isEmpty())
             devices.append(listed);
     }
     return devices;
+}
+
+QList<ListedValue> valuesFrom(const QCborMap &answer)
+{
+    QList<ListedValue> values;
+    for (const auto &entry : answer.value("values"_L1).toArray()) {
+        const QCborMap map = entry.toMap();
+        const auto value = valueOf(map.value("value"_L1));
+        const auto time = timeOf(map.value("time"_L1));
+        const ListedValue listed{map.value("group"_L1).toString(), map.value("device"_L1).toString(),
+                                 Reading{map.value("point"_L1).toString(), value.value_or(Value()),
+                                         unitOf(map.value("unit"_L1)), time.value_or(Timestamp{}),
+                                         qualityFrom(map.value("quality"_L1).toString()),
+                                         map.value("historical"_L1).toBool()}};
+        if (value && time && !listed.device.isEmpty() && !listed.reading.point.isEmpty())
+            values.append(listed);
+    }
+    return values;
 }
 
 int HistoryQuestion::bucketSeconds() const

@@ -17,6 +17,7 @@ namespace lintel {
 namespace method {
 [[nodiscard]] QString readBirths();
 [[nodiscard]] QString listDevices();
+[[nodiscard]] QString lastValues();
 [[nodiscard]] QString status();
 [[nodiscard]] QString queryHistory();
 } // namespace method
@@ -28,8 +29,17 @@ struct ListedDevice {
     QString device; // Sparkplug device; empty = the node itself
     bool online = false;
     Timestamp since{};
+    QList<Point> points;
 };
 [[nodiscard]] QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now);
+
+/// The latest reading of a point, of devices that are offline, too.
+struct ListedValue {
+    QString group;
+    QString device; // its name, whichever node it is behind
+    Reading reading;
+};
+[[nodiscard]] QList<ListedValue> valuesFrom(const QCborMap &answer);
 
 struct HistoryQuestion {
     QString group;

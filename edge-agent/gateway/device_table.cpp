@@ -245,6 +245,28 @@ QCborMap DeviceTable::aggregate() const
     };
 }
 
+QCborMap DeviceTable::lastValues(const QString &site) const
+{
+    QCborArray values;
+    for (const Sensor &sensor : m_sensors) {
+        if (!site.isEmpty() && sensor.node.group != site)
+            continue;
+        QStringList ids = sensor.last.keys();
+        ids.sort();
+        for (const QString &id : std::as_const(ids)) {
+            const auto point =
+                std::ranges::find_if(sensor.points, [&id](const Point &known) { return known.id == id; });
+            QCborMap entry = answers::reading(sensor.last.value(id));
+            entry.insert("group"_L1, sensor.node.group);
+            entry.insert("device"_L1, sensor.name);
+            entry.insert("site"_L1, point == sensor.points.end() ? QString() : point->siteRef);
+            entry.insert("point"_L1, id);
+            values.append(entry);
+        }
+    }
+    return {{"values"_L1, values}};
+}
+
 QCborMap DeviceTable::list() const
 {
     QCborArray devices;

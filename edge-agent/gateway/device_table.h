@@ -71,6 +71,8 @@ public:
     /// Answer of `aggregate_sensors`: {timestamp, sensors, total_sensors, online_sensors,
     /// offline_sensors, readings}.
     [[nodiscard]] QCborMap aggregate() const;
+    /// Answer of `last_values`: the latest of each point, of one site (group) or of all.
+    [[nodiscard]] QCborMap lastValues(const QString &site = {}) const;
     /// Answer of `list_devices`.
     [[nodiscard]] QCborMap list() const;
 

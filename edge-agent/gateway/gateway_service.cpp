@@ -281,6 +281,13 @@ void GatewayService::serve(CallServer &server)
     using Call = CallServer::Call;
     using Reply = CallServer::Reply;
     server.provide(u"aggregate_sensors"_s, [this](const Call &, const Reply &reply) { reply(m_devices.aggregate()); });
+    server.provide(u"last_values"_s, [this](const Call &call, const Reply &reply) {
+        const auto site = answers::textArgument(call.args, "site"_L1);
+        if (site)
+            reply(m_devices.lastValues(*site));
+        else
+            reply(site.error());
+    });
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(m_devices.list()); });
     server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(births()); });
     server.provide(u"status"_s, [this](const Call &, const Reply &reply) { reply(status()); });

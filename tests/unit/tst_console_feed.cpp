@@ -87,6 +87,90 @@ private Q_SLOTS:
         QVERIFY(birthsFrom(QCborMap{{"births"_L1, 4}}).isEmpty());
     }
 
+    /// A host that knows a device which died before the console came: its births hold the living only.
+    void deviceOfflineAtTheStart_hasPointsValuesAndHistory()
+    {
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        LoopbackTransport hostTransport(broker);
+        CallServer host(ExampleBuilding::host(), clock, hostTransport);
+        Point point;
+        point.id = u"air_temp"_s;
+        point.name = u"Supply air"_s;
+        point.kind = Kind::Number;
+        point.unit = Unit::Celsius;
+        point.tags = {u"air"_s, u"temp"_s};
+        point.brickClass = u"Supply_Air_Temperature_Sensor"_s;
+        point.siteRef = u"b1"_s;
+        point.spaceRef = u"floor-1"_s;
+        point.equipRef = u"ahu-1"_s;
+        point.staleAfter = Millis{90'000};
+        const Timestamp died = clock.now() - 3h;
+        const QCborMap dead{{"device"_L1, u"hvac-009"_s},      {"group"_L1, u"b1"_s},
+                            {"node"_L1, u"hvac-009"_s},        {"online"_L1, false},
+                            {"since"_L1, toIso8601(died)},     {"points"_L1, answers::points({point, point})}};
+        QCborMap last = answers::reading({point.id, 19.5, Unit::Celsius, died - 10s, Quality::Good, false});
+        last.insert("group"_L1, u"b1"_s);
+        last.insert("device"_L1, u"hvac-009"_s);
+        last.insert("point"_L1, point.id);
+        using Call = CallServer::Call;
+        using Reply = CallServer::Reply;
+        host.provide(u"read_births"_s, [](const Call &, const Reply &reply) { reply(answers::births({})); });
+        host.provide(u"list_devices"_s, [dead](const Call &, const Reply &reply) {
+            reply(QCborMap{{"devices"_L1, QCborArray{dead}}});
+        });
+        host.provide(u"last_values"_s, [last](const Call &, const Reply &reply) {
+            reply(QCborMap{{"values"_L1, QCborArray{last, QCborMap{}, QCborValue(3)}}});
+        });
+        host.provide(u"query_history"_s, [died](const Call &call, const Reply &reply) {
+            QCborMap reading{{"time"_L1, toIso8601(died - 1h)}, {"value"_L1, 18.0}, {"quality"_L1, u"good"_s}};
+            const bool asked = call.args.value("device"_L1) == u"hvac-009"_s;
+            reply(QCborMap{{"readings"_L1, asked ? QCborArray{reading} : QCborArray{}}});
+        });
+        hostTransport.start([] {
+            MqttConnect packet;
+            packet.clientId = ExampleBuilding::host().toString();
+            return packet;
+        });
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway"_s, false, 30s}, clock,
+                          transport, nullptr, store);
+        feed.start();
+        QTRY_COMPARE_WITH_TIMEOUT(store.pointCount(), 1, 10'000);
+        QCOMPARE(store.deviceCount(), 1);
+        QVERIFY(!store.device(0).online);
+        QCOMPARE(store.device(0).since, died);
+        QCOMPARE(store.device(0).points, QList<int>{0});
+        QCOMPARE(store.point(0).point, point);
+        QTRY_VERIFY_WITH_TIMEOUT(store.point(0).last.has_value(), 10'000);
+        QCOMPARE(toDouble(store.point(0).last->value), 19.5);
+        QCOMPARE(store.point(0).last->unit, Unit::Celsius);
+        QCOMPARE(store.freshness(store.point(0), clock.now()), Freshness::Silent);
+        QCOMPARE(store.readingCount(), quint64(0)); // what is stored was not heard now
+        feed.fetchHistory(0, died - 2h, died);
+        QTRY_COMPARE_WITH_TIMEOUT(store.point(0).samples.all().size(), std::size_t(1), 10'000);
+        feed.stop();
+    }
+
+    void list_endsADeviceThatLeftWithoutAWord()
+    {
+        FakeClock clock;
+        BuildingStore store(clock);
+        sparkplug::Participant who;
+        who.node = {u"b1"_s, u"press-7"_s};
+        who.online = true;
+        store.applyBirth(who);
+        store.applyBatch({who.node, {}, {}, std::nullopt, false});
+        store.applyListed(who.node, {}, false, clock.now() - 1h); // a list made before it spoke
+        QVERIFY(store.device(0).online);
+        clock.advance(4min);
+        store.applyListed(who.node, {}, false, clock.now());
+        QVERIFY(!store.device(0).online);
+        store.applyListed(who.node, {}, true, clock.now());
+        QVERIFY(!store.device(0).online); // its birth will say so
+    }
+
     void longWindows_askForBuckets()
     {
         const HistoryQuestion day{u"g"_s, u"d"_s, u"p"_s, Timestamp{}, Timestamp{} + 24h};

@@ -2,6 +2,7 @@
 #include "fakes/memory_state_store.h"
 #include "gateway/device_table.h"
 
+#include <QCborArray>
 #include <QCborMap>
 #include <QTest>
 
@@ -144,6 +145,27 @@ private Q_SLOTS:
         // A device's clock that runs ahead says nothing about us.
         after.restoreLast(u"hvac-001"_s, batchAt(clock.now() + std::chrono::hours{1}, 22).batch.readings.first());
         QCOMPARE(after.find(u"hvac-001"_s)->since, seen);
+    }
+
+    void lastValues_areOfOneSiteOrOfAll()
+    {
+        FakeClock clock;
+        MemoryStateStore state;
+        DeviceTable table(state, clock);
+        sparkplug::Participant who = hvac(clock.now());
+        who.points.first().siteRef = u"b1"_s;
+        QVERIFY(table.born(who));
+        table.received(batchAt(clock.now(), 21.5));
+        const QCborArray values = table.lastValues().value("values"_L1).toArray();
+        QCOMPARE(values.size(), 1);
+        const QCborMap value = values.first().toMap();
+        QCOMPARE(value.value("device"_L1).toString(), u"hvac-001"_s);
+        QCOMPARE(value.value("group"_L1).toString(), u"building-1"_s);
+        QCOMPARE(value.value("site"_L1).toString(), u"b1"_s);
+        QCOMPARE(value.value("point"_L1).toString(), u"air_temp"_s);
+        QCOMPARE(value.value("value"_L1).toDouble(), 21.5);
+        QCOMPARE(table.lastValues(u"building-1"_s).value("values"_L1).toArray().size(), 1);
+        QVERIFY(table.lastValues(u"building-2"_s).value("values"_L1).toArray().isEmpty());
     }
 
     void save_keepsTheCounts()
