@@ -1,18 +1,39 @@
 #include "mqtt/mosquitto_config.h"
 
+#include <QStringList>
+
 #include <unistd.h>
 
 namespace lintel::mqtt {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+Result<void> validate(const MosquittoConfig &config)
+{
+    QStringList values{config.bindAddress, config.certificateFile, config.keyFile,
+                       config.trustFile,   config.aclFile,         config.user};
+    if (const auto &plugin = config.plugin) {
+        values << plugin->library << plugin->bundlesDir << plugin->rolesFile << plugin->denyListsDir << plugin->stateDir
+               << plugin->statusFile;
+        if (plugin->library.isEmpty() || plugin->bundlesDir.isEmpty() || plugin->rolesFile.isEmpty())
+            return Error{Errc::OutOfRange,
+                         u"The broker's plugin needs its library, a bundle folder and a roles file."_s};
+        if (!config.aclFile.isEmpty())
+            return Error{Errc::OutOfRange,
+                         u"A broker with Lintel's plugin takes no ACL file; leave one of them out."_s};
+    }
+    for (const QString &value : std::as_const(values))
+        if (value.contains(u'\n') || value.contains(u'\r'))
+            return Error{Errc::OutOfRange, u"The broker's setting \"%1\" contains a line break."_s.arg(value)};
+    return {};
+}
+} // namespace
+
 Result<QByteArray> mosquittoConfigText(const MosquittoConfig &config)
 {
-    for (const QString *value : {&config.bindAddress, &config.certificateFile, &config.keyFile, &config.trustFile,
-                                 &config.aclFile, &config.user})
-        if (value->contains(u'\n') || value->contains(u'\r'))
-            return Error{Errc::OutOfRange, u"The broker's setting \"%1\" contains a line break."_s.arg(*value)};
-
+    if (auto valid = validate(config); !valid)
+        return valid.error();
     QByteArray text;
     const auto line = [&text](const char *key, const QString &value) {
         text += key + QByteArray(" ") + value.toUtf8() + '\n';
@@ -35,6 +56,22 @@ Result<QByteArray> mosquittoConfigText(const MosquittoConfig &config)
         line("user", config.user);
     if (!config.aclFile.isEmpty())
         line("acl_file", config.aclFile);
+    if (const auto &plugin = config.plugin) {
+        line("plugin", plugin->library);
+        const auto option = [&line](const char *key, const QString &value) {
+            if (!value.isEmpty())
+                line(key, value);
+        };
+        option("plugin_opt_bundles", plugin->bundlesDir);
+        option("plugin_opt_roles", plugin->rolesFile);
+        option("plugin_opt_deny_lists", plugin->denyListsDir);
+        option("plugin_opt_state", plugin->stateDir);
+        option("plugin_opt_status", plugin->statusFile);
+        if (plugin->renewsIdentity) {
+            option("plugin_opt_certificate", config.certificateFile);
+            option("plugin_opt_key", config.keyFile);
+        }
+    }
     line("listener", u"%1 %2"_s.arg(config.port).arg(config.bindAddress));
     line("cafile", config.trustFile);
     line("certfile", config.certificateFile);

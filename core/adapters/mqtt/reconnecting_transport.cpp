@@ -96,7 +96,7 @@ Result<void> ReconnectingTransport::open()
     if (!current)
         return current.error();
     const X509Svid &svid = (*current)->svid;
-    if (svid.notAfter <= SystemClock().now())
+    if (svid.notAfter <= m_identity.trustedNow())
         return Error{Errc::Denied,
                      u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
                          svid.id.toString(), toIso8601(svid.notAfter))};

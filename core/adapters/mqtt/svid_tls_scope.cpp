@@ -288,7 +288,7 @@ bool TlsPeer::verify(X509_STORE_CTX *context)
         if (const QByteArray der = tls::derOf(sk_X509_value(others, i)); !chain.contains(der))
             chain.append(der);
     const auto good =
-        tls::verifyPeer(chain, m_expected, (*identity)->bundles, tls::PeerRole::Server, SystemClock().now());
+        tls::verifyPeer(chain, m_expected, (*identity)->bundles, tls::PeerRole::Server, m_identity->trustedNow());
     if (!good)
         return fail({good.error().code, u"The broker was refused. %1"_s.arg(good.error().message)});
     m_verified = true;

@@ -1,0 +1,306 @@
+#include "broker-plugin/broker_guard.h"
+
+#include "domain/principal.h"
+#include "tls/x509.h"
+
+#include <algorithm>
+
+namespace lintel::broker {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+constexpr std::chrono::seconds kTellDenialEvery{60}; // a client that tries again and again fills no log
+
+/// What a client sent, for a line of the log.
+QString shown(std::string_view text)
+{
+    QString safe = QString::fromUtf8(text.data(), static_cast<qsizetype>(std::min<size_t>(text.size(), 160)));
+    for (QChar &c : safe)
+        if (!c.isPrint())
+            c = u'?';
+    return safe;
+}
+
+quint64 &countOf(auto &counts, auto what)
+{
+    return counts[static_cast<size_t>(what)];
+}
+
+QString verb(Action action)
+{
+    switch (action) {
+    case Action::Publish: return u"publish to"_s;
+    case Action::Receive: return u"receive"_s;
+    case Action::Subscribe: return u"subscribe to"_s;
+    case Action::Will: return u"leave a will in"_s;
+    }
+    return {};
+}
+} // namespace
+
+QLatin1StringView nameOf(Refusal cause)
+{
+    constexpr std::array names{"no_certificate"_L1, "bad_certificate"_L1, "foreign_domain"_L1, "not_trusted"_L1,
+                               "denied"_L1,         "expired"_L1,         "no_role"_L1,        "client_id"_L1};
+    static_assert(names.size() == kRefusals);
+    return names[static_cast<size_t>(cause)];
+}
+
+QLatin1StringView nameOf(Action action)
+{
+    constexpr std::array names{"publish"_L1, "receive"_L1, "subscribe"_L1, "will"_L1};
+    static_assert(names.size() == kActions);
+    return names[static_cast<size_t>(action)];
+}
+
+QLatin1StringView nameOf(KickReason reason)
+{
+    constexpr std::array names{"expired"_L1, "denied"_L1, "no_role"_L1, "domain_removed"_L1};
+    static_assert(names.size() == kKickReasons);
+    return names[static_cast<size_t>(reason)];
+}
+
+void BrokerGuard::setRoles(BrokerRoles roles)
+{
+    m_roles = std::move(roles);
+    m_changed = true;
+    ++m_revision;
+    for (auto &[key, session] : m_sessions) {
+        auto grants = grantsFor(session.peer.id, m_roles);
+        session.hasRole = grants.has_value();
+        session.grants = grants.value_or(TopicGrants{});
+        session.known->facts.role = session.grants.role;
+    }
+}
+
+void BrokerGuard::setBundles(TrustBundles bundles)
+{
+    m_bundles = std::move(bundles);
+    m_changed = true;
+}
+
+void BrokerGuard::setDenyList(tls::DenyList list)
+{
+    const TrustDomain issuer = list.issuer;
+    m_denyLists.insert(issuer, std::move(list));
+    m_changed = true;
+    ++m_revision;
+}
+
+const tls::DenyEntry *BrokerGuard::deniedBy(const Peer &peer) const
+{
+    // Only the list of the client's own domain counts: no domain can lock out another's members.
+    const auto list = m_denyLists.constFind(peer.id.trustDomain());
+    return list == m_denyLists.constEnd() ? nullptr : list->find(peer.id, peer.serial, peer.notBefore);
+}
+
+Error BrokerGuard::refuse(Refusal cause, const QString &from, const QString &sentence)
+{
+    ++countOf(m_counters.refused, cause);
+    ++m_revision;
+    m_log(u"Refused %1 (%2): %3"_s.arg(from, nameOf(cause), sentence));
+    return {Errc::Denied, sentence};
+}
+
+Result<Peer> BrokerGuard::verifyChain(const QList<QByteArray> &chainDer, const QString &from, Timestamp now)
+{
+    if (chainDer.isEmpty())
+        return refuse(Refusal::NoCertificate, from, u"It showed no certificate; give the client its SVID."_s);
+    const auto id = tls::leafSpiffeId(chainDer.first());
+    if (!id)
+        return refuse(Refusal::BadCertificate, from, id.error().message);
+    if (!m_bundles.contains(id->trustDomain()))
+        return refuse(Refusal::ForeignDomain, from,
+                      u"%1 belongs to a trust domain whose bundle is not here; federate with %2, or give the client "
+                      "an identity of this site."_s.arg(id->toString(), id->trustDomain().name()));
+    const auto facts = tls::describeCertificate(chainDer.first());
+    if (!facts)
+        return refuse(Refusal::BadCertificate, from, facts.error().message);
+    if (facts->notAfter <= now)
+        return refuse(Refusal::Expired, from,
+                      u"The certificate of %1 ended at %2; renew it, and look at the clocks of both."_s.arg(
+                          id->toString(), toIso8601(facts->notAfter)));
+    if (const auto valid = tls::verifyPeer(chainDer, *id, m_bundles, tls::PeerRole::Client, now); !valid)
+        return refuse(Refusal::NotTrusted, from, valid.error().message);
+    return Peer{*id, facts->serial, facts->notBefore, facts->notAfter};
+}
+
+Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
+                                  const QString &from, Timestamp now)
+{
+    m_sessions.erase(session);
+    if (!peer)
+        return refuse(Refusal::NoCertificate, from,
+                      u"Its certificate was not verified by this plugin; connect by TLS to a listener with "
+                      "require_certificate true, without resuming an older connection."_s);
+    const QString who = peer->id.toString();
+    if (peer->notAfter <= now)
+        return refuse(Refusal::Expired, from,
+                      u"The certificate of %1 ended at %2; renew it."_s.arg(who, toIso8601(peer->notAfter)));
+    if (const tls::DenyEntry *entry = deniedBy(*peer))
+        return refuse(Refusal::Denied, from,
+                      u"%1 was revoked at %2 (%3); enrol it anew if it is to come back."_s.arg(
+                          who, toIso8601(entry->revokedAt), entry->reason));
+    const QString principal = Principal(peer->id).toString();
+    if (clientId != std::string_view(principal.toStdString()))
+        return refuse(Refusal::ClientId, from,
+                      u"%1 asked for the client id \"%2\"; its own is \"%3\"."_s.arg(who, shown(clientId), principal));
+    auto grants = grantsFor(peer->id, m_roles);
+    if (!grants)
+        return refuse(Refusal::NoRole, from,
+                      u"%1 has no role on this broker; name it in the broker's roles file."_s.arg(who));
+
+    Session fresh;
+    fresh.peer = *peer;
+    fresh.name = who.toStdString();
+    fresh.clientId = clientId;
+    fresh.grants = std::move(*grants);
+    fresh.known = &m_known[fresh.name];
+    fresh.known->peer = *peer;
+    fresh.known->facts.role = fresh.grants.role;
+    fresh.known->facts.serial = peer->serial;
+    fresh.known->facts.connectedAt = now;
+    fresh.known->facts.expiresAt = peer->notAfter;
+    fresh.known->facts.connected = true;
+    ++fresh.known->sessions;
+    m_nextExpiry = m_sessions.empty() ? peer->notAfter : std::min(m_nextExpiry, peer->notAfter);
+    m_sessions.emplace(session, std::move(fresh));
+    ++m_counters.connects;
+    ++m_revision;
+    return {};
+}
+
+void BrokerGuard::disconnected(SessionKey session)
+{
+    const auto found = m_sessions.find(session);
+    if (found == m_sessions.end())
+        return; // refused before
+    Known &known = *found->second.known;
+    known.facts.connected = --known.sessions > 0;
+    m_sessions.erase(found);
+    ++m_revision;
+}
+
+std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Timestamp now) const
+{
+    const QString who = session.peer.id.toString();
+    const auto kick = [&session](KickReason reason, const QString &why) { return Kick{session.clientId, reason, why}; };
+    if (const tls::DenyEntry *entry = deniedBy(session.peer)) {
+        const auto last = session.known->facts.lastAccepted;
+        return kick(KickReason::Denied,
+                    u"%1 was revoked at %2 (%3); its last message was accepted at %4."_s.arg(
+                        who, toIso8601(entry->revokedAt), entry->reason, last ? toIso8601(*last) : u"no time"_s));
+    }
+    if (session.peer.notAfter <= now)
+        return kick(KickReason::Expired, u"The certificate of %1 ended at %2; it reconnects with a new one."_s.arg(
+                                             who, toIso8601(session.peer.notAfter)));
+    if (!session.hasRole)
+        return kick(KickReason::NoRole, u"%1 has no role on this broker any more."_s.arg(who));
+    if (!m_bundles.contains(session.peer.id.trustDomain()))
+        return kick(KickReason::DomainRemoved, u"The bundle of %1's trust domain was removed."_s.arg(who));
+    return std::nullopt;
+}
+
+QList<Kick> BrokerGuard::due(Timestamp now)
+{
+    QList<Kick> kicks;
+    if (m_sessions.empty() || (!m_changed && now < m_nextExpiry))
+        return kicks;
+    m_changed = false;
+    m_nextExpiry = Timestamp::max();
+    for (const auto &[key, session] : m_sessions) {
+        if (auto kick = reasonToEnd(session, now))
+            kicks.append(std::move(*kick));
+        m_nextExpiry = std::min(m_nextExpiry, session.peer.notAfter);
+    }
+    return kicks;
+}
+
+void BrokerGuard::kicked(const Kick &kick)
+{
+    ++countOf(m_counters.kicked, kick.reason);
+    ++m_revision;
+    m_log(u"Ended the session of %1 (%2): %3"_s.arg(shown(kick.clientId), nameOf(kick.reason), kick.why));
+}
+
+bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Timestamp now)
+{
+    const auto found = m_sessions.find(key);
+    if (found == m_sessions.end() || !principal || found->second.name != principal) {
+        const bool allowed = mayActWithoutSession(principal, action, topic);
+        if (!allowed) {
+            ++countOf(m_counters.denied, action == Action::Publish ? Action::Will : action);
+            ++m_revision;
+        }
+        return allowed;
+    }
+    Session &session = found->second;
+    bool allowed = false;
+    switch (action) {
+    case Action::Publish:
+    case Action::Will: allowed = mayPublish(session.grants, topic); break;
+    case Action::Receive: allowed = mayReceive(session.grants, topic); break;
+    case Action::Subscribe: allowed = maySubscribe(session.grants, topic); break;
+    }
+    if (!allowed) {
+        tellDenial(session, action, topic, now);
+        return false;
+    }
+    if (action == Action::Publish) {
+        ++m_counters.published;
+        ++m_revision;
+        session.known->facts.lastAccepted = now;
+    }
+    return true;
+}
+
+bool BrokerGuard::mayActWithoutSession(const char *principal, Action action, std::string_view topic)
+{
+    const auto known = principal ? m_known.find(std::string_view(principal)) : m_known.end();
+    if (known == m_known.end())
+        return false; // nobody whom connect() has let in
+    const auto grants = grantsFor(known->second.peer.id, m_roles);
+    if (!grants || action == Action::Subscribe)
+        return false;
+    const bool denied = deniedBy(known->second.peer) != nullptr;
+    if (action == Action::Receive)
+        return !denied && mayReceive(*grants, topic);
+    const bool allowed = denied ? isLastWord(*grants, topic) : mayPublish(*grants, topic);
+    if (!allowed)
+        m_log(u"Dropped a will or retained message of %1 in \"%2\": %3."_s.arg(
+            shown(principal), shown(topic), denied ? u"it was revoked"_s : u"its role does not allow this topic"_s));
+    return allowed;
+}
+
+void BrokerGuard::tellDenial(Session &session, Action action, std::string_view topic, Timestamp now)
+{
+    ++countOf(m_counters.denied, action);
+    ++m_revision;
+    if (action == Action::Receive)
+        return; // a wider subscription than the role: quietly not delivered
+    ++session.denials;
+    if (session.denialToldAt != Timestamp{} && now - session.denialToldAt < kTellDenialEvery)
+        return;
+    session.denialToldAt = now;
+    m_log(u"%1 (%2) may not %3 \"%4\"; refused %5 times so far. If it should, change its role in the roles file."_s.arg(
+        session.peer.id.toString(), session.grants.role, verb(action), shown(topic), QString::number(session.denials)));
+}
+
+QMap<QString, PrincipalFacts> BrokerGuard::principals() const
+{
+    QMap<QString, PrincipalFacts> all;
+    for (const auto &[name, known] : m_known)
+        all.insert(QString::fromStdString(name), known.facts);
+    return all;
+}
+
+std::optional<Timestamp> BrokerGuard::firstExpiry() const
+{
+    std::optional<Timestamp> first;
+    for (const auto &[key, session] : m_sessions)
+        first = std::min(first.value_or(Timestamp::max()), session.peer.notAfter);
+    return first;
+}
+
+} // namespace lintel::broker

@@ -1,0 +1,152 @@
+// Who may connect to the broker, and what each session may say and hear: the decisions of the
+// plugin without Mosquitto's interface. Owns the sessions, the trust bundles, the roles and the
+// deny lists; counts what it decides.
+//
+// One thread: the broker's only one. Time comes in from outside. A refusal is an Error whose
+// sentence goes to the log; the client learns no more than "not authorised".
+#pragma once
+
+#include "broker-plugin/broker_roles.h"
+#include "broker-plugin/topic_table.h"
+#include "ports/identity_source.h"
+#include "tls/deny_list.h"
+
+#include <QMap>
+
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace lintel::broker {
+
+/// A client whose certificate the handshake has verified.
+struct Peer {
+    SpiffeId id;
+    QString serial;
+    Timestamp notBefore{};
+    Timestamp notAfter{};
+};
+
+enum class Refusal { NoCertificate, BadCertificate, ForeignDomain, NotTrusted, Denied, Expired, NoRole, ClientId };
+enum class Action { Publish, Receive, Subscribe, Will };
+enum class KickReason { Expired, Denied, NoRole, DomainRemoved };
+inline constexpr size_t kRefusals = 8;
+inline constexpr size_t kActions = 4;
+inline constexpr size_t kKickReasons = 4;
+
+struct BrokerCounters {
+    quint64 connects = 0;
+    quint64 published = 0; // messages accepted of live sessions
+    std::array<quint64, kRefusals> refused{};
+    std::array<quint64, kActions> denied{};
+    std::array<quint64, kKickReasons> kicked{};
+    friend bool operator==(const BrokerCounters &, const BrokerCounters &) = default;
+};
+
+[[nodiscard]] QLatin1StringView nameOf(Refusal cause);
+[[nodiscard]] QLatin1StringView nameOf(Action action);
+[[nodiscard]] QLatin1StringView nameOf(KickReason reason);
+
+struct Kick {
+    std::string clientId;
+    KickReason reason = KickReason::Expired;
+    QString why; // one sentence
+};
+
+/// What is known of a principal since the broker started, for "revoked at, last message at".
+struct PrincipalFacts {
+    QString role;
+    QString serial;
+    bool connected = false;
+    Timestamp connectedAt{};
+    Timestamp expiresAt{};
+    std::optional<Timestamp> lastAccepted;
+    friend bool operator==(const PrincipalFacts &, const PrincipalFacts &) = default;
+};
+
+class BrokerGuard
+{
+public:
+    using SessionKey = const void *; // the broker's own object of a client
+    using Log = std::function<void(const QString &sentence)>;
+
+    explicit BrokerGuard(Log log) : m_log(std::move(log)) {}
+
+    // --- what is configured; each takes effect at once, on live sessions with the next due()
+
+    void setRoles(BrokerRoles roles);
+    void setBundles(TrustBundles bundles);
+    /// One list for each trust domain; it can only refuse members of its own domain.
+    void setDenyList(tls::DenyList list);
+    [[nodiscard]] const QHash<TrustDomain, tls::DenyList> &denyLists() const { return m_denyLists; }
+    [[nodiscard]] const TrustBundles &bundles() const { return m_bundles; }
+
+    // --- connections
+
+    /// During the handshake: leaf rules, a known trust domain, and a chain to that domain's own
+    /// roots. Denied, counted and logged.
+    [[nodiscard]] Result<Peer> verifyChain(const QList<QByteArray> &chainDer, const QString &from, Timestamp now);
+    /// With CONNECT: `peer` as the handshake left it. The client id must be the principal.
+    [[nodiscard]] Result<void> connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
+                                       const QString &from, Timestamp now);
+    void disconnected(SessionKey session);
+    /// Sessions that must end now.
+    [[nodiscard]] QList<Kick> due(Timestamp now);
+    void kicked(const Kick &kick);
+
+    // --- topics
+
+    /// `principal` is the name that the broker keeps for the client (the SPIFFE ID that connect()
+    /// admitted). What comes from no live session is a will, or the source of a retained message:
+    /// it follows the same table, and of a revoked client only its last word is heard.
+    [[nodiscard]] bool mayAct(SessionKey session, const char *principal, Action action, std::string_view topic,
+                              Timestamp now);
+
+    [[nodiscard]] const BrokerCounters &counters() const { return m_counters; }
+    /// Another number whenever something changed that a status tells.
+    [[nodiscard]] quint64 revision() const { return m_revision; }
+    [[nodiscard]] qsizetype sessionCount() const { return static_cast<qsizetype>(m_sessions.size()); }
+    /// By SPIFFE ID.
+    [[nodiscard]] QMap<QString, PrincipalFacts> principals() const;
+    /// The end of the first SVID that ends; nothing without sessions.
+    [[nodiscard]] std::optional<Timestamp> firstExpiry() const;
+
+private:
+    struct Known {
+        Peer peer; // of its last connection
+        PrincipalFacts facts;
+        int sessions = 0;
+    };
+    struct Session {
+        Peer peer;
+        std::string name; // the SPIFFE ID as text: what the broker keeps as user name
+        std::string clientId;
+        TopicGrants grants;
+        bool hasRole = true;
+        Known *known = nullptr; // in m_known, whose nodes stay where they are
+        quint64 denials = 0;
+        Timestamp denialToldAt{};
+    };
+
+    [[nodiscard]] const tls::DenyEntry *deniedBy(const Peer &peer) const;
+    [[nodiscard]] Error refuse(Refusal cause, const QString &from, const QString &sentence);
+    [[nodiscard]] std::optional<Kick> reasonToEnd(const Session &session, Timestamp now) const;
+    [[nodiscard]] bool mayActWithoutSession(const char *principal, Action action, std::string_view topic);
+    void tellDenial(Session &session, Action action, std::string_view topic, Timestamp now);
+
+    Log m_log;
+    BrokerRoles m_roles;
+    TrustBundles m_bundles;
+    QHash<TrustDomain, tls::DenyList> m_denyLists;
+    std::unordered_map<SessionKey, Session> m_sessions;
+    std::map<std::string, Known, std::less<>> m_known; // by SPIFFE ID: everybody who was here
+    BrokerCounters m_counters;
+    quint64 m_revision = 0;
+    bool m_changed = true;    // roles, bundles or lists: every session is looked at again
+    Timestamp m_nextExpiry{}; // of any session
+};
+
+} // namespace lintel::broker
