@@ -13,6 +13,7 @@ namespace {
 
 constexpr int tickMilliseconds = 100;
 constexpr qint64 mostBufferedReadings = 1'000;
+constexpr qint64 bufferedReadingsUnlessSaid = 100;
 
 QString phaseName(EdgeNodeSession::Phase phase)
 {
@@ -179,7 +180,7 @@ void SensorAgent::onReadSensors(const CallServer::Reply &reply)
 /// Nothing is deleted here: custody moves by acknowledgement alone.
 void SensorAgent::onSyncBuffered(const QCborMap &args, const CallServer::Reply &reply)
 {
-    const auto limit = answers::integerArgument(args, "limit"_L1, 0);
+    const auto limit = answers::integerArgument(args, "limit"_L1, bufferedReadingsUnlessSaid);
     if (!limit)
         return reply(limit.error());
     if (*limit < 0 || *limit > mostBufferedReadings)
@@ -205,8 +206,8 @@ void SensorAgent::onSyncBuffered(const QCborMap &args, const CallServer::Reply &
                     readings.append(withPoint(one));
             }
         }
-        answer[u"readings"_s] = readings;
     }
+    answer[u"readings"_s] = readings;
     reply(answer);
 }
 

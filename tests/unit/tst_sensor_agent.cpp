@@ -317,6 +317,21 @@ void TestSensorAgent::calls_syncBufferedDeletesNothing()
     QCOMPARE((**answer)["readings"_L1].toArray()[0].toMap()["point"_L1].toString(), u"temp"_s);
     QCOMPARE(bench.spool.status().pendingBatches, 2u);
     answer.reset();
+    // Unless told otherwise it shows what waits, too; and it always says so as a list.
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QVERIFY(*answer);
+    QCOMPARE((**answer)["readings"_L1].toArray().size(), 2);
+    answer.reset();
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, 0}}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer);
+    QVERIFY(*answer);
+    QCOMPARE((**answer)["count"_L1].toInteger(), 2);
+    QVERIFY((**answer)["readings"_L1].isArray());
+    QVERIFY((**answer)["readings"_L1].toArray().isEmpty());
+    answer.reset();
     gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {{"limit"_L1, -1}}, 10s,
                         [&](Result<QCborMap> outcome) { answer = outcome; });
     QTRY_VERIFY(answer);
