@@ -38,6 +38,19 @@ struct IdentitySnapshot {
     TrustBundles bundles;
 };
 
+/// How it stands with the identity, for status calls and screens.
+struct IdentityStatus {
+    enum class State { Waiting, Valid, Overdue, Expired };
+    State state = State::Waiting;
+    QString sentence;    // "identity expired, buffering: …"
+    QString attestation; // node attestor ("lintel_tpm"), or where the identity comes from ("files")
+    QString proof;       // what it proves, for people: "TPM 2.0 (INTC)"; empty: nothing
+    bool isBoundToChip = false;
+    Timestamp expiresAt{};       // zero: there is none
+    quint64 rotations = 0;       // SVIDs after the first
+    Timestamp issuerExpiresAt{}; // the first of the certificates above the leaf, and of the last root
+};
+
 class IdentitySource : public QObject
 {
     Q_OBJECT
@@ -47,8 +60,14 @@ public:
     /// Never null; before the first identity an error says what is missing.
     [[nodiscard]] virtual Result<std::shared_ptr<const IdentitySnapshot>> current() const = 0;
 
+    /// Any thread. Without an override: what current() tells.
+    [[nodiscard]] virtual IdentityStatus status() const;
+    /// The time by which certificates are judged here: never before the time floor of a source that
+    /// keeps one. Any thread.
+    [[nodiscard]] virtual Timestamp trustedNow() const;
+
 Q_SIGNALS:
-    /// A new SVID (reconnect once to use it) …
+    /// A new SVID (reconnect once to use it), or the last one has ended and current() is an error …
     void svidChanged();
     /// … or only new trust roots (used by the next handshake; no reconnection).
     void bundlesChanged();

@@ -135,6 +135,22 @@ Result<QList<QByteArray>> certificatesFromPem(const QByteArray &pem)
     return certificates;
 }
 
+Result<QList<QByteArray>> certificatesFromDer(const QByteArray &der)
+{
+    QList<QByteArray> certificates;
+    const auto *at = reinterpret_cast<const unsigned char *>(der.constData());
+    const auto *end = at + der.size();
+    while (at < end) {
+        const auto *begin = at;
+        const X509Ptr certificate{d2i_X509(nullptr, &at, long(end - begin))};
+        if (!certificate)
+            return malformed(u"Certificate %1 of the DER chain cannot be read: %2."_s.arg(certificates.size() + 1)
+                                 .arg(opensslReason()));
+        certificates.append(QByteArray(reinterpret_cast<const char *>(begin), at - begin));
+    }
+    return certificates;
+}
+
 QByteArray certificatesToPem(const QList<QByteArray> &certificatesDer)
 {
     const BioPtr bio{BIO_new(BIO_s_mem())};
@@ -153,6 +169,15 @@ Result<std::shared_ptr<EVP_PKEY>> privateKeyFromPem(const QByteArray &pem)
     if (!key)
         return malformed(
             u"The private key cannot be read from PEM (encrypted keys are not supported): %1."_s.arg(opensslReason()));
+    return std::shared_ptr<EVP_PKEY>(key, EVP_PKEY_free);
+}
+
+Result<std::shared_ptr<EVP_PKEY>> privateKeyFromDer(const QByteArray &der)
+{
+    const auto *at = reinterpret_cast<const unsigned char *>(der.constData());
+    EVP_PKEY *key = d2i_AutoPrivateKey(nullptr, &at, long(der.size()));
+    if (!key)
+        return malformed(u"The private key cannot be read from DER: %1."_s.arg(opensslReason()));
     return std::shared_ptr<EVP_PKEY>(key, EVP_PKEY_free);
 }
 

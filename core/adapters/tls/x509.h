@@ -24,8 +24,13 @@ struct CertificateFacts {
 
 /// All certificates of a PEM text, in its order; Malformed when there is none or one is broken.
 [[nodiscard]] Result<QList<QByteArray>> certificatesFromPem(const QByteArray &pem);
+/// Certificates one after another in DER, as the SPIFFE Workload API sends chains and bundles;
+/// Malformed when one is broken or bytes are left. Nothing in, nothing out.
+[[nodiscard]] Result<QList<QByteArray>> certificatesFromDer(const QByteArray &der);
 [[nodiscard]] QByteArray certificatesToPem(const QList<QByteArray> &certificatesDer);
 [[nodiscard]] Result<std::shared_ptr<EVP_PKEY>> privateKeyFromPem(const QByteArray &pem);
+/// PKCS #8, DER.
+[[nodiscard]] Result<std::shared_ptr<EVP_PKEY>> privateKeyFromDer(const QByteArray &der);
 /// PKCS #8, not encrypted. Io when the key cannot leave its store.
 [[nodiscard]] Result<QByteArray> privateKeyToPem(const EVP_PKEY &key);
 

@@ -1,0 +1,362 @@
+#include "spire/embedded_identity_source.h"
+
+#include "spire/directory_state_store.h"
+#include "spire/svid_fetch.h"
+#include "tls/identity_files.h"
+#include "tls/x509.h"
+
+#include <QMutex>
+#include <QMutexLocker>
+
+#include <algorithm>
+
+namespace lintel::spire {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A timer sleeps through a suspended machine, and the wall clock may jump: look at least this often.
+constexpr Millis kLookAgain{30s};
+constexpr int kThreadStack = 512 * 1024;
+
+QString bundleKey(const TrustDomain &domain)
+{
+    return u"bundle/"_s + domain.name();
+}
+const QString kAgentChain = u"agent/chain"_s;
+const QString kAgentKey = u"agent/key"_s;
+
+/// PEM or a SPIFFE bundle document.
+Result<QList<QByteArray>> rootsOf(const QByteArray &text)
+{
+    if (text.trimmed().startsWith('{')) {
+        const auto document = tls::parseBundle(text);
+        if (!document)
+            return document.error();
+        return document->x509Authorities;
+    }
+    return tls::certificatesFromPem(text);
+}
+
+Timestamp lastEnd(const QList<QByteArray> &certificates)
+{
+    Timestamp last{};
+    for (const QByteArray &der : certificates) {
+        if (const auto facts = tls::describeCertificate(der))
+            last = std::max(last, facts->notAfter);
+    }
+    return last;
+}
+
+/// The first of the certificates above the leaf to end, and the last of its domain's roots.
+Timestamp issuerEnd(const IdentitySnapshot &snapshot)
+{
+    Timestamp first = lastEnd(snapshot.bundles.value(snapshot.svid.id.trustDomain()));
+    for (const QByteArray &der : snapshot.svid.chainDer.mid(1)) {
+        if (const auto facts = tls::describeCertificate(der))
+            first = std::min(first, facts->notAfter);
+    }
+    return first;
+}
+
+IdentityStatus::State stateOf(SvidKeeper::State state)
+{
+    switch (state) {
+    case SvidKeeper::State::Waiting: return IdentityStatus::State::Waiting;
+    case SvidKeeper::State::Valid: return IdentityStatus::State::Valid;
+    case SvidKeeper::State::Overdue: return IdentityStatus::State::Overdue;
+    case SvidKeeper::State::Expired: break;
+    }
+    return IdentityStatus::State::Expired;
+}
+
+} // namespace
+
+/// What both threads see.
+struct EmbeddedIdentitySource::Shared {
+    Shared(const Clock &clock, StateStore *store) : time(clock, store) {}
+
+    TimeFloor time;
+    mutable QMutex mutex; // guards what follows
+    std::shared_ptr<const IdentitySnapshot> current;
+    QHash<TrustDomain, tls::BundleDocument> documents;
+    std::optional<X509Svid> agent;
+    IdentityStatus status;
+};
+
+class EmbeddedIdentitySource::Worker final : public QObject
+{
+public:
+    Worker(EmbeddedIdentityOptions options, const Clock &clock, EmbeddedIdentitySource &owner,
+           std::shared_ptr<Shared> shared)
+        : m_options(std::move(options)), m_owner(owner), m_shared(std::move(shared)), m_store(m_options.stateDir),
+          m_keeper(clock, m_shared->time, m_options.renewal, m_options.seed)
+    {}
+
+    // All on the identity's thread.
+    void begin()
+    {
+        m_timer = new QTimer(this);
+        m_timer->setSingleShot(true);
+        connect(m_timer, &QTimer::timeout, this, &Worker::step);
+        if (const auto opened = m_shared->time.open(); !opened)
+            report(opened.error());
+        readAgent();
+        publishStatus();
+        step();
+    }
+    void hurry()
+    {
+        m_keeper.hurry();
+        step();
+    }
+
+private:
+    void step()
+    {
+        for (;;) {
+            const SvidKeeper::Next next = m_keeper.next();
+            switch (next.step) {
+            case SvidKeeper::Step::Wait: m_timer->start(std::clamp(next.in, Millis{1}, kLookAgain)); return;
+            case SvidKeeper::Step::Drop: drop(); break;
+            case SvidKeeper::Step::Fetch: fetch(); break;
+            }
+        }
+    }
+
+    void drop()
+    {
+        {
+            const QMutexLocker lock(&m_shared->mutex);
+            m_shared->current.reset();
+        }
+        publishStatus();
+        Q_EMIT m_owner.svidChanged();
+    }
+
+    void fetch()
+    {
+        m_keeper.attemptBegan();
+        if (!m_attestor) {
+            auto attestor = m_options.makeAttestor();
+            if (!attestor)
+                return failed(attestor.error());
+            m_attestor = std::move(*attestor);
+        }
+        auto bundles = trusted();
+        if (!bundles)
+            return failed(bundles.error());
+        FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *bundles, {}};
+        if (m_agent && !m_agent->canReattest && m_agent->svid.notAfter > m_shared->time.now())
+            order.renewAs = m_agent;
+        m_fetch = std::make_unique<SvidFetch>(std::move(order), *m_attestor, m_shared->time);
+        connect(m_fetch.get(), &SvidFetch::done, this, [this](const FetchedIdentity &fetched) {
+            closeErrand();
+            succeeded(fetched);
+            step();
+        });
+        connect(m_fetch.get(), &SvidFetch::failed, this, [this](const Error &why) {
+            closeErrand();
+            failed(why);
+            step();
+        });
+        m_fetch->start();
+    }
+
+    void closeErrand()
+    {
+        if (m_fetch)
+            m_fetch.release()->deleteLater(); // it is the one that speaks
+    }
+
+    void failed(const Error &why)
+    {
+        m_keeper.failed(why);
+        publishStatus();
+        report(why);
+    }
+
+    void report(const Error &why)
+    {
+        if (m_reported == why.message)
+            return;
+        m_reported = why.message;
+        Q_EMIT m_owner.problemFound(why);
+    }
+
+    void succeeded(const FetchedIdentity &fetched)
+    {
+        const X509Svid &svid = fetched.snapshot.svid;
+        // Both were signed by the authority that this device trusts, so it is at least as late.
+        for (const Timestamp known : {svid.notBefore, fetched.signedTime.value_or(Timestamp{})}) {
+            if (const auto raised = m_shared->time.raise(known); !raised)
+                report(raised.error());
+        }
+        if (const auto taken = m_keeper.succeeded(svid.notBefore, svid.notAfter); !taken) {
+            publishStatus();
+            return report(taken.error());
+        }
+        m_agent = fetched.agent;
+        if (!m_attestor->keysAreBoundToChip())
+            keepAgent();
+        for (auto it = fetched.documents.cbegin(); it != fetched.documents.cend(); ++it)
+            keepBundle(it.key(), it.value());
+        {
+            const QMutexLocker lock(&m_shared->mutex);
+            m_shared->current = std::make_shared<const IdentitySnapshot>(fetched.snapshot);
+            m_shared->documents = fetched.documents;
+            m_shared->agent = fetched.agent.svid;
+        }
+        publishStatus();
+        if (!std::exchange(m_reported, QString()).isEmpty())
+            Q_EMIT m_owner.problemSolved();
+        Q_EMIT m_owner.svidChanged();
+    }
+
+    void publishStatus()
+    {
+        IdentityStatus status;
+        status.state = stateOf(m_keeper.state());
+        status.sentence = m_keeper.sentence();
+        status.expiresAt = m_keeper.expiresAt().value_or(Timestamp{});
+        status.rotations = m_keeper.rotations();
+        if (m_attestor) {
+            status.attestation = m_attestor->type();
+            status.proof = m_attestor->description();
+            status.isBoundToChip = m_attestor->keysAreBoundToChip();
+        }
+        const QMutexLocker lock(&m_shared->mutex);
+        if (m_shared->current)
+            status.issuerExpiresAt = issuerEnd(*m_shared->current);
+        m_shared->status = status;
+    }
+
+    // --- What is kept between runs -----------------------------------------------------------------
+
+    /// The bundle that was fetched last, or the one that an installer put there.
+    Result<TrustBundles> trusted() const
+    {
+        const TrustDomain &domain = m_options.authorityId.trustDomain();
+        if (const auto kept = m_store.load(bundleKey(domain)); kept && *kept) {
+            if (const auto document = tls::parseBundle(**kept); document && !document->x509Authorities.isEmpty())
+                return TrustBundles{{domain, document->x509Authorities}};
+        }
+        const auto text = tls::readWholeFile(m_options.bootstrapBundle);
+        if (!text)
+            return Error{text.error().code, u"There is nothing to know the authority by: %1 Put its trust bundle there "
+                                            u"(lintelctl bundle show)."_s.arg(text.error().message)};
+        const auto roots = rootsOf(*text);
+        if (!roots)
+            return Error{Errc::Malformed,
+                         u"%1 is no trust bundle: %2"_s.arg(m_options.bootstrapBundle, roots.error().message)};
+        return TrustBundles{{domain, *roots}};
+    }
+
+    void keepBundle(const TrustDomain &domain, const tls::BundleDocument &document)
+    {
+        const auto text = tls::printBundle(document);
+        const auto kept = text ? m_store.save(bundleKey(domain), *text) : Result<void>(text.error());
+        if (!kept)
+            report(kept.error());
+    }
+
+    /// A software agent that was attested once cannot do it again: it must be remembered.
+    void keepAgent()
+    {
+        const auto pem = tls::privateKeyToPem(*m_agent->svid.key);
+        auto kept = pem ? m_store.save(kAgentKey, *pem) : Result<void>(pem.error());
+        if (kept)
+            kept = m_store.save(kAgentChain, tls::certificatesToPem(m_agent->svid.chainDer));
+        if (!kept)
+            report(kept.error());
+    }
+
+    void readAgent()
+    {
+        const auto key = m_store.load(kAgentKey);
+        const auto chain = m_store.load(kAgentChain);
+        if (!key || !*key || !chain || !*chain)
+            return;
+        const auto parsedKey = tls::privateKeyFromPem(**key);
+        const auto parsedChain = tls::certificatesFromPem(**chain);
+        if (!parsedKey || !parsedChain)
+            return;
+        if (const auto svid = tls::makeSvid(*parsedChain, *parsedKey))
+            m_agent = AgentCredential{*svid, false};
+    }
+
+    EmbeddedIdentityOptions m_options;
+    EmbeddedIdentitySource &m_owner;
+    std::shared_ptr<Shared> m_shared;
+    DirectoryStateStore m_store;
+    SvidKeeper m_keeper;
+    QTimer *m_timer = nullptr;
+    std::unique_ptr<Attestor> m_attestor;
+    std::unique_ptr<SvidFetch> m_fetch;
+    std::optional<AgentCredential> m_agent;
+    QString m_reported;
+};
+
+EmbeddedIdentitySource::EmbeddedIdentitySource(EmbeddedIdentityOptions options, const Clock &clock, QObject *parent)
+    : IdentitySource(parent)
+{
+    const auto store = std::make_shared<DirectoryStateStore>(options.stateDir);
+    // The floor's store is used by the worker only; it goes with the state that both threads share.
+    m_shared = std::shared_ptr<Shared>(new Shared(clock, store.get()), [store](Shared *shared) { delete shared; });
+    m_shared->status.sentence = u"no identity yet, buffering"_s;
+    m_worker = new Worker(std::move(options), clock, *this, m_shared);
+    m_worker->moveToThread(&m_thread);
+    connect(&m_thread, &QThread::started, m_worker, &Worker::begin);
+    connect(&m_thread, &QThread::finished, m_worker, &QObject::deleteLater);
+    m_thread.setObjectName(u"identity"_s);
+    m_thread.setStackSize(kThreadStack);
+    m_thread.start();
+}
+
+EmbeddedIdentitySource::~EmbeddedIdentitySource()
+{
+    m_thread.quit();
+    m_thread.wait();
+}
+
+Result<std::shared_ptr<const IdentitySnapshot>> EmbeddedIdentitySource::current() const
+{
+    const QMutexLocker lock(&m_shared->mutex);
+    if (m_shared->current)
+        return m_shared->current;
+    return Error{Errc::Unavailable, m_shared->status.sentence};
+}
+
+IdentityStatus EmbeddedIdentitySource::status() const
+{
+    const QMutexLocker lock(&m_shared->mutex);
+    return m_shared->status;
+}
+
+Timestamp EmbeddedIdentitySource::trustedNow() const
+{
+    return m_shared->time.now();
+}
+
+QHash<TrustDomain, tls::BundleDocument> EmbeddedIdentitySource::documents() const
+{
+    const QMutexLocker lock(&m_shared->mutex);
+    return m_shared->documents;
+}
+
+Result<X509Svid> EmbeddedIdentitySource::agentSvid() const
+{
+    const QMutexLocker lock(&m_shared->mutex);
+    if (m_shared->agent)
+        return *m_shared->agent;
+    return Error{Errc::Unavailable, m_shared->status.sentence};
+}
+
+void EmbeddedIdentitySource::hurry()
+{
+    QMetaObject::invokeMethod(m_worker, [worker = m_worker] { worker->hurry(); });
+}
+
+} // namespace lintel::spire

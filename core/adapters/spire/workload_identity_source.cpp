@@ -1,0 +1,196 @@
+#include "spire/workload_identity_source.h"
+
+#include "ports/system_clock.h"
+#include "spire/server_methods.h"
+#include "spire/wire.h"
+#include "tls/x509.h"
+
+#include "workload.pb.h"
+
+#include <QMutexLocker>
+#include <QRandomGenerator>
+
+#include <algorithm>
+
+namespace lintel::spire {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Millis kFirstRetry{1s};
+constexpr Millis kLastRetry{30s};
+// QTimer counts milliseconds in an int.
+constexpr Millis kLongestTimer{24h};
+
+const grpc::Metadata &workloadMetadata()
+{
+    static const grpc::Metadata metadata{{"workload.spiffe.io", "true"}};
+    return metadata;
+}
+
+Result<IdentitySnapshot> snapshotOf(const workload::X509SVIDResponse &response, const SpiffeId &self)
+{
+    QStringList offered;
+    for (const workload::X509SVID &one : response.svids()) {
+        const QString id = textOf(one.spiffe_id());
+        if (id != self.toString()) {
+            offered << id;
+            continue;
+        }
+        const auto chain = tls::certificatesFromDer(bytesOf(one.x509_svid()));
+        if (!chain)
+            return chain.error();
+        auto key = tls::privateKeyFromDer(bytesOf(one.x509_svid_key()));
+        if (!key)
+            return key.error();
+        auto svid = tls::makeSvid(*chain, *key);
+        if (!svid)
+            return svid.error();
+        if (svid->id != self)
+            return Error{Errc::Denied, u"The Workload API calls a certificate of %1 that of %2."_s.arg(
+                                           svid->id.toString(), self.toString())};
+        IdentitySnapshot snapshot{*svid, {}};
+        const auto own = tls::certificatesFromDer(bytesOf(one.bundle()));
+        if (!own)
+            return own.error();
+        if (own->isEmpty())
+            return Error{Errc::Malformed, u"The Workload API sent no bundle of %1."_s.arg(self.trustDomain().name())};
+        snapshot.bundles.insert(self.trustDomain(), *own);
+        for (const auto &[name, der] : response.federated_bundles()) {
+            const auto id2 = SpiffeId::parse(textOf(name));
+            const auto roots = tls::certificatesFromDer(bytesOf(der));
+            if (id2 && id2->path().isEmpty() && roots && id2->trustDomain() != self.trustDomain())
+                snapshot.bundles.insert(id2->trustDomain(), *roots);
+        }
+        return snapshot;
+    }
+    return Error{Errc::NotFound,
+                 u"The Workload API offers %1, not %2: correct agent.spiffe_id or the registration entry."_s.arg(
+                     offered.isEmpty() ? u"nothing"_s : offered.join(u", "_s), self.toString())};
+}
+
+} // namespace
+
+QString workloadEndpointFromEnvironment()
+{
+    return qEnvironmentVariable("SPIFFE_ENDPOINT_SOCKET");
+}
+
+WorkloadIdentitySource::WorkloadIdentitySource(const QString &endpoint, SpiffeId self, QObject *parent)
+    : IdentitySource(parent), m_endpoint(endpoint), m_self(std::move(self)),
+      m_channel({endpoint, {}}), m_missing{
+                                     Errc::Unavailable,
+                                     u"no identity yet, buffering: waiting for the Workload API at %1"_s.arg(endpoint)}
+{
+    m_retry.setSingleShot(true);
+    m_expiry.setSingleShot(true);
+    connect(&m_retry, &QTimer::timeout, this, &WorkloadIdentitySource::watch);
+    connect(&m_expiry, &QTimer::timeout, this, &WorkloadIdentitySource::onExpiry);
+    watch();
+}
+
+WorkloadIdentitySource::~WorkloadIdentitySource() = default;
+
+Result<std::shared_ptr<const IdentitySnapshot>> WorkloadIdentitySource::current() const
+{
+    const QMutexLocker lock(&m_mutex);
+    if (m_current)
+        return m_current;
+    return m_missing;
+}
+
+IdentityStatus WorkloadIdentitySource::status() const
+{
+    IdentityStatus status = IdentitySource::status();
+    status.attestation = u"workload api"_s;
+    status.proof = u"whatever the agent behind the Workload API attests; the key is in memory"_s;
+    const QMutexLocker lock(&m_mutex);
+    status.rotations = m_rotations;
+    if (m_current && !m_reported.isEmpty())
+        status.state = IdentityStatus::State::Overdue;
+    return status;
+}
+
+void WorkloadIdentitySource::watch()
+{
+    m_stream = m_channel.start(method::workload("FetchX509SVID"), workloadMetadata());
+    connect(m_stream, &grpc::ClientCall::messageReceived, this, &WorkloadIdentitySource::onMessage);
+    connect(m_stream, &grpc::ClientCall::finished, this, &WorkloadIdentitySource::onFinished);
+    m_stream->send({}); // X509SVIDRequest has no fields
+    m_stream->closeSending();
+}
+
+void WorkloadIdentitySource::onMessage(const QByteArray &message)
+{
+    const auto response = parse<workload::X509SVIDResponse>(message);
+    auto snapshot = response ? snapshotOf(*response, m_self) : Result<IdentitySnapshot>(response.error());
+    if (!snapshot)
+        return report(snapshot.error());
+    m_failures = 0;
+    const Timestamp notAfter = snapshot->svid.notAfter;
+    bool isNewSvid = true;
+    {
+        const QMutexLocker lock(&m_mutex);
+        isNewSvid = !m_current || m_current->svid.chainDer != snapshot->svid.chainDer;
+        if (m_current && isNewSvid)
+            ++m_rotations;
+        m_current = std::make_shared<const IdentitySnapshot>(std::move(*snapshot));
+    }
+    m_expiry.start(std::clamp(notAfter - SystemClock().now(), Millis{1}, kLongestTimer));
+    if (!std::exchange(m_reported, QString()).isEmpty())
+        Q_EMIT problemSolved();
+    if (isNewSvid)
+        Q_EMIT svidChanged();
+    else
+        Q_EMIT bundlesChanged();
+}
+
+void WorkloadIdentitySource::onFinished(const grpc::Status &status)
+{
+    m_stream = nullptr;
+    if (status.code == grpc::StatusCode::PermissionDenied)
+        renounce(
+            {Errc::Denied,
+             u"no identity, buffering: the agent at %1 has no registration entry for this process"_s.arg(m_endpoint)});
+    report(errorOf(status, u"Watching the Workload API at %1"_s.arg(m_endpoint)));
+    if (status.code == grpc::StatusCode::InvalidArgument)
+        return;
+    const Millis longest = std::min(kFirstRetry * (1 << std::min(m_failures++, 10)), kLastRetry);
+    m_retry.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))});
+}
+
+void WorkloadIdentitySource::onExpiry()
+{
+    const auto snapshot = current();
+    if (!snapshot)
+        return;
+    const Millis left = (*snapshot)->svid.notAfter - SystemClock().now();
+    if (left > 0ms)
+        m_expiry.start(std::clamp(left, Millis{1}, kLongestTimer));
+    else
+        renounce({Errc::Unavailable,
+                  u"identity expired, buffering: the Workload API at %1 sends no new one"_s.arg(m_endpoint)});
+}
+
+void WorkloadIdentitySource::renounce(const Error &why)
+{
+    m_expiry.stop();
+    bool hadOne = false;
+    {
+        const QMutexLocker lock(&m_mutex);
+        hadOne = std::exchange(m_current, nullptr) != nullptr;
+        m_missing = why;
+    }
+    if (hadOne)
+        Q_EMIT svidChanged();
+}
+
+void WorkloadIdentitySource::report(const Error &problem)
+{
+    if (std::exchange(m_reported, problem.message) != problem.message)
+        Q_EMIT problemFound(problem);
+}
+
+} // namespace lintel::spire
