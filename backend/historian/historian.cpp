@@ -133,6 +133,9 @@ Error Historian::failure(const QSqlError &error) const
     if (sql::isDamaged(native))
         return {Errc::Io, QStringLiteral("%1 is damaged (%2); restore it from a copy or move it away and start again.")
                               .arg(m_path, detail)};
+    if (sql::isRefusedContent(native))
+        return {Errc::Malformed,
+                QStringLiteral("The historian's database %1 does not take such content: %2.").arg(m_path, detail)};
     return {Errc::Io, QStringLiteral("The historian's database %1 refused a request: %2.").arg(m_path, detail)};
 }
 

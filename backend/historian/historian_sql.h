@@ -119,5 +119,14 @@ inline constexpr const char *kLatencyAt =
 {
     return primaryCode(nativeCode) == 11 || primaryCode(nativeCode) == 26;
 }
+/// Too big, of the wrong type, against a check, NOT NULL or a trigger: the same however often it is tried.
+/// Not so keys that clash: they are our own, and a second writer may be behind it.
+[[nodiscard]] inline bool isRefusedContent(const QString &nativeCode)
+{
+    constexpr int kCheck = 275, kNotNull = 1299, kTrigger = 1811, kDataType = 3091;
+    const int code = nativeCode.toInt();
+    return primaryCode(nativeCode) == 18 || primaryCode(nativeCode) == 20 || code == kCheck || code == kNotNull
+           || code == kTrigger || code == kDataType;
+}
 
 } // namespace lintel::historian::sql

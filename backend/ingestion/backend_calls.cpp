@@ -135,7 +135,7 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
     const LatencyMeter &latency = m_store.latency();
     const auto p50 = latency.percentile(50);
     const auto p99 = latency.percentile(99);
-    return QCborMap{
+    QCborMap map{
         {"started"_L1, toIso8601(m_startedAt)},
         {"broker_connected"_L1, m_host.isConnected()},
         {"exact"_L1, exact},
@@ -156,6 +156,9 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
         {"refused_subscriptions"_L1, QCborArray::fromStringList(m_host.refusedSubscriptions())},
         {"host"_L1, answers::hostCounters(m_host.counters())},
     };
+    const auto intake = m_ingestion.counters();
+    answers::addSetAside(map, intake.setAsideBatches, intake.setAsideReadings, m_ingestion.lastSetAside());
+    return map;
 }
 
 } // namespace lintel

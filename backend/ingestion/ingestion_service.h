@@ -31,6 +31,7 @@ public:
     [[nodiscard]] CustodyIntake::Counters counters() const { return m_intake.counters(); }
     /// Why `node` may not speak as the device `name`; nothing when it may. See Historian.
     [[nodiscard]] std::optional<Error> refusal(const sparkplug::NodeId &node, const QString &name) const;
+    [[nodiscard]] QString lastSetAside() const { return m_intake.lastSetAside(); }
     [[nodiscard]] bool isStoreFailing() const { return m_intake.isFailing(); }
 
 Q_SIGNALS:

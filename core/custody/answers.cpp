@@ -152,6 +152,14 @@ QCborMap spool(const SpoolStatus &status)
     return map;
 }
 
+void addSetAside(QCborMap &status, quint64 batches, quint64 readings, const QString &last)
+{
+    status.insert("batches_set_aside"_L1, qint64(batches));
+    status.insert("readings_set_aside"_L1, qint64(readings));
+    if (!last.isEmpty())
+        status.insert("last_set_aside"_L1, last);
+}
+
 QCborMap hostCounters(const sparkplug::HostSession::Counters &counters)
 {
     return {

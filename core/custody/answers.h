@@ -30,6 +30,8 @@ using NameRule = std::function<bool(const sparkplug::NodeId &node, const QString
                                                        const NameRule &mayUse);
 /// {stream, head, tail, acknowledged, readings_total, readings_pending, …}
 [[nodiscard]] QCborMap spool(const SpoolStatus &status);
+/// {batches_set_aside, readings_set_aside, last_set_aside} of a custody intake, into `status`.
+void addSetAside(QCborMap &status, quint64 batches, quint64 readings, const QString &last);
 [[nodiscard]] QCborMap hostCounters(const sparkplug::HostSession::Counters &counters);
 
 [[nodiscard]] QString qualityName(Quality quality);

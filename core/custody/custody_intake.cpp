@@ -15,7 +15,7 @@ constexpr int kMostAttempts = 128; // at one group; what is left is sent again
 
 } // namespace
 
-enum class CustodyIntake::Fate : quint8 { Left, Stored, Refused };
+enum class CustodyIntake::Fate : quint8 { Left, Stored, SetAside, Refused };
 
 struct CustodyIntake::GroupOutcome {
     std::vector<Fate> fates; // of each batch
@@ -27,15 +27,83 @@ struct CustodyIntake::GroupOutcome {
 
 namespace {
 
-Error refusalOf(const HostBatch &batch, const Error &why)
+QString nameOf(const HostBatch &batch)
 {
     const QString number = batch.receipt ? QStringLiteral(" %1").arg(batch.receipt->msn) : QString();
-    return {why.code, QStringLiteral("Batch%1 of %2 is dropped and not acknowledged, as the store takes others but not "
-                                     "this one: %3")
-                          .arg(number, batch.node.node.isEmpty() ? batch.batch.device : batch.node.node, why.message)};
+    return QStringLiteral("Batch%1 of %2")
+        .arg(number, batch.node.node.isEmpty() ? batch.batch.device : batch.node.node);
+}
+
+Error refusalOf(const HostBatch &batch, const Error &why)
+{
+    return {why.code,
+            QStringLiteral("%1 is dropped and not acknowledged, as the store takes others but not this one: %2")
+                .arg(nameOf(batch), why.message)};
+}
+
+Error setAsideNotice(const HostBatch &batch, const Error &why)
+{
+    return {why.code,
+            QStringLiteral("%1 is set aside, as the store takes others but never this one; its %2 readings are written "
+                           "down as lost: %3")
+                .arg(nameOf(batch))
+                .arg(batch.batch.readings.size())
+                .arg(why.message)};
+}
+
+/// A notice with the batch's number in the batch's place; nothing when there is nothing to write down.
+std::optional<HostBatch> inPlaceOf(const HostBatch &batch)
+{
+    if (!batch.receipt && batch.batch.readings.isEmpty())
+        return std::nullopt;
+    Loss loss;
+    loss.device = batch.batch.device;
+    loss.reason = LossReason::Refused;
+    if (batch.receipt) {
+        loss.stream = batch.receipt->stream;
+        loss.first = loss.last = batch.receipt->msn;
+    }
+    loss.readings = quint64(batch.batch.readings.size());
+    if (!batch.batch.readings.isEmpty()) {
+        const auto [first, last] =
+            std::ranges::minmax(batch.batch.readings, {}, [](const Reading &one) { return one.deviceTime; });
+        loss.from = first.deviceTime;
+        loss.to = last.deviceTime;
+    }
+    HostBatch notice = batch;
+    notice.batch.readings.clear();
+    notice.batch.losses.append(loss);
+    notice.fromBirth = false;
+    return notice;
 }
 
 } // namespace
+
+/// Stores a notice in the place of a batch that is refused by itself. Not even that: Refused, or Left when it
+/// is the store that fails.
+CustodyIntake::Fate CustodyIntake::setAside(CustodyStore &store, const HostBatch &batch, GroupOutcome &outcome)
+{
+    auto notice = inPlaceOf(batch);
+    if (!notice)
+        return Fate::Refused;
+    auto stored = store.append({&*notice, 1});
+    const auto isOfContent = [&] {
+        return stored.error().code == Errc::OutOfRange || stored.error().code == Errc::Malformed;
+    };
+    if (!stored && isOfContent() && notice->batch.losses.size() > 1) {
+        notice->batch.losses.remove(0, notice->batch.losses.size() - 1); // it was what the batch itself reported
+        stored = store.append({&*notice, 1});
+    }
+    if (stored) {
+        ++outcome.commits;
+        outcome.stored.duplicates += stored->duplicates;
+        return Fate::SetAside;
+    }
+    if (isOfContent())
+        return Fate::Refused;
+    outcome.failure = stored.error();
+    return Fate::Left;
+}
 
 /// In one transaction; or, when something in the group is not to the store's liking, in halves until
 /// that stands alone. A full disk looks at first like a group that is too large, but refuses the next
@@ -69,19 +137,24 @@ CustodyIntake::GroupOutcome CustodyIntake::storeGroup(CustodyStore &store, std::
             parts.push_back({first, count / 2});
         } else if (ofContent) {
             refused[first] = stored.error();
+            attempt += 1; // setting aside is one, too
+            outcome.fates[first] = setAside(store, group[first], outcome);
+            if (outcome.failure)
+                break;
         } else {
             tooLarge.emplace(first, stored.error());
         }
     }
     if (tooLarge && !outcome.failure && outcome.commits == 0)
         outcome.failure = tooLarge->second;
-    else if (tooLarge && !outcome.failure)
+    else if (tooLarge && !outcome.failure) {
+        // For the moment or for ever? The store does not say, so nobody writes it off.
         refused[tooLarge->first] = tooLarge->second;
+        outcome.fates[tooLarge->first] = Fate::Refused;
+    }
     for (size_t i = 0; i < refused.size(); ++i) {
-        if (!refused[i])
-            continue;
-        outcome.fates[i] = Fate::Refused;
-        outcome.refusals.append(*refused[i]);
+        if (refused[i] && outcome.fates[i] != Fate::Left)
+            outcome.refusals.append(*refused[i]);
     }
     return outcome;
 }
@@ -162,6 +235,7 @@ void CustodyIntake::settle(const QList<HostBatch> &group, qsizetype notices, con
 {
     m_heldReadings = 0;
     QList<Error> refusals;
+    const auto nextRefusal = [&]() -> const Error & { return outcome.refusals[refusals.size()]; };
     for (qsizetype i = 0; i < group.size(); ++i) {
         const HostBatch &batch = group[i];
         const Fate fate = outcome.fates[size_t(i)];
@@ -169,11 +243,16 @@ void CustodyIntake::settle(const QList<HostBatch> &group, qsizetype notices, con
             m_lost.remove(batch.batch.device);
         if (fate == Fate::Stored) {
             m_counters.readings += quint64(batch.batch.readings.size());
+        } else if (fate == Fate::SetAside) {
+            ++m_counters.setAsideBatches;
+            m_counters.setAsideReadings += quint64(batch.batch.readings.size());
+            refusals.append(setAsideNotice(batch, nextRefusal()));
+            m_lastSetAside = refusals.constLast().message;
         } else if (fate == Fate::Refused) {
             ++m_counters.unusableBatches;
             if (i >= notices && !batch.receipt)
                 noteLost(batch);
-            refusals.append(refusalOf(batch, outcome.refusals[refusals.size()]));
+            refusals.append(refusalOf(batch, nextRefusal()));
         } else if (batch.receipt) {
             ++m_counters.refusedBatches; // its sender sends it again
         } else if (i >= notices) {

@@ -4,7 +4,9 @@
 //
 // Owned by the service that owns the host session; its thread. When the store fails nothing new is
 // acknowledged: senders with a spool hear how far the store came before, keep their batches and send
-// them again. Readings of plain Sparkplug nodes, which nobody keeps, wait here in bounded memory, and
+// them again. A batch that the store can never take, though it takes others, must not hold up its sender's
+// stream for ever: it is set aside, which means that a Loss (Refused) with its number is stored in its place
+// and acknowledged. Readings of plain Sparkplug nodes, which nobody keeps, wait here in bounded memory, and
 // what does not fit is written down as a Loss as soon as the store works again.
 #pragma once
 
@@ -63,7 +65,9 @@ public:
         quint64 duplicateBatches = 0;
         quint64 refusedBatches = 0;  // not taken because the store failed; their senders keep them
         quint64 lostReadings = 0;    // of plain nodes, while the store failed
-        quint64 unusableBatches = 0; // that the store refused though it took the others
+        quint64 setAsideBatches = 0; // that the store can never take: written down as lost, acknowledged
+        quint64 setAsideReadings = 0;
+        quint64 unusableBatches = 0; // neither taken nor set aside, though the store took others
     };
 
     CustodyIntake(CustodyStore &store, const Clock &clock, Limits limits, QObject *parent = nullptr);
@@ -79,6 +83,8 @@ public:
 
     [[nodiscard]] Counters counters() const { return m_counters; }
     [[nodiscard]] bool isFailing() const { return m_failing; }
+    /// Why the last batch was set aside; empty when none was since start.
+    [[nodiscard]] QString lastSetAside() const { return m_lastSetAside; }
     [[nodiscard]] qsizetype heldReadings() const { return m_heldReadings; }
 
 Q_SIGNALS:
@@ -88,13 +94,14 @@ Q_SIGNALS:
     void stored();
     void storageFailed(const lintel::Error &why);
     void storageRecovered();
-    /// A batch that the store does not take, though it takes others: dropped and not acknowledged. A
-    /// sentence for the log.
+    /// A batch that the store does not take, though it takes others: set aside, or else not
+    /// acknowledged. A sentence for the log.
     void trouble(const lintel::Error &what);
 
 private:
     enum class Fate : quint8; // of one batch of a group
     struct GroupOutcome;
+    [[nodiscard]] static Fate setAside(CustodyStore &store, const sparkplug::HostBatch &batch, GroupOutcome &outcome);
     [[nodiscard]] static GroupOutcome storeGroup(CustodyStore &store, std::span<const sparkplug::HostBatch> group);
     void settle(const QList<sparkplug::HostBatch> &group, qsizetype notices, const GroupOutcome &outcome);
     void onStored(bool anything);
@@ -116,6 +123,7 @@ private:
     bool m_failing = false;
     std::chrono::nanoseconds m_retryAt{};
     Counters m_counters;
+    QString m_lastSetAside;
 };
 
 } // namespace lintel

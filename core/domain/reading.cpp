@@ -145,8 +145,7 @@ StreamId readStream(Reader &in)
 LossReason readReason(Reader &in)
 {
     const quint64 code = in.unsignedNumber();
-    in.require(code >= static_cast<quint64>(LossReason::SpoolFull)
-               && code <= static_cast<quint64>(LossReason::NeverSent));
+    in.require(code >= static_cast<quint64>(LossReason::SpoolFull) && code <= static_cast<quint64>(kLastLossReason));
     return in.ok() ? static_cast<LossReason>(code) : LossReason::SpoolFull;
 }
 
@@ -231,6 +230,7 @@ QString toText(LossReason reason)
     case LossReason::StorageFailed: return QStringLiteral("storage failed");
     case LossReason::Unreadable: return QStringLiteral("unreadable");
     case LossReason::NeverSent: return QStringLiteral("never sent");
+    case LossReason::Refused: return QStringLiteral("refused by the store");
     }
     return QStringLiteral("unknown");
 }

@@ -55,7 +55,9 @@ enum class LossReason : quint8 {
     StorageFailed, // the disk refused and memory ran out
     Unreadable,    // a stored batch could not be read back
     NeverSent,     // the sender says that these numbers are gone
+    Refused,       // the next hop's store takes others, but never this batch
 };
+inline constexpr LossReason kLastLossReason = LossReason::Refused;
 [[nodiscard]] QString toText(LossReason reason);
 
 /// Readings that nobody will ever see again, said aloud. An inclusive range of batch numbers,

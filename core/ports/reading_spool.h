@@ -71,6 +71,8 @@ public:
 
     /// All or nothing, and on stable storage when it returns: one transaction and one sync for the
     /// whole group, so hand over many at once. Full or Io: nothing was taken; the caller keeps it.
+    /// OutOfRange or Malformed: something in the group can never be stored here, as one batch larger
+    /// than the whole spool; the others can.
     [[nodiscard]] virtual Result<Appended> append(std::span<const IncomingBatch> batches) = 0;
 
     /// Unacknowledged batches with msn > after, in order. A batch that cannot be read back is put

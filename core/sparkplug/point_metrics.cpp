@@ -364,7 +364,7 @@ Result<QList<Loss>> lossesOf(const DataSet &set)
                 Errc::Malformed,
                 QStringLiteral("A row of a loss table has a number that is not from 0 to %1.").arg(sf::kHighestNumber)};
         const quint64 code = number(reason);
-        const bool known = code >= quint64(LossReason::SpoolFull) && code <= quint64(LossReason::NeverSent);
+        const bool known = code >= quint64(LossReason::SpoolFull) && code <= quint64(kLastLossReason);
         losses.append({text(device), QUuid::fromString(text(stream)), number(first), number(last), number(readings),
                        time(from), time(to), known ? LossReason(code) : LossReason::NeverSent});
     }

@@ -271,6 +271,7 @@ QCborMap GatewayService::status() const
         {"refused_subscriptions"_L1,
          QCborArray::fromStringList(m_host.refusedSubscriptions() + m_uplink.status().refusedSubscriptions)},
     };
+    answers::addSetAside(map, intake.setAsideBatches, intake.setAsideReadings, m_intake.lastSetAside());
     if (m_lastSync)
         map.insert("last_sync"_L1, toIso8601(*m_lastSync));
     return map;

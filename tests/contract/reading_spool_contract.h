@@ -109,6 +109,18 @@ private Q_SLOTS:
         QVERIFY(spool->read(0, 0)->isEmpty());
     }
 
+    void append_saysWhatCanNeverBeStored()
+    {
+        const auto spool = make({.maxBytes = 1'000, .maxBatches = 1'000});
+        IncomingBatch huge{batchOf(0), std::nullopt};
+        huge.batch.readings[0].value = QString(2'000, u'x');
+        const auto refused = spool->append({&huge, 1});
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::OutOfRange); // and not Full: more room will not come
+        QCOMPARE(spool->status().head, Msn(0));
+        QVERIFY(spool->append(group(0, 1)));
+    }
+
     void acknowledge_isCumulativeAndIdempotent()
     {
         const auto spool = make({});

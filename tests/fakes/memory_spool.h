@@ -183,6 +183,12 @@ private:
             bytes += encodeBatch(incoming.batch).size();
             accepted.push_back(&incoming);
         }
+        if (accepted.size() == 1 && bytes > m_limits.maxBytes) {
+            return Error{Errc::OutOfRange,
+                         QStringLiteral("A batch of %1 bytes can never be stored in a spool of %2 bytes.")
+                             .arg(bytes)
+                             .arg(m_limits.maxBytes)};
+        }
         if (bytes > m_limits.maxBytes || accepted.size() > m_limits.maxBatches) {
             return Error{
                 Errc::Full,

@@ -21,7 +21,9 @@ public:
         if (failure)
             return *failure;
         for (const HostBatch &batch : batches) {
-            if (batch.receipt && poison.contains(batch.receipt->msn))
+            if (noticeFailure && batch.batch.readings.isEmpty())
+                return *noticeFailure;
+            if (batch.receipt && poison.contains(batch.receipt->msn) && !batch.batch.readings.isEmpty())
                 return Error{poisonCode, u"Batch %1 cannot be stored."_s.arg(batch.receipt->msn)};
         }
         if (int(batches.size()) > mostAtOnce)
@@ -66,7 +68,8 @@ public:
     std::optional<Error> failure;
     int drops = 0;
     int attempts = 0;
-    QSet<Msn> poison; // refused, with everything that comes with them
+    std::optional<Error> noticeFailure; // of batches without readings
+    QSet<Msn> poison;                   // refused, with everything that comes with them
     Errc poisonCode = Errc::OutOfRange;
     int mostAtOnce = 1'000'000;
     int room = -1; // batches that still fit; -1 = any
@@ -225,17 +228,19 @@ private Q_SLOTS:
         QCOMPARE(m_acks.first().msn, 0u);
     }
 
-    void take_dropsOnlyTheBatchThatIsRefusedAlone_data()
+    void take_refusesOnlyTheBatchThatIsRefusedAlone_data()
     {
         QTest::addColumn<Errc>("code");
-        QTest::newRow("out of range") << Errc::OutOfRange;
-        QTest::newRow("malformed") << Errc::Malformed;
-        QTest::newRow("too large") << Errc::Full;
+        QTest::addColumn<bool>("forEver");
+        QTest::newRow("out of range") << Errc::OutOfRange << true;
+        QTest::newRow("malformed") << Errc::Malformed << true;
+        QTest::newRow("no room for this one") << Errc::Full << false;
     }
 
-    void take_dropsOnlyTheBatchThatIsRefusedAlone()
+    void take_refusesOnlyTheBatchThatIsRefusedAlone()
     {
         QFETCH(Errc, code);
+        QFETCH(bool, forEver);
         QSignalSpy failed(m_intake.get(), &CustodyIntake::storageFailed);
         QSignalSpy trouble(m_intake.get(), &CustodyIntake::trouble);
         QSignalSpy stored(m_intake.get(), &CustodyIntake::stored);
@@ -251,7 +256,7 @@ private Q_SLOTS:
         m_intake->flush();
         QVERIFY(!m_intake->isFailing());
         QCOMPARE(failed.size(), 0);
-        QCOMPARE(m_store->all.size(), 101);
+        QCOMPARE(m_store->all.size(), forEver ? 102 : 101); // with the notice in its place
         QCOMPARE(m_store->contiguousReceipt(kNode, m_stream), 100u);
         QVERIFY(m_store->attempts < 20);
         QCOMPARE(m_acks.size(), 2); // one a stream
@@ -263,8 +268,69 @@ private Q_SLOTS:
         QCOMPARE(stored.size(), 1);
         QCOMPARE(m_intake->counters().readings, 101u);
         QCOMPARE(m_intake->counters().batches, 101u);
-        QCOMPARE(m_intake->counters().unusableBatches, 1u);
+        QCOMPARE(m_intake->counters().setAsideBatches, forEver ? 1u : 0u);
+        QCOMPARE(m_intake->counters().unusableBatches, forEver ? 0u : 1u);
         QCOMPARE(m_intake->heldReadings(), 0);
+    }
+
+    void take_setsAsideWhatTheStoreNeverTakes()
+    {
+        QSignalSpy trouble(m_intake.get(), &CustodyIntake::trouble);
+        m_store->poison = {4};
+        for (Msn msn = 1; msn <= 10; ++msn) {
+            HostBatch batch = numbered(m_stream, msn);
+            batch.batch.readings.append(reading(qint64(msn) * 1000 + 500));
+            m_intake->take(batch);
+        }
+        m_intake->flush();
+        QVERIFY(!m_intake->isFailing());
+        QCOMPARE(m_acks.last().msn, 10u); // the stream goes on
+        QList<Loss> losses;
+        for (const HostBatch &batch : std::as_const(m_store->all))
+            losses.append(batch.batch.losses);
+        const Loss expected{kNode.node,         m_stream, 4, 4, 2, fromEpochMillis(4000), fromEpochMillis(4500),
+                            LossReason::Refused};
+        QCOMPARE(losses, QList<Loss>{expected});
+        QCOMPARE(trouble.size(), 1);
+        const QString sentence = trouble.first().first().value<Error>().message;
+        QVERIFY2(sentence.startsWith(u"Batch 4 of hvac-001 is set aside"_s), qPrintable(sentence));
+        QCOMPARE(m_intake->lastSetAside(), sentence);
+        QCOMPARE(m_intake->counters().setAsideBatches, 1u);
+        QCOMPARE(m_intake->counters().setAsideReadings, 2u);
+        QCOMPARE(m_intake->counters().readings, 18u);
+    }
+
+    void take_keepsTheLossesOfWhatIsSetAside()
+    {
+        HostBatch batch = numbered(m_stream, 3);
+        const Loss earlier{kNode.node, m_stream, 1, 2, 7, {}, {}, LossReason::SpoolFull};
+        batch.batch.losses.append(earlier);
+        m_store->poison = {3};
+        m_intake->take(batch);
+        m_intake->flush();
+        QCOMPARE(m_store->all.size(), 1);
+        QCOMPARE(m_store->all.first().batch.losses.size(), 2);
+        QCOMPARE(m_store->all.first().batch.losses.first(), earlier);
+    }
+
+    void take_setsNothingAsideWhileTheStoreFails()
+    {
+        m_store->poison = {2};
+        m_store->noticeFailure = Error{Errc::Full, u"The disk is full; make room."_s};
+        for (Msn msn = 1; msn <= 3; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QVERIFY(m_intake->isFailing());
+        QCOMPARE(m_acks.last().msn, 1u);
+        QCOMPARE(m_intake->counters().setAsideBatches, 0u);
+        m_store->noticeFailure.reset();
+        m_clock.advance(Millis{1'500});
+        for (Msn msn = 2; msn <= 3; ++msn)
+            m_intake->take(numbered(m_stream, msn));
+        m_intake->flush();
+        QVERIFY(!m_intake->isFailing());
+        QCOMPARE(m_acks.last().msn, 3u);
+        QCOMPARE(m_intake->counters().setAsideBatches, 1u);
     }
 
     void take_handsOverFewerWhenAskedTo()
@@ -313,11 +379,12 @@ private Q_SLOTS:
             m_intake->take(numbered(m_stream, msn));
         }
         m_intake->flush();
-        QVERIFY(m_store->attempts <= 128);
-        QCOMPARE(m_acks.size(), 1);
-        QCOMPARE(m_acks.first().msn, 0u);
+        QVERIFY(m_store->attempts <= 129);
         const auto counters = m_intake->counters();
-        QCOMPARE(counters.unusableBatches + counters.refusedBatches, 255u);
+        QVERIFY(counters.setAsideBatches > 0);
+        QCOMPARE(counters.setAsideBatches + counters.refusedBatches, 255u);
+        QCOMPARE(m_acks.size(), 1);
+        QCOMPARE(m_acks.first().msn, counters.setAsideBatches); // the rest is sent again
     }
 
     void take_keepsPlainReadingsWhileTheStoreFails()

@@ -6,6 +6,8 @@
 
 #include <QCborArray>
 #include <QSignalSpy>
+#include <QSqlDatabase>
+#include <QSqlQuery>
 #include <QTemporaryDir>
 
 #include <limits>
@@ -338,6 +340,44 @@ private Q_SLOTS:
         QCborMap year = known;
         year.insert("bucket"_L1, 365 * 24 * 3600);
         QCOMPARE(bench.call(u"query_history"_s, year).value("buckets"_L1).toArray().size(), 1);
+    }
+
+    /// The database refuses one value for ever; its sender's stream must not wait for that.
+    void batchThatIsNeverTaken_isSetAsideAndTheStreamGoesOn()
+    {
+        Bench bench(m_file);
+        {
+            QSqlDatabase other = QSqlDatabase::addDatabase(u"QSQLITE"_s, u"tst-trigger"_s);
+            other.setDatabaseName(m_file);
+            QVERIFY(other.open());
+            QSqlQuery query(other);
+            QVERIFY(query.exec(u"CREATE TRIGGER never BEFORE INSERT ON readings WHEN NEW.number = 666 "
+                               "BEGIN SELECT RAISE(ABORT, 'not this one'); END"_s));
+        }
+        QSqlDatabase::removeDatabase(u"tst-trigger"_s);
+        QSignalSpy trouble(&bench.ingestion, &IngestionService::trouble);
+        LoopbackEdge gateway(bench.broker, bench.clock, u"gateway"_s, u"lintel-cloud"_s);
+        startGateway(gateway);
+        for (const double value : {21.0, 666.0, 22.0}) {
+            gateway.measure(value, u"hvac-001"_s);
+            bench.clock.advance(1s);
+        }
+        QTRY_COMPARE_WITH_TIMEOUT(gateway.spool.status().pendingReadings, 0u, kPatience);
+        QCOMPARE(bench.rows(), 2);
+        QVERIFY(!bench.ingestion.isStoreFailing());
+        const QCborArray gaps = bench.call(u"list_gaps"_s).value("gaps"_L1).toArray();
+        QCOMPARE(gaps.size(), 1);
+        const QCborMap gap = gaps.first().toMap();
+        QCOMPARE(gap.value("device"_L1).toString(), u"hvac-001"_s);
+        QCOMPARE(gap.value("reason"_L1).toString(), u"refused by the store"_s);
+        QCOMPARE(gap.value("readings"_L1).toInteger(), 1);
+        QCOMPARE(gap.value("first"_L1).toInteger(), 2);
+        QCOMPARE(gap.value("last"_L1).toInteger(), 2);
+        const QCborMap status = bench.call(u"status"_s);
+        QCOMPARE(status.value("batches_set_aside"_L1).toInteger(), 1);
+        QCOMPARE(status.value("readings_set_aside"_L1).toInteger(), 1);
+        QVERIFY(status.value("last_set_aside"_L1).toString().contains(u"not this one"_s));
+        QCOMPARE(trouble.size(), 1);
     }
 
     void failingDisk_acknowledgesNothingAndLosesNothing()

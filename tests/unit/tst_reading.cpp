@@ -234,7 +234,7 @@ void TestReading::decode_refusesWhatIsNotCanonical_data()
                        "a201f50300");
     bad("loss without reason", "a200010481a0");
     bad("loss with reason 0", "a200010481a10700");
-    bad("loss with reason 5", "a200010481a10705");
+    bad("loss with reason 6", "a200010481a10706");
     bad("loss with a short stream", "a200010481a2014100"
                                     "0701");
     bad("loss with a null stream", "a200010481a20150000000000000000000000000000000000701");

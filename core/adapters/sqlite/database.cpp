@@ -28,6 +28,13 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
            || (primary == SQLITE_IOERR && (systemError == ENOSPC || systemError == EDQUOT || systemError == EFBIG));
 }
 
+/// The same however often it is tried. Not so keys that clash: those are our own.
+[[nodiscard]] bool isRefusedContent(int code)
+{
+    return code == SQLITE_MISMATCH || code == SQLITE_CONSTRAINT_CHECK || code == SQLITE_CONSTRAINT_NOTNULL
+           || code == SQLITE_CONSTRAINT_TRIGGER || code == SQLITE_CONSTRAINT_DATATYPE;
+}
+
 [[nodiscard]] Error describe(int code, int systemError, const QString &path, const QString &detail)
 {
     if (isOutOfRoom(code, systemError)) {
@@ -36,6 +43,8 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
                     .arg(path)};
     }
     const QString reason = systemError != 0 ? QString::fromLocal8Bit(std::strerror(systemError)) : detail;
+    if (isRefusedContent(code))
+        return {Errc::Malformed, QStringLiteral("%1 does not take such content: %2.").arg(path, detail)};
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -382,7 +391,8 @@ Error Database::failure(int code)
     const int systemError = !system ? 0 : lastError != 0 ? lastError : keptError;
     const QString detail =
         m_handle ? QString::fromUtf8(sqlite3_errmsg(m_handle)) : QString::fromUtf8(sqlite3_errstr(code));
-    return describe(code, systemError, m_path, detail);
+    const int exact = m_handle && primary == SQLITE_CONSTRAINT ? sqlite3_extended_errcode(m_handle) : code;
+    return describe(exact, systemError, m_path, detail);
 }
 
 // --- Transaction ---------------------------------------------------------------------------------
