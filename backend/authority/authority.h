@@ -3,8 +3,9 @@
 // What is said in SPIRE's terms (agent, entry, join token) follows SPIRE's public server API.
 //
 // Owned by main. Lives on one thread with all its functions; the signing of a batch is spread over
-// threads of its own, and is done when the function returns. Every change is on disk when its
-// function returns, with its audit record in the same transaction. Errors: Denied = policy says no,
+// threads of its own, and is done when the function returns. A change and its audit record are one
+// transaction, on disk when the function returns; only a re-attestation, which a power cut makes a
+// device repeat, reaches the disk with the next one. Errors: Denied = policy says no,
 // NotFound, Conflict = it contradicts what is stored, Full = try later (rate limit, full queue),
 // Unavailable = the key store or the CA cannot sign now, Io = the disk.
 #pragma once
@@ -45,6 +46,7 @@ struct FirstContact {
 struct AttestedNode {
     QString type;   // "tpm", "lintel_tpm" or "join_token"
     QString ekHash; // of the TPM types
+    QString vendor; // as in FirstContact
     QString token;  // of "join_token"
     QString address;
     QByteArray csrDer;
@@ -136,15 +138,18 @@ public:
     // --- Attestation ----------------------------------------------------------------------------
     /// First of all, before any expensive work: is this key or address asking too often? Full.
     [[nodiscard]] Result<void> admit(const QString &ekHashOrToken, const QString &address);
-    /// May this chip attest? The device, or: Unavailable = in the queue, an operator must approve it
-    /// (this call put it there); Denied = revoked or not enrolled; Full = the queue is full.
+    /// Before the challenge: is it worth one? The device, or one without an id for a chip that is new
+    /// here and may join the queue. Unavailable: it waits for approval; Denied: revoked, or not enrolled.
     [[nodiscard]] Result<Device> considerDevice(const FirstContact &contact);
     /// Ends an attestation: records it, gives the agent its SVID. The CSR's signature must verify.
     /// A join token is spent by this, but the same key may repeat an attestation whose answer it lost.
+    /// A new chip joins the queue here, once it has proved that it has its endorsement key: Unavailable.
+    /// Denied: revoked, banned, a wrong token, or a boot that the policy does not accept.
     [[nodiscard]] Result<AgentSvid> attest(const AttestedNode &node);
     /// For the interceptor: is the agent with this certificate (verified by TLS) known and in order?
     /// A renewed SVID that is seen here for the first time puts the old one out of use.
     [[nodiscard]] AgentCheck checkAgent(const QByteArray &leafDer);
+    /// For agents that cannot attest again; Denied for those that can: a TPM's key must be certified.
     [[nodiscard]] Result<AgentSvid> renewAgent(const SpiffeId &agent, const QByteArray &csrDer);
     [[nodiscard]] Result<void> notePosted(const SpiffeId &agent, const QString &version);
 
@@ -182,8 +187,9 @@ public:
     [[nodiscard]] Result<void> banAgent(const SpiffeId &id, const Actor &actor);
     /// Evicts: it must attest again (and may).
     [[nodiscard]] Result<void> deleteAgent(const SpiffeId &id, const Actor &actor);
-    /// `device` with an ID: also enrols a device without a chip under it (Conflict as for enroll()),
-    /// and makes the entry that gives the token's agent that ID. Empty token text: a random one.
+    /// `device` with an ID: also makes the entry that gives the token's agent this ID and, under /agent/,
+    /// enrols a device without a chip (it may be another token's device; Conflict: a chip has this ID).
+    /// Empty token text: a random one.
     [[nodiscard]] Result<JoinToken> createToken(std::chrono::seconds ttl, const SpiffeId &device, const Actor &actor,
                                                 const DeviceFacts &facts = {}, const QString &token = {});
     [[nodiscard]] Result<QList<Entry>> entries(const EntryFilter &filter = {});
@@ -207,8 +213,9 @@ public:
     /// By EK hash (or 8 and more of its first digits), name or SPIFFE ID.
     [[nodiscard]] Result<Device> device(const QString &which);
     /// Out of the queue, under a name.
+    /// Conflict as for enroll().
     [[nodiscard]] Result<Device> approve(const QString &which, const DeviceFacts &facts, const Actor &actor);
-    /// Ban, deny list, entries gone. Only a fresh enrol() or token brings it back.
+    /// Ban, deny list, entries gone. Only a fresh enroll() or token brings it back.
     [[nodiscard]] Result<RevocationReport> revoke(const QString &which, const QString &why, const Actor &actor);
     /// The device must attest again before its next SVID.
     [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
@@ -241,8 +248,8 @@ Q_SIGNALS:
     void agentRemoved(const lintel::SpiffeId &agent);
 
 private:
-    Authority(AuthorityConfig config, const Clock &clock);
     struct Private;
+    Authority(AuthorityConfig config, std::unique_ptr<Private> parts);
     AuthorityConfig m_config;
     std::unique_ptr<Private> d;
 };

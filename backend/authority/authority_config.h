@@ -1,6 +1,7 @@
 // How an authority is set up. Values only; any thread.
 #pragma once
 
+#include "domain/result.h"
 #include "domain/spiffe_id.h"
 
 #include <QString>
@@ -33,6 +34,8 @@ struct AuthorityConfig {
     bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID
     int signingThreads = 0;           // 0: as many as there are processors
 
+    /// Where file keys lie: `stateDir`/keys.
+    [[nodiscard]] QString keysDir() const;
     /// Malformed: what contradicts itself (lifetimes too short for each other).
     [[nodiscard]] Result<void> check() const;
 };

@@ -64,7 +64,7 @@ struct SvidOrder {
 class Issuer
 {
 public:
-    Issuer(QByteArray certificateDer, std::shared_ptr<SigningKey> key, const TrustDomain &domain);
+    Issuer(QByteArray certificateDer, tls::IssuerFacts facts, std::shared_ptr<SigningKey> key, TrustDomain domain);
     /// The SVID never outlives the issuing CA: its end is brought forward. Unavailable: the CA is
     /// over, or not valid yet, at `now`. Denied: ID of another domain.
     [[nodiscard]] Result<IssuedSvid> sign(const SvidOrder &order, Timestamp now) const;
@@ -81,33 +81,39 @@ class CertificateAuthority
 public:
     CertificateAuthority(const AuthorityConfig &config, Store &store, KeyStore &keys);
 
-    /// Opens the keys of the stored state, or makes the first ones.
-    [[nodiscard]] Result<void> begin(Timestamp now);
-    /// Prepares, activates and retires what is due; true when the bundle changed.
+    /// Opens the keys of the stored state.
+    [[nodiscard]] Result<void> begin();
+    /// Prepares, activates and retires what is due, the very first keys too; true when anything
+    /// changed. The caller holds a transaction around it.
     [[nodiscard]] Result<bool> advance(Timestamp now);
+
+    /// Destroys private keys that will never sign again; once the change is on disk.
+    void retireKeys();
 
     [[nodiscard]] Result<std::shared_ptr<const Issuer>> issuer() const;
     /// The JWT key that signs now, and its id.
-    [[nodiscard]] Result<std::pair<QString, std::shared_ptr<SigningKey>>> jwtKey(Timestamp now) const;
+    struct JwtSigner {
+        QString keyId;
+        std::shared_ptr<SigningKey> key;
+        Timestamp notAfter{};
+    };
+    [[nodiscard]] Result<JwtSigner> jwtSigner(Timestamp now) const;
     [[nodiscard]] QList<QByteArray> roots() const;
     [[nodiscard]] QList<tls::JwtAuthority> jwtAuthorities() const;
     [[nodiscard]] QList<CaStatus> states() const;
 
 private:
-    [[nodiscard]] Result<void> prepare(CaKind kind, Timestamp now);
-    [[nodiscard]] Result<void> activate(CaKind kind);
-    [[nodiscard]] Result<bool> advanceKind(CaKind kind, Timestamp now);
-    [[nodiscard]] Result<void> replaceIssuing(Timestamp now);
-    [[nodiscard]] Result<void> save();
-    [[nodiscard]] Result<std::shared_ptr<SigningKey>> keyOf(const CaKey &key);
-    [[nodiscard]] const CaKey *find(CaKind kind, CaPhase phase) const;
+    [[nodiscard]] Result<bool> advanceKind(QList<CaKey> &state, CaKind kind, Timestamp now);
+    [[nodiscard]] Result<CaKey> prepared(const QList<CaKey> &state, CaKind kind, Timestamp now);
+    [[nodiscard]] Result<void> adopt(const QList<CaKey> &state);
     [[nodiscard]] std::chrono::seconds lifetime(CaKind kind) const;
-    [[nodiscard]] Timestamp activationOf(const CaKey &active) const;
+    [[nodiscard]] Timestamp activationOf(const CaKey &active, const CaKey &next) const;
 
     AuthorityConfig m_config;
     Store *m_store;
     KeyStore *m_keys;
     QList<CaKey> m_state;
+    QStringList m_retired;
     std::shared_ptr<const Issuer> m_issuer;
     std::shared_ptr<SigningKey> m_jwtKey;
 };

@@ -21,7 +21,10 @@ struct Selector {
     QString type;
     QString value;
     friend bool operator==(const Selector &, const Selector &) = default;
-    friend auto operator<=>(const Selector &, const Selector &) = default;
+    friend bool operator<(const Selector &a, const Selector &b)
+    {
+        return a.type != b.type ? a.type < b.type : a.value < b.value;
+    }
     friend size_t qHash(const Selector &s, size_t seed = 0) { return qHashMulti(seed, s.type, s.value); }
 };
 /// Sorted, each one once.
@@ -120,8 +123,8 @@ struct Entry {
     Timestamp expiresAt{}; // zero: never
     qint64 revision = 0;
     Timestamp createdAt{};
-    /// Made by an enrolment: its SVIDs go to the attested key only, and it leaves with its device.
-    bool ofDevice = false;
+    /// Its SVIDs go to the attested key only: set on the entry that an enrolment made for the device.
+    bool keyBound = false;
 };
 
 /// Empty fields do not count.

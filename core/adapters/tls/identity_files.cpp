@@ -69,7 +69,7 @@ Result<void> makePrivateDirectory(const QString &path)
         return {};
     const QString parent = QFileInfo(path).absolutePath();
     if (!QDir().mkpath(parent) || !QDir().mkdir(path, kPrivate | QFile::ExeOwner))
-        return Error{Errc::Io, u"The directory %1 cannot be made."_s.arg(path)};
+        return Error{Errc::Io, u"The directory %1 cannot be made; name a place that you may write to."_s.arg(path)};
     return {};
 }
 

@@ -1,0 +1,393 @@
+#include "authority/authority.h"
+
+#include "authority/authority_private.h"
+#include "tls/file_key_store.h"
+#include "tls/identity_files.h"
+#include "tls/jws.h"
+#include "tls/x509.h"
+
+#include <QUuid>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+const QString kBundleNumber = u"bundle.sequence"_s;
+const QString kDenyNumber = u"deny.sequence"_s;
+const QString kDomain = u"domain"_s;
+const QString kSelf = u"authority"_s;
+constexpr std::chrono::hours kAgentsKept{24 * 7}; // after the end of their last SVID
+} // namespace
+
+QString randomToken()
+{
+    return QUuid::createUuid().toString(QUuid::WithoutBraces); // 122 bits of the system's generator
+}
+
+QString describe(BootVerdict verdict)
+{
+    switch (verdict) {
+    case BootVerdict::NotMeasured: return u"identity verified, boot not measured"_s;
+    case BootVerdict::NoReference: return u"measured, no reference values"_s;
+    case BootVerdict::Matches: return u"measured, as expected"_s;
+    case BootVerdict::Differs: return u"measured, not as expected"_s;
+    }
+    return {};
+}
+
+// --- Private -------------------------------------------------------------------------------------
+
+Authority::Private::Private(const AuthorityConfig &settings, std::unique_ptr<KeyStore> keyStore,
+                            std::unique_ptr<Store> opened, const Clock &theClock)
+    : config(settings), clock(&theClock), keys(std::move(keyStore)), store(std::move(opened)),
+      ca(settings, *store, *keys), limiter(theClock), pool(settings.signingThreads)
+{}
+
+Result<SpiffeId> Authority::Private::makeId(const QString &path) const
+{
+    return SpiffeId::parse(u"spiffe://"_s + config.domain.name() + path);
+}
+
+Result<SpiffeId> Authority::Private::agentIdFor(const QString &type, const QString &what) const
+{
+    return makeId(u"/spire/agent/%1/%2"_s.arg(type, what));
+}
+
+Result<void> Authority::Private::audit(const Actor &actor, const QString &action, const QString &subject,
+                                       const QString &details)
+{
+    return store->audit(now(), actor, action, subject, details);
+}
+
+Result<void> Authority::Private::loadEntries()
+{
+    const auto stored = store->entries();
+    if (!stored)
+        return stored.error();
+    entries.assign(*stored);
+    return {};
+}
+
+Result<void> Authority::Private::loadFederated()
+{
+    const auto documents = store->bundles();
+    if (!documents)
+        return documents.error();
+    federated.clear();
+    for (auto it = documents->cbegin(); it != documents->cend(); ++it) {
+        auto bundle = tls::parseBundle(it.value());
+        if (!bundle)
+            return Error{bundle.error().code,
+                         u"The stored bundle of %1 is broken: %2"_s.arg(it.key().name(), bundle.error().message)};
+        federated.insert(it.key(), *bundle);
+    }
+    return {};
+}
+
+TrustBundles Authority::Private::trustBundles() const
+{
+    TrustBundles bundles;
+    for (auto it = federated.cbegin(); it != federated.cend(); ++it)
+        bundles.insert(it.key(), it->x509Authorities);
+    bundles.insert(config.domain, ca.roots());
+    return bundles;
+}
+
+SvidOrder Authority::Private::orderFor(const SpiffeId &id, const QByteArray &publicKeyDer, std::chrono::seconds ttl,
+                                       const QStringList &dnsNames) const
+{
+    return {id, publicKeyDer, ttl.count() > 0 ? ttl : config.x509Ttl, dnsNames, noOlderSvid.value(id)};
+}
+
+Result<void> Authority::Private::renewServerSvid()
+{
+    const auto id = makeId(u"/spire/server"_s);
+    const auto key = tls::newSoftwareKey();
+    const auto issuer = ca.issuer();
+    if (!id || !key || !issuer)
+        return !id ? id.error() : !key ? key.error() : issuer.error();
+    const auto signer = tls::signingKeyFrom(*key);
+    if (!signer)
+        return signer.error();
+    const auto issued = (*issuer)->sign(orderFor(*id, (*signer)->publicKeyDer(), config.x509Ttl), now());
+    if (!issued)
+        return issued.error();
+    identity.setSvid({*id, issued->chainDer, *key, issued->notBefore, issued->notAfter});
+    return {};
+}
+
+Result<void> Authority::Private::loadLimits()
+{
+    const auto denied = store->denied();
+    if (!denied)
+        return denied.error();
+    noOlderSvid.clear();
+    for (const tls::DenyEntry &entry : *denied)
+        if (entry.id && entry.issuedBefore)
+            noOlderSvid[*entry.id] = qMax(noOlderSvid.value(*entry.id), *entry.issuedBefore);
+    denyJws.clear();
+    return {};
+}
+
+// --- Authority -----------------------------------------------------------------------------------
+
+Authority::Authority(AuthorityConfig config, std::unique_ptr<Private> parts)
+    : m_config(std::move(config)), d(std::move(parts))
+{}
+
+Authority::~Authority() = default;
+
+Result<std::unique_ptr<Authority>> Authority::open(const AuthorityConfig &config, std::unique_ptr<KeyStore> keys,
+                                                   const Clock &clock)
+{
+    if (const auto checked = config.check(); !checked)
+        return checked.error();
+    if (!isPlausible(clock.now()))
+        return Error{Errc::Unavailable,
+                     u"The clock reads %1, so it was never set; an authority signs nothing before it is."_s.arg(
+                         toIso8601(clock.now()))};
+    if (const auto made = tls::makePrivateDirectory(config.stateDir); !made)
+        return made.error();
+    auto store = Store::open(config.stateDir);
+    if (!store)
+        return store.error();
+    const auto known = (*store)->meta(kDomain);
+    if (!known)
+        return known.error();
+    if (*known && **known != config.domain.name())
+        return Error{Errc::Conflict,
+                     u"The state in %1 belongs to the trust domain %2, not to %3; name another directory."_s.arg(
+                         config.stateDir, **known, config.domain.name())};
+    auto parts = std::make_unique<Private>(config, std::move(keys), std::move(*store), clock);
+    Private &d = *parts;
+    if (!*known) {
+        const auto begun = d.change(kSelf, u"authority.begin"_s, config.domain.name(), d.keys->description(),
+                                    [&] { return d.store->setMeta(kDomain, config.domain.name()); });
+        if (!begun)
+            return begun.error();
+    }
+    for (const auto &step : {&Private::loadEntries, &Private::loadFederated, &Private::loadLimits})
+        if (const auto loaded = (d.*step)(); !loaded)
+            return loaded.error();
+    if (const auto begun = d.ca.begin(); !begun)
+        return begun.error();
+    std::unique_ptr<Authority> authority(new Authority(config, std::move(parts)));
+    if (const auto ticked = authority->tick(); !ticked)
+        return ticked.error();
+    return authority;
+}
+
+Result<void> Authority::tick()
+{
+    const Timestamp now = d->now();
+    if (!isPlausible(now))
+        return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
+    bool keysChanged = false;
+    bool entriesWentAway = false;
+    {
+        auto transaction = d->store->transaction();
+        if (!transaction)
+            return transaction.error();
+        const auto undo = [this](const Error &error) {
+            (void)d->ca.begin(); // what it holds in memory must be what is on disk
+            return error;
+        };
+        const auto advanced = d->ca.advance(now);
+        if (!advanced)
+            return advanced.error();
+        keysChanged = *advanced;
+        if (keysChanged) {
+            if (const auto number = d->store->nextNumber(kBundleNumber, now); !number)
+                return undo(number.error());
+            if (const auto written = d->audit(kSelf, u"ca.rotate"_s, d->config.domain.name(),
+                                              u"Keys of the CA were prepared, put to use or retired."_s);
+                !written)
+                return undo(written.error());
+        }
+        const auto expired = d->store->forgetEntries(now);
+        if (!expired)
+            return undo(expired.error());
+        entriesWentAway = *expired > 0;
+        const auto undenied = d->store->forgetDenied(now);
+        if (!undenied)
+            return undo(undenied.error());
+        if (*undenied > 0)
+            if (const auto number = d->store->nextNumber(kDenyNumber, now); !number)
+                return undo(number.error());
+        for (auto it = d->lastSeen.cbegin(); it != d->lastSeen.cend(); ++it)
+            if (const auto set = d->store->setLastSeen(it.key(), it.value()); !set)
+                return undo(set.error());
+        if (const auto forgotten = d->store->forgetAgents(now - kAgentsKept); !forgotten)
+            return undo(forgotten.error());
+        if (const auto forgotten = d->store->forgetTokens(now - d->config.x509Ttl); !forgotten)
+            return undo(forgotten.error());
+        if (const auto committed = transaction->commit(); !committed)
+            return undo(committed.error());
+        d->lastSeen.clear();
+        if (*undenied > 0) {
+            if (const auto loaded = d->loadLimits(); !loaded)
+                return loaded;
+            Q_EMIT denyListChanged();
+        }
+    }
+    if (keysChanged)
+        d->ca.retireKeys();
+    const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
+    if (keysChanged || now >= half)
+        if (const auto renewed = d->renewServerSvid(); !renewed)
+            return renewed;
+    d->identity.setBundles(d->trustBundles());
+    if (entriesWentAway) {
+        if (const auto loaded = d->loadEntries(); !loaded)
+            return loaded;
+        Q_EMIT entriesChanged();
+    }
+    if (keysChanged) {
+        Q_EMIT bundleChanged();
+        // A list signed by a key that leaves the bundle could no longer be checked.
+        if (const auto signer = d->ca.jwtSigner(now); signer && signer->keyId != d->denyKeyId) {
+            d->denyJws.clear();
+            Q_EMIT denyListChanged();
+        }
+    }
+    return {};
+}
+
+IdentitySource &Authority::identity()
+{
+    return d->identity;
+}
+
+Result<AuthorityStatus> Authority::status()
+{
+    AuthorityStatus status;
+    status.domain = domain();
+    const auto agentList = d->store->agents();
+    if (!agentList)
+        return agentList.error();
+    status.agents = int(agentList->size());
+    status.entries = int(d->entries.size());
+    for (const auto &[state, count] : {std::pair{DeviceState::Approved, &status.approvedDevices},
+                                       std::pair{DeviceState::Pending, &status.pendingDevices},
+                                       std::pair{DeviceState::Revoked, &status.revokedDevices}}) {
+        const auto counted = d->store->countDevices(state);
+        if (!counted)
+            return counted.error();
+        *count = *counted;
+    }
+    const auto bundleNumber = d->store->number(kBundleNumber);
+    const auto denyNumber = d->store->number(kDenyNumber);
+    if (!bundleNumber || !denyNumber)
+        return !bundleNumber ? bundleNumber.error() : denyNumber.error();
+    status.bundleSequence = *bundleNumber;
+    status.denyListSequence = *denyNumber;
+    status.svidsIssued = d->svidsIssued;
+    status.jwtsIssued = d->jwtsIssued;
+    status.attestations = d->attestations;
+    status.keyStore = d->keys->description();
+    status.authorities = d->ca.states();
+
+    QList<RunwayItem> items;
+    for (const CaStatus &key : std::as_const(status.authorities)) {
+        if (key.phase != CaPhase::Active)
+            continue;
+        const QString what = key.kind == CaKind::Root      ? u"root"_s
+                             : key.kind == CaKind::Issuing ? u"issuing CA"_s
+                                                           : u"JWT key"_s;
+        items.append({what, key.notAfter, u"authority"_s});
+    }
+    for (auto it = d->federated.cbegin(); it != d->federated.cend(); ++it) {
+        Timestamp last{};
+        for (const QByteArray &root : it->x509Authorities)
+            if (const auto facts = tls::describeCertificate(root))
+                last = qMax(last, facts->notAfter);
+        if (last != Timestamp{})
+            items.append({u"bundle of %1"_s.arg(it.key().name()), last, u"uplink"_s});
+    }
+    status.runway = trustRunway(items, d->now());
+    return status;
+}
+
+// --- Our own bundle, deny list, audit ------------------------------------------------------------
+
+Result<tls::BundleDocument> Authority::bundle()
+{
+    const auto number = d->store->number(kBundleNumber);
+    if (!number)
+        return number.error();
+    return tls::BundleDocument{d->ca.roots(), d->ca.jwtAuthorities(), *number, d->config.refreshHint};
+}
+
+Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
+{
+    if (nonce.size() > 64)
+        return Error{Errc::Malformed, u"A nonce of 64 bytes at most is answered."_s};
+    const auto signer = d->ca.jwtSigner(d->now());
+    if (!signer)
+        return signer.error();
+    return tls::signToken({{u"iss"_s, domain().name()},
+                           {u"nonce"_s, QString::fromLatin1(nonce.toHex())},
+                           {u"ms"_s, toEpochMillis(d->now())}},
+                          u"lintel-time+jwt"_s, signer->keyId, *signer->key);
+}
+
+Result<quint64> Authority::denyListSequence()
+{
+    return d->store->number(kDenyNumber);
+}
+
+Result<QByteArray> Authority::denyListJws()
+{
+    const Timestamp now = d->now();
+    const auto signer = d->ca.jwtSigner(now);
+    if (!signer)
+        return signer.error();
+    if (!d->denyJws.isEmpty() && d->denyKeyId == signer->keyId)
+        return d->denyJws;
+    const auto number = d->store->number(kDenyNumber);
+    if (!number)
+        return number.error();
+    const auto entries = d->store->denied();
+    if (!entries)
+        return entries.error();
+    auto jws = tls::signDenyList({domain(), *number, now, *entries}, signer->keyId, *signer->key);
+    if (!jws)
+        return jws.error();
+    d->denyJws = *jws;
+    d->denyKeyId = signer->keyId;
+    return d->denyJws;
+}
+
+Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit)
+{
+    return d->store->auditRecords(afterNumber, qBound(1, limit, 10'000));
+}
+
+void Authority::note(const Actor &actor, const QString &action, const QString &subject, const QString &details)
+{
+    (void)d->change(actor, action, subject, details, [] { return Result<void>(); });
+}
+
+Result<void> Authority::checkAudit()
+{
+    QByteArray previous;
+    qint64 number = 0;
+    while (true) {
+        const auto records = d->store->auditRecords(number, 5'000);
+        if (!records)
+            return records.error();
+        if (records->isEmpty())
+            return {};
+        for (const AuditRecord &record : *records) {
+            ++number;
+            if (record.number != number || record.hash != Store::auditHash(previous, record))
+                return Error{
+                    Errc::Io,
+                    u"The audit trail is broken at record %1: somebody has changed or removed it."_s.arg(number)};
+            previous = record.hash;
+        }
+    }
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,364 @@
+// Enrolment, approval and revocation (authority.h).
+#include "authority/authority.h"
+
+#include "authority/authority_private.h"
+#include "authority/enrolment_csv.h"
+
+#include <algorithm>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+const QString kDenyNumber = u"deny.sequence"_s;
+const QString kGateway = u"gateway"_s;
+
+QString shown(const Device &device)
+{
+    return device.spiffeId.isEmpty() ? device.ekHash : device.spiffeId.toString();
+}
+} // namespace
+
+Result<Device> Authority::Private::findDevice(const QString &which)
+{
+    const auto found = store->devicesLike(which.trimmed());
+    if (!found)
+        return found.error();
+    QList<Device> current = *found;
+    if (std::any_of(current.cbegin(), current.cend(), [](const Device &x) { return x.state != DeviceState::Revoked; }))
+        current.removeIf([](const Device &x) { return x.state == DeviceState::Revoked; });
+    else if (current.size() > 1)
+        current = {current.first()}; // of several that were revoked one after the other, the last
+    if (current.isEmpty())
+        return Error{Errc::NotFound, u"There is no device \"%1\"; see: lintelctl device list"_s.arg(which.left(80))};
+    if (current.size() > 1)
+        return Error{
+            Errc::Conflict,
+            u"\"%1\" means %2 devices; give more digits of the hash."_s.arg(which.left(80)).arg(current.size())};
+    return current.first();
+}
+
+/// One SPIFFE ID, one device: whoever has the name keeps it until it is revoked.
+Result<SpiffeId> Authority::Private::freeDeviceId(const DeviceFacts &facts, qint64 exceptDevice)
+{
+    if (const auto checked = checkFacts(facts); !checked)
+        return checked.error();
+    const auto id = makeId(u"/agent/"_s + facts.name);
+    if (!id)
+        return id;
+    const auto other = store->deviceById(*id);
+    if (!other)
+        return other.error();
+    if (*other && (*other)->id != exceptDevice && (*other)->state != DeviceState::Revoked)
+        return Error{Errc::Conflict,
+                     u"%1 is another device already (%2); revoke that one first, or choose another name."_s.arg(
+                         id->toString(),
+                         (*other)->ekHash.isEmpty() ? u"with a join token"_s : u"TPM "_s + (*other)->ekHash.left(16))};
+    return id;
+}
+
+/// Writes down an approved device; what an earlier life of it left behind no longer counts.
+Result<void> Authority::Private::admitDevice(Device &device)
+{
+    const auto id = device.id == 0 ? store->addDevice(device) : Result<qint64>(device.id);
+    if (!id)
+        return id.error();
+    device.id = *id;
+    if (const auto updated = store->updateDevice(device); !updated)
+        return updated;
+    const Timestamp from = std::chrono::floor<std::chrono::seconds>(now());
+    const auto limited = store->limitDenied(device.spiffeId, device.ekHash, from, from + config.issuingLifetime);
+    if (!limited)
+        return limited.error();
+    if (*limited > 0)
+        if (const auto number = store->nextNumber(kDenyNumber, now()); !number)
+            return number.error();
+    if (device.ekHash.isEmpty())
+        return {};
+
+    for (const auto type : {kTpm, kLintelTpm}) {
+        const auto agentId = agentIdFor(QString::fromLatin1(type), device.ekHash);
+        if (!agentId)
+            return agentId.error();
+        if (const auto gone = store->deleteAgent(*agentId); !gone)
+            return gone.error();
+    }
+    Entry entry;
+    entry.id = randomToken();
+    entry.spiffeId = device.spiffeId;
+    entry.parentId = device.agentId;
+    entry.selectors = {{u"lintel"_s, u"device"_s}};
+    entry.createdAt = now();
+    entry.keyBound = true;
+    if (const auto put = store->putEntry(entry, device.id); !put)
+        return put;
+    if (device.facts.kind != kGateway)
+        return {};
+    // The gateway agent also fetches the certificate of the broker beside it, with a key of its own.
+    const auto broker = makeId(u"/broker"_s);
+    if (!broker)
+        return broker.error();
+    entry.id = randomToken();
+    entry.spiffeId = *broker;
+    entry.selectors = {{u"lintel"_s, u"broker"_s}};
+    entry.keyBound = false;
+    return store->putEntry(entry, device.id);
+}
+
+Result<Device> Authority::Private::enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor)
+{
+    const auto hash = parseEkHash(ekHash);
+    if (!hash)
+        return hash.error();
+    const auto known = store->deviceByEk(*hash);
+    if (!known)
+        return known.error();
+    if (*known && (*known)->state == DeviceState::Approved)
+        return Error{Errc::Conflict, u"This TPM is enrolled already, as %1."_s.arg((*known)->spiffeId.toString())};
+    Device device;
+    if (*known && (*known)->state == DeviceState::Pending)
+        device = **known;
+    const auto id = freeDeviceId(facts, device.id);
+    const auto agentId = agentIdFor(QString::fromLatin1(kLintelTpm), *hash);
+    if (!id || !agentId)
+        return !id ? id.error() : agentId.error();
+    device.ekHash = *hash;
+    device.facts = facts;
+    device.spiffeId = *id;
+    device.agentId = *agentId;
+    device.state = DeviceState::Approved;
+    device.approvedAt = now();
+    if (device.id == 0) {
+        device.enrolledBy = EnrolledBy::EkHash;
+        device.enrolledAt = now();
+    }
+    if (const auto admitted = admitDevice(device); !admitted)
+        return admitted.error();
+    if (const auto written = audit(actor, u"device.enroll"_s, id->toString(), u"TPM %1."_s.arg(*hash)); !written)
+        return written.error();
+    return device;
+}
+
+Result<Device> Authority::enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor)
+{
+    auto transaction = d->store->transaction();
+    if (!transaction)
+        return transaction.error();
+    const auto device = d->enrollOne(ekHash, facts, actor);
+    if (!device)
+        return device;
+    if (const auto committed = transaction->commit(); !committed)
+        return committed.error();
+    if (const auto loaded = d->loadEntries(); !loaded)
+        return loaded.error();
+    if (const auto loaded = d->loadLimits(); !loaded)
+        return loaded.error();
+    Q_EMIT entriesChanged();
+    Q_EMIT denyListChanged();
+    return device;
+}
+
+Result<BatchOutcome> Authority::enrollBatch(const QByteArray &csv, const Actor &actor)
+{
+    const EnrolmentList list = parseEnrolments(csv);
+    BatchOutcome outcome;
+    for (const EnrolmentProblem &problem : list.problems)
+        outcome.problems.append({problem.line, problem.message});
+    auto transaction = d->store->transaction();
+    if (!transaction)
+        return transaction.error();
+    // Also when a row is broken already, so that one run tells of all that is wrong.
+    for (const EnrolmentRow &row : list.rows) {
+        const auto device = d->enrollOne(row.ekHash, row.facts, actor);
+        if (device) {
+            ++outcome.enrolled;
+            continue;
+        }
+        if (device.error().code == Errc::Io || device.error().code == Errc::Full)
+            return device.error();
+        outcome.problems.append({row.line, device.error().message});
+    }
+    if (!outcome.problems.isEmpty()) {
+        outcome.enrolled = 0;
+        std::sort(outcome.problems.begin(), outcome.problems.end(),
+                  [](const BatchProblem &a, const BatchProblem &b) { return a.line < b.line; });
+        return outcome; // the transaction is undone
+    }
+    if (const auto committed = transaction->commit(); !committed)
+        return committed.error();
+    if (const auto loaded = d->loadEntries(); !loaded)
+        return loaded.error();
+    if (const auto loaded = d->loadLimits(); !loaded)
+        return loaded.error();
+    Q_EMIT entriesChanged();
+    Q_EMIT denyListChanged();
+    return outcome;
+}
+
+Result<QList<Device>> Authority::devices(std::optional<DeviceState> state)
+{
+    return d->store->devices(state);
+}
+
+Result<Device> Authority::device(const QString &which)
+{
+    return d->findDevice(which);
+}
+
+Result<Device> Authority::approve(const QString &which, const DeviceFacts &facts, const Actor &actor)
+{
+    const auto device = d->findDevice(which);
+    if (!device)
+        return device;
+    if (device->state != DeviceState::Pending)
+        return Error{Errc::Conflict, u"%1 does not wait for approval."_s.arg(shown(*device))};
+    return enroll(device->ekHash, facts, actor);
+}
+
+Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
+{
+    const Timestamp at = now();
+    device.state = DeviceState::Revoked;
+    device.revokedAt = at;
+    device.revokedWhy = why;
+    if (const auto updated = store->updateDevice(device); !updated)
+        return updated;
+
+    QList<SpiffeId> ids;
+    if (!device.spiffeId.isEmpty())
+        ids.append(device.spiffeId);
+    QList<SpiffeId> agentIds{device.agentId};
+    for (const auto type : {kTpm, kLintelTpm})
+        if (const auto agentId = agentIdFor(QString::fromLatin1(type), device.ekHash); agentId)
+            agentIds.append(*agentId);
+    for (const SpiffeId &agentId : std::as_const(agentIds)) {
+        const auto agent = store->agent(agentId);
+        if (!agent)
+            return agent.error();
+        if (!agentId.isEmpty() && !ids.contains(agentId))
+            ids.append(agentId);
+        if (!*agent)
+            continue;
+        // What ran on it alone goes with it; what also runs elsewhere does not.
+        const QList<Entry> below = authorized(**agent);
+        for (const Entry &entry : below) {
+            const QList<Entry> same = entries.withId(entry.spiffeId);
+            const bool onlyHere = std::all_of(same.cbegin(), same.cend(), [&](const Entry &x) {
+                return std::any_of(below.cbegin(), below.cend(), [&](const Entry &y) { return y.id == x.id; });
+            });
+            if (onlyHere && !ids.contains(entry.spiffeId))
+                ids.append(entry.spiffeId);
+        }
+        Agent banned = **agent;
+        banned.isBanned = true;
+        if (const auto put = store->putAgent(banned); !put)
+            return put;
+    }
+    if (const auto gone = store->deleteEntriesOf(device.id); !gone)
+        return gone;
+    for (const SpiffeId &id : std::as_const(ids))
+        if (const auto added = store->addDenied({id, {}, device.ekHash, at, why, {}}, device.spiffeId); !added)
+            return added;
+    const auto number = store->nextNumber(kDenyNumber, at);
+    return number ? Result<void>() : number.error();
+}
+
+Result<RevocationReport> Authority::revoke(const QString &which, const QString &why, const Actor &actor)
+{
+    auto found = d->findDevice(which);
+    if (!found)
+        return found.error();
+    Device device = *found;
+    if (device.state == DeviceState::Revoked)
+        return Error{Errc::Conflict,
+                     u"%1 was revoked already, at %2."_s.arg(shown(device), toIso8601(device.revokedAt))};
+    const QString reason = why.trimmed().isEmpty() ? u"no reason given"_s : why.trimmed().left(500);
+    const auto revoked =
+        d->change(actor, u"device.revoke"_s, shown(device), u"Revoked at %1: %2"_s.arg(toIso8601(d->now()), reason),
+                  [&] { return d->revokeOne(device, reason); });
+    if (!revoked)
+        return revoked.error();
+    if (const auto loaded = d->loadEntries(); !loaded)
+        return loaded.error();
+    if (const auto loaded = d->loadLimits(); !loaded)
+        return loaded.error();
+    const auto number = d->store->number(kDenyNumber);
+    if (!number)
+        return number.error();
+    if (!device.agentId.isEmpty())
+        Q_EMIT agentRemoved(device.agentId);
+    Q_EMIT entriesChanged();
+    Q_EMIT denyListChanged();
+    return RevocationReport{device, *number};
+}
+
+Result<void> Authority::reattest(const QString &which, const Actor &actor)
+{
+    const auto device = d->findDevice(which);
+    if (!device)
+        return device.error();
+    if (device->state != DeviceState::Approved)
+        return Error{Errc::Conflict, u"%1 is not an approved device."_s.arg(shown(*device))};
+    if (device->ekHash.isEmpty())
+        return Error{
+            Errc::Unsupported,
+            u"%1 has no TPM to attest with; make a new token with: lintelctl token create"_s.arg(shown(*device))};
+    const auto gone = d->change(actor, u"device.reattest"_s, shown(*device), {}, [&]() -> Result<void> {
+        for (const auto type : {kTpm, kLintelTpm}) {
+            const auto agentId = d->agentIdFor(QString::fromLatin1(type), device->ekHash);
+            if (!agentId)
+                return agentId.error();
+            if (const auto deleted = d->store->deleteAgent(*agentId); !deleted)
+                return deleted.error();
+        }
+        return {};
+    });
+    if (gone)
+        Q_EMIT agentRemoved(device->agentId);
+    return gone;
+}
+
+Result<void> Authority::noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker)
+{
+    auto found = d->store->deviceById(id);
+    if (!found)
+        return found.error();
+    if (!*found)
+        return Error{Errc::NotFound, u"There is no device %1."_s.arg(id.toString())};
+    Device device = **found;
+    if (device.revokedAt == Timestamp{} || at <= device.lastAcceptedAt)
+        return {};
+    device.lastAcceptedAt = at;
+    return d->change(broker, u"device.lastAccepted"_s, id.toString(),
+                     u"Revoked at %1; last message accepted at %2."_s.arg(toIso8601(device.revokedAt), toIso8601(at)),
+                     [&] { return d->store->updateDevice(device); });
+}
+
+Result<void> Authority::setReferenceValues(const ReferenceValues &values, const Actor &actor)
+{
+    const auto malformed = [](const QString &message) { return Error{Errc::Malformed, message}; };
+    if (values.hardware.isEmpty() || values.pcrs.isEmpty())
+        return malformed(u"Reference values need a hardware and at least one register."_s);
+    for (auto it = values.pcrs.cbegin(); it != values.pcrs.cend(); ++it) {
+        if (it.key() < 0 || it.key() > 23 || it.value().isEmpty())
+            return malformed(u"%1 is no register of a TPM, or has no value."_s.arg(it.key()));
+        for (const QByteArray &value : it.value())
+            if (value.size() != 32)
+                return malformed(u"A reference value is 32 bytes of SHA-256."_s);
+    }
+    return d->change(actor, u"reference.set"_s, u"%1 %2"_s.arg(values.hardware, values.release),
+                     u"%1 registers."_s.arg(values.pcrs.size()), [&] { return d->store->putReferenceValues(values); });
+}
+
+Result<QList<ReferenceValues>> Authority::referenceValues()
+{
+    return d->store->referenceValues();
+}
+
+Result<QList<AttestationRecord>> Authority::attestations(const QString &ekHash, int newest)
+{
+    return d->store->attestations(ekHash.toLower(), qBound(1, newest, 1'000));
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,485 @@
+// Attestation, agents and what they fetch (authority.h).
+#include "authority/authority.h"
+
+#include "authority/authority_private.h"
+#include "authority/enrolment_csv.h"
+#include "tls/x509.h"
+
+#include <algorithm>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+constexpr qsizetype kMaxSelectors = 200;
+
+Error denied(const QString &message)
+{
+    return {Errc::Denied, message};
+}
+
+bool isTpm(const QString &type)
+{
+    return type == QLatin1StringView(kTpm) || type == QLatin1StringView(kLintelTpm);
+}
+
+bool isMeasured(const QMap<int, QByteArray> &pcrs)
+{
+    return std::any_of(pcrs.cbegin(), pcrs.cend(), [](const QByteArray &value) {
+        return value.count('\0') != value.size() && value.count('\xff') != value.size();
+    });
+}
+
+Selectors sorted(Selectors selectors)
+{
+    std::sort(selectors.begin(), selectors.end());
+    selectors.erase(std::unique(selectors.begin(), selectors.end()), selectors.end());
+    return selectors;
+}
+
+/// "PCR 4, 7"
+QString differences(const QMap<int, QByteArray> &before, const QMap<int, QByteArray> &after)
+{
+    QStringList changed;
+    for (auto it = after.cbegin(); it != after.cend(); ++it)
+        if (before.value(it.key()) != it.value())
+            changed.append(QString::number(it.key()));
+    for (auto it = before.cbegin(); it != before.cend(); ++it)
+        if (!after.contains(it.key()))
+            changed.append(QString::number(it.key()));
+    return changed.isEmpty() ? QString() : u"PCR "_s + changed.join(u", "_s);
+}
+
+/// What SPIRE calls authorized: children of this ID and, below them, theirs.
+void collect(const EntryTable &table, const SpiffeId &parent, QSet<SpiffeId> &seen, QHash<QString, Entry> &found)
+{
+    if (seen.contains(parent))
+        return;
+    seen.insert(parent);
+    const QList<Entry> children = table.childrenOf(parent);
+    for (const Entry &child : children) {
+        found.insert(child.id, child);
+        collect(table, child.spiffeId, seen, found);
+    }
+}
+
+bool hasAll(const Selectors &has, const Selectors &wanted)
+{
+    return std::includes(has.cbegin(), has.cend(), wanted.cbegin(), wanted.cend());
+}
+} // namespace
+
+// --- Attestation ---------------------------------------------------------------------------------
+
+Result<void> Authority::admit(const QString &ekHashOrToken, const QString &address)
+{
+    return d->limiter.admit(ekHashOrToken, address);
+}
+
+Result<Device> Authority::considerDevice(const FirstContact &contact)
+{
+    const auto hash = parseEkHash(contact.ekHash);
+    if (!hash)
+        return hash.error();
+    const auto known = d->store->deviceByEk(*hash);
+    if (!known)
+        return known.error();
+    if (*known) {
+        switch ((*known)->state) {
+        case DeviceState::Approved: return **known;
+        case DeviceState::Pending:
+            return Error{Errc::Unavailable,
+                         u"This device waits for approval; run: lintelctl device approve %1"_s.arg(hash->left(16))};
+        case DeviceState::Revoked:
+            return denied(
+                u"This device was revoked (%1); only a fresh enrolment brings it back."_s.arg((*known)->revokedWhy));
+        }
+    }
+    const bool mayQueue = m_config.firstSeen == FirstSeen::QueueAll
+                          || (m_config.firstSeen == FirstSeen::QueueGenuine && !contact.vendor.isEmpty());
+    if (!mayQueue)
+        return denied(u"This device is not enrolled; run: lintelctl enroll %1 --name …"_s.arg(*hash));
+    Device fresh;
+    fresh.ekHash = *hash;
+    fresh.vendor = contact.vendor;
+    fresh.hardware = contact.hardware;
+    fresh.release = contact.release;
+    fresh.enrolledBy = contact.vendor.isEmpty() ? EnrolledBy::FirstContact : EnrolledBy::VendorCertificate;
+    return fresh;
+}
+
+BootVerdict Authority::Private::verdictOf(const AttestedNode &node, QString *explanation)
+{
+    if (node.quote.isEmpty() || !isMeasured(node.pcrs))
+        return BootVerdict::NotMeasured;
+    const auto references = store->referenceValues();
+    if (!references)
+        return BootVerdict::NoReference;
+    for (const ReferenceValues &reference : *references) {
+        if (reference.hardware != node.hardware || reference.release != node.release)
+            continue;
+        QStringList wrong;
+        for (auto it = reference.pcrs.cbegin(); it != reference.pcrs.cend(); ++it)
+            if (!it.value().contains(node.pcrs.value(it.key())))
+                wrong.append(QString::number(it.key()));
+        if (wrong.isEmpty())
+            return BootVerdict::Matches;
+        *explanation = u"PCR %1 not as %2 %3 should have them"_s.arg(wrong.join(u", "_s), node.hardware, node.release);
+        return BootVerdict::Differs;
+    }
+    return BootVerdict::NoReference;
+}
+
+Result<AgentSvid> Authority::attest(const AttestedNode &node)
+{
+    const Timestamp now = d->now();
+    const auto csr = tls::readCsr(node.csrDer);
+    if (!csr)
+        return csr.error();
+    if (node.selectors.size() > kMaxSelectors)
+        return Error{Errc::Malformed, u"An attestation gives %1 selectors at most."_s.arg(kMaxSelectors)};
+    const QByteArray keyHash = tls::publicKeyHash(csr->publicKeyDer);
+    const bool byTpm = isTpm(node.type);
+    if (!byTpm && node.type != QLatin1StringView(kJoinToken))
+        return Error{Errc::Unsupported, u"The authority has no node attestor \"%1\"."_s.arg(node.type.left(40))};
+    const auto agentId = d->agentIdFor(node.type, byTpm ? node.ekHash : node.token);
+    if (!agentId)
+        return agentId.error();
+
+    auto transaction = d->store->transaction(byTpm ? sqlite::Durability::Lazy : sqlite::Durability::Full);
+    if (!transaction)
+        return transaction.error();
+    const auto known = d->store->agent(*agentId);
+    if (!known)
+        return known.error();
+    if (*known && (*known)->isBanned)
+        return denied(u"The agent %1 is banned."_s.arg(agentId->toString()));
+
+    Agent agent = known->value_or(Agent{});
+    agent.id = *agentId;
+    agent.attestationType = node.type;
+    agent.canReattest = byTpm;
+    agent.isBanned = false;
+    agent.selectors = node.selectors;
+    if (agent.firstSeenAt == Timestamp{})
+        agent.firstSeenAt = now;
+    agent.lastSeenAt = now;
+
+    if (byTpm) {
+        auto device = considerDevice({node.ekHash, node.vendor, node.address, node.hardware, node.release});
+        if (!device)
+            return device.error();
+        if (device->id == 0) {
+            const auto waiting = d->store->countDevices(DeviceState::Pending);
+            if (!waiting)
+                return waiting.error();
+            if (*waiting >= m_config.maxPending)
+                return Error{Errc::Full,
+                             u"%1 devices wait for approval already; approve or revoke some first."_s.arg(*waiting)};
+            device->enrolledAt = now;
+            if (const auto added = d->store->addDevice(*device); !added)
+                return added.error();
+            if (const auto written = d->audit(
+                    u"agent:"_s + agentId->toString(), u"device.queue"_s, device->ekHash,
+                    u"From %1; maker: %2."_s.arg(node.address, node.vendor.isEmpty() ? u"unknown"_s : node.vendor));
+                !written)
+                return written.error();
+            if (const auto committed = transaction->commit(); !committed)
+                return committed.error();
+            return Error{Errc::Unavailable,
+                         u"This device is new here and waits for approval; run: lintelctl device approve %1"_s.arg(
+                             device->ekHash.left(16))};
+        }
+        QString explanation;
+        const BootVerdict verdict = d->verdictOf(node, &explanation);
+        AttestationRecord record{
+            0, now, *agentId, device->ekHash, node.address, node.quote, node.quoteSignature, node.pcrs, verdict, {}};
+        const QString changedPcrs = differences(device->pcrs, node.pcrs);
+        const bool isFirst = device->attestedAt == Timestamp{};
+        QStringList why;
+        if (!isFirst && verdict != device->verdict)
+            why.append(u"\"%1\" became \"%2\""_s.arg(describe(device->verdict), describe(verdict)));
+        if (!isFirst && !changedPcrs.isEmpty())
+            why.append(u"%1 changed"_s.arg(changedPcrs));
+        if (!why.isEmpty() && !explanation.isEmpty())
+            why.append(explanation);
+        record.change = why.join(u"; "_s);
+        if (const auto added = d->store->addAttestation(record); !added)
+            return added.error();
+        device->verdict = verdict;
+        device->pcrs = node.pcrs;
+        device->attestedAt = now;
+        if (!node.hardware.isEmpty())
+            device->hardware = node.hardware;
+        if (!node.release.isEmpty())
+            device->release = node.release;
+        if (!node.vendor.isEmpty())
+            device->vendor = node.vendor;
+        if (const auto updated = d->store->updateDevice(*device); !updated)
+            return updated.error();
+        if (isFirst || !record.change.isEmpty()) {
+            const QString details = isFirst ? u"First time: %1."_s.arg(describe(verdict)) : record.change + u'.';
+            if (const auto written = d->audit(u"agent:"_s + agentId->toString(), u"device.attest"_s,
+                                              device->spiffeId.toString(), details);
+                !written)
+                return written.error();
+        }
+        if (m_config.requireMeasuredBoot && verdict != BootVerdict::Matches) {
+            if (const auto committed = transaction->commit(); !committed)
+                return committed.error();
+            return denied(u"The boot of %1 is not accepted: %2%3."_s.arg(
+                device->spiffeId.toString(), describe(verdict),
+                explanation.isEmpty() ? QString() : u" ("_s + explanation + u')'));
+        }
+        agent.ekHash = device->ekHash;
+        agent.selectors.append({node.type, u"ek:"_s + device->ekHash});
+        if (verdict == BootVerdict::Matches)
+            agent.selectors.append({node.type, u"boot:expected"_s});
+    } else {
+        auto row = d->store->token(node.token);
+        if (!row)
+            return row.error();
+        if (!*row)
+            return denied(u"This join token is not known; make a new one with: lintelctl token create"_s);
+        Store::TokenRow &token = **row;
+        if (token.spentBy.isEmpty()) {
+            if (now >= token.token.expiresAt)
+                return denied(u"This join token has expired; make a new one with: lintelctl token create"_s);
+            token.spentBy = keyHash;
+            token.spentAt = now;
+            // Kept for as long as the answer may be asked for again.
+            token.token.expiresAt = qMax<Timestamp>(token.token.expiresAt, now + m_config.x509Ttl);
+            if (const auto put = d->store->putToken(token); !put)
+                return put.error();
+            if (const auto written = d->audit(u"agent:"_s + agentId->toString(), u"token.spend"_s,
+                                              token.token.spiffeId.toString(), u"From %1."_s.arg(node.address));
+                !written)
+                return written.error();
+        } else if (token.spentBy != keyHash || now >= token.spentAt + m_config.x509Ttl) {
+            return denied(u"This join token was used already; make a new one with: lintelctl token create"_s);
+        }
+    }
+
+    const auto issuer = d->ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    const auto issued = (*issuer)->sign(d->orderFor(*agentId, csr->publicKeyDer, m_config.x509Ttl), now);
+    if (!issued)
+        return issued.error();
+    agent.selectors = sorted(agent.selectors);
+    // An agent whose SVID is still good goes on with it until it has the new one in its hands.
+    if (!agent.serial.isEmpty() && agent.expiresAt > now && *known) {
+        agent.newSerial = issued->serial;
+        agent.newExpiresAt = issued->notAfter;
+        agent.newKeyHash = keyHash;
+    } else {
+        agent.serial = issued->serial;
+        agent.expiresAt = issued->notAfter;
+        agent.keyHash = keyHash;
+        agent.newSerial.clear();
+        agent.newExpiresAt = {};
+        agent.newKeyHash.clear();
+    }
+    if (const auto put = d->store->putAgent(agent); !put)
+        return put.error();
+    if (const auto committed = transaction->commit(); !committed)
+        return committed.error();
+    ++d->attestations;
+    return AgentSvid{agent, *issued};
+}
+
+// --- Agents --------------------------------------------------------------------------------------
+
+AgentCheck Authority::checkAgent(const QByteArray &leafDer)
+{
+    const auto refuse = [](AgentDenial reason, const QString &message) { return AgentCheck{reason, message, {}}; };
+    const LeafFacts *leaf = d->leaves.object(leafDer);
+    if (!leaf) {
+        const auto id = tls::leafSpiffeId(leafDer);
+        const auto facts = tls::describeCertificate(leafDer);
+        if (!id || !facts)
+            return refuse(AgentDenial::NotAttested, u"The certificate is no agent's."_s);
+        d->leaves.insert(leafDer, new LeafFacts{*id, facts->serial, facts->notAfter});
+        leaf = d->leaves.object(leafDer);
+    }
+    const Timestamp now = d->now();
+    const auto known = d->store->agent(leaf->id);
+    if (!known)
+        return refuse(AgentDenial::NotActive, known.error().message);
+    const QString who = leaf->id.toString();
+    if (!*known)
+        return refuse(AgentDenial::NotAttested, u"%1 has not attested here, or was evicted; attest again."_s.arg(who));
+    Agent agent = **known;
+    if (agent.isBanned)
+        return refuse(AgentDenial::Banned, u"The agent %1 is banned."_s.arg(who));
+    if (now >= leaf->notAfter)
+        return refuse(AgentDenial::Expired, u"The SVID of %1 has expired; attest again."_s.arg(who));
+    if (leaf->serial != agent.serial) {
+        if (agent.newSerial.isEmpty() || leaf->serial != agent.newSerial)
+            return refuse(AgentDenial::NotActive, u"%1 shows an SVID that was replaced by a newer one."_s.arg(who));
+        agent.serial = agent.newSerial;
+        agent.expiresAt = agent.newExpiresAt;
+        agent.keyHash = agent.newKeyHash;
+        agent.newSerial.clear();
+        agent.newExpiresAt = {};
+        agent.newKeyHash.clear();
+        if (const auto put = d->store->putAgent(agent); !put)
+            return refuse(AgentDenial::NotActive, put.error().message);
+    }
+    d->lastSeen[agent.id] = now;
+    return {AgentDenial::None, {}, agent};
+}
+
+Result<AgentSvid> Authority::renewAgent(const SpiffeId &id, const QByteArray &csrDer)
+{
+    const auto known = d->store->agent(id);
+    if (!known)
+        return known.error();
+    if (!*known || (*known)->isBanned)
+        return denied(u"%1 is not an agent in good standing."_s.arg(id.toString()));
+    Agent agent = **known;
+    if (agent.canReattest)
+        return denied(u"%1 has a TPM, so it gets a new SVID by attesting again."_s.arg(id.toString()));
+    const auto csr = tls::readCsr(csrDer);
+    if (!csr)
+        return csr.error();
+    const auto issuer = d->ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    const auto issued = (*issuer)->sign(d->orderFor(id, csr->publicKeyDer, m_config.x509Ttl), d->now());
+    if (!issued)
+        return issued.error();
+    agent.newSerial = issued->serial;
+    agent.newExpiresAt = issued->notAfter;
+    agent.newKeyHash = tls::publicKeyHash(csr->publicKeyDer);
+    if (const auto put = d->store->putAgent(agent); !put)
+        return put.error();
+    return AgentSvid{agent, *issued};
+}
+
+Result<void> Authority::notePosted(const SpiffeId &id, const QString &version)
+{
+    const auto known = d->store->agent(id);
+    if (!known)
+        return known.error();
+    if (!*known)
+        return Error{Errc::NotFound, u"There is no agent %1."_s.arg(id.toString())};
+    Agent agent = **known;
+    agent.version = version.left(80);
+    agent.lastSeenAt = d->now();
+    return d->store->putAgent(agent);
+}
+
+Result<QList<Agent>> Authority::agents(const AgentFilter &filter)
+{
+    auto list = d->store->agents();
+    if (!list)
+        return list;
+    list->removeIf([&](const Agent &agent) {
+        return (filter.isBanned && agent.isBanned != *filter.isBanned)
+               || (!filter.attestationType.isEmpty() && agent.attestationType != filter.attestationType)
+               || (filter.expiresBefore && agent.expiresAt >= *filter.expiresBefore)
+               || (filter.canReattest && agent.canReattest != *filter.canReattest);
+    });
+    return list;
+}
+
+Result<Agent> Authority::agent(const SpiffeId &id)
+{
+    const auto known = d->store->agent(id);
+    if (!known)
+        return known.error();
+    if (!*known)
+        return Error{Errc::NotFound, u"There is no agent %1."_s.arg(id.toString())};
+    return **known;
+}
+
+Result<void> Authority::banAgent(const SpiffeId &id, const Actor &actor)
+{
+    auto known = agent(id);
+    if (!known)
+        return known.error();
+    known->isBanned = true;
+    const auto banned = d->change(actor, u"agent.ban"_s, id.toString(), {}, [&] { return d->store->putAgent(*known); });
+    if (banned)
+        Q_EMIT agentRemoved(id);
+    return banned;
+}
+
+Result<void> Authority::deleteAgent(const SpiffeId &id, const Actor &actor)
+{
+    const auto gone = d->change(actor, u"agent.delete"_s, id.toString(), {}, [&]() -> Result<void> {
+        const auto deleted = d->store->deleteAgent(id);
+        if (!deleted)
+            return deleted.error();
+        return *deleted ? Result<void>() : Error{Errc::NotFound, u"There is no agent %1."_s.arg(id.toString())};
+    });
+    if (gone)
+        Q_EMIT agentRemoved(id);
+    return gone;
+}
+
+// --- What agents fetch ---------------------------------------------------------------------------
+
+QList<Entry> Authority::Private::authorized(const Agent &agent) const
+{
+    QSet<SpiffeId> seen;
+    QHash<QString, Entry> found;
+    collect(entries, agent.id, seen, found);
+    if (const auto server = makeId(u"/spire/server"_s)) {
+        const QList<Entry> aliases = entries.childrenOf(*server);
+        for (const Entry &alias : aliases)
+            if (hasAll(agent.selectors, alias.selectors))
+                collect(entries, alias.spiffeId, seen, found);
+    }
+    const Timestamp at = now();
+    QList<Entry> list;
+    for (const Entry &entry : std::as_const(found))
+        if (entry.expiresAt == Timestamp{} || entry.expiresAt > at)
+            list.append(entry);
+    std::sort(list.begin(), list.end(), [](const Entry &a, const Entry &b) { return a.id < b.id; });
+    return list;
+}
+
+Result<QList<Entry>> Authority::authorizedEntries(const Agent &agent)
+{
+    return d->authorized(agent);
+}
+
+Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const QList<SvidRequest> &requests)
+{
+    const auto issuer = d->ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    const Timestamp now = d->now();
+    QHash<QString, Entry> allowed;
+    const QList<Entry> list = d->authorized(agent);
+    for (const Entry &entry : list)
+        allowed.insert(entry.id, entry);
+
+    QList<Result<IssuedSvid>> results(requests.size(), Error{Errc::NotFound, {}});
+    Result<IssuedSvid> *slot = results.data();
+    const Private &parts = *d;
+    d->pool.forEach(requests.size(), [&](qsizetype i) {
+        const SvidRequest &request = requests[i];
+        slot[i] = [&]() -> Result<IssuedSvid> {
+            const auto entry = allowed.constFind(request.entryId);
+            if (entry == allowed.cend())
+                return Error{Errc::NotFound,
+                             u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), request.entryId.left(80))};
+            const auto csr = tls::readCsr(request.csrDer);
+            if (!csr)
+                return csr.error();
+            if (entry->keyBound && tls::publicKeyHash(csr->publicKeyDer) != agent.keyHash)
+                return denied(u"The SVID of %1 belongs to the key that its TPM has attested, and to no other."_s.arg(
+                    entry->spiffeId.toString()));
+            return (*issuer)->sign(parts.orderFor(entry->spiffeId, csr->publicKeyDer, entry->x509Ttl, entry->dnsNames),
+                                   now);
+        }();
+    });
+    d->svidsIssued += quint64(std::count_if(results.cbegin(), results.cend(), [](const auto &r) { return bool(r); }));
+    return results;
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,106 @@
+// What the parts of Authority share. Private to this folder.
+#pragma once
+
+#include "authority/authority.h"
+#include "authority/signing_pool.h"
+#include "authority/store.h"
+
+#include <QCache>
+#include <QMultiHash>
+
+namespace lintel::authority {
+
+inline constexpr auto kTpm = "tpm";
+inline constexpr auto kLintelTpm = "lintel_tpm";
+inline constexpr auto kJoinToken = "join_token";
+
+/// The entries in memory: every agent asks for its own every five seconds.
+class EntryTable
+{
+public:
+    void assign(const QList<Entry> &entries);
+    void put(const Entry &entry);
+    void remove(const QString &id);
+    [[nodiscard]] const Entry *find(const QString &id) const;
+    [[nodiscard]] QList<Entry> childrenOf(const SpiffeId &parent) const;
+    [[nodiscard]] QList<Entry> withId(const SpiffeId &id) const;
+    [[nodiscard]] QList<Entry> all() const;
+    [[nodiscard]] qsizetype size() const { return m_entries.size(); }
+
+private:
+    QHash<QString, Entry> m_entries;
+    QMultiHash<SpiffeId, QString> m_byParent;
+    QMultiHash<SpiffeId, QString> m_bySpiffeId;
+};
+
+struct LeafFacts {
+    SpiffeId id;
+    QString serial;
+    Timestamp notAfter{};
+};
+
+struct Authority::Private {
+    Private(const AuthorityConfig &settings, std::unique_ptr<KeyStore> keyStore, std::unique_ptr<Store> opened,
+            const Clock &theClock);
+
+    AuthorityConfig config;
+    const Clock *clock;
+    std::unique_ptr<KeyStore> keys;
+    std::unique_ptr<Store> store;
+    CertificateAuthority ca;
+    RateLimiter limiter;
+    SigningPool pool;
+    ServerIdentity identity;
+    EntryTable entries;
+    QMap<TrustDomain, tls::BundleDocument> federated;
+    QHash<SpiffeId, Timestamp> lastSeen;         // what tick() will write down
+    QHash<SpiffeId, Timestamp> noOlderSvid;      // SVIDs of these begin here at the earliest
+    QCache<QByteArray, LeafFacts> leaves{4'000}; // parsing a certificate costs more than finding its agent
+    QByteArray denyJws;                          // empty: to be signed anew
+    QString denyKeyId;
+    quint64 svidsIssued = 0;
+    quint64 jwtsIssued = 0;
+    quint64 attestations = 0;
+
+    [[nodiscard]] Timestamp now() const { return clock->now(); }
+    [[nodiscard]] Result<SpiffeId> makeId(const QString &path) const;
+    [[nodiscard]] Result<SpiffeId> agentIdFor(const QString &type, const QString &what) const;
+    [[nodiscard]] Result<void> audit(const Actor &actor, const QString &action, const QString &subject,
+                                     const QString &details = {});
+    /// begin, change and its audit record, commit: all or nothing.
+    template <class Change>
+    [[nodiscard]] Result<void> change(const Actor &actor, const QString &action, const QString &subject,
+                                      const QString &details, const Change &body)
+    {
+        auto transaction = store->transaction();
+        if (!transaction)
+            return transaction.error();
+        if (const Result<void> done = body(); !done)
+            return done.error();
+        if (const auto written = audit(actor, action, subject, details); !written)
+            return written.error();
+        return transaction->commit();
+    }
+    [[nodiscard]] Result<void> loadEntries();
+    [[nodiscard]] Result<void> loadFederated();
+    [[nodiscard]] TrustBundles trustBundles() const;
+    [[nodiscard]] Result<void> renewServerSvid();
+    [[nodiscard]] SvidOrder orderFor(const SpiffeId &id, const QByteArray &publicKeyDer, std::chrono::seconds ttl,
+                                     const QStringList &dnsNames = {}) const;
+    [[nodiscard]] QList<Entry> authorized(const Agent &agent) const;
+    [[nodiscard]] Result<JwtIssued> signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl);
+
+    // Devices; the caller holds a transaction.
+    [[nodiscard]] Result<Device> findDevice(const QString &which);
+    [[nodiscard]] Result<SpiffeId> freeDeviceId(const DeviceFacts &facts, qint64 exceptDevice);
+    [[nodiscard]] Result<void> admitDevice(Device &device);
+    [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
+    [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
+    [[nodiscard]] BootVerdict verdictOf(const AttestedNode &node, QString *explanation);
+    [[nodiscard]] Result<void> loadLimits();
+};
+
+[[nodiscard]] QString describe(BootVerdict verdict);
+[[nodiscard]] QString randomToken();
+
+} // namespace lintel::authority

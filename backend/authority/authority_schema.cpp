@@ -1,0 +1,82 @@
+#include "authority/authority_schema.h"
+
+#include <array>
+
+namespace lintel::authority {
+
+namespace {
+
+// Times are milliseconds since 1970, 0 for never. Lists are JSON. States are the numbers of the
+// enums in records.h and ca.h, which therefore never change their order.
+constexpr auto kFirst = R"sql(
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE devices (
+  id INTEGER PRIMARY KEY,
+  ek TEXT NOT NULL, spiffe_id TEXT NOT NULL, agent_id TEXT NOT NULL,
+  name TEXT NOT NULL, kind TEXT NOT NULL, site TEXT NOT NULL, space TEXT NOT NULL, tags TEXT NOT NULL,
+  state INTEGER NOT NULL, enrolled_by INTEGER NOT NULL, vendor TEXT NOT NULL,
+  hardware TEXT NOT NULL, release TEXT NOT NULL, verdict INTEGER NOT NULL, pcrs TEXT NOT NULL,
+  enrolled_at INTEGER NOT NULL, approved_at INTEGER NOT NULL, attested_at INTEGER NOT NULL,
+  revoked_at INTEGER NOT NULL, last_accepted_at INTEGER NOT NULL, revoked_why TEXT NOT NULL);
+CREATE UNIQUE INDEX devices_by_ek ON devices (ek) WHERE ek <> '' AND state <> 2;
+CREATE UNIQUE INDEX devices_by_id ON devices (spiffe_id) WHERE spiffe_id <> '' AND state <> 2;
+CREATE INDEX devices_every_ek ON devices (ek);
+CREATE INDEX devices_by_name ON devices (name);
+
+CREATE TABLE agents (
+  id TEXT PRIMARY KEY, type TEXT NOT NULL, serial TEXT NOT NULL, expires_at INTEGER NOT NULL,
+  new_serial TEXT NOT NULL, new_expires_at INTEGER NOT NULL, banned INTEGER NOT NULL,
+  can_reattest INTEGER NOT NULL, selectors TEXT NOT NULL, key_hash BLOB NOT NULL, new_key_hash BLOB NOT NULL,
+  ek TEXT NOT NULL, version TEXT NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE entries (
+  id TEXT PRIMARY KEY, spiffe_id TEXT NOT NULL, parent_id TEXT NOT NULL, selectors TEXT NOT NULL,
+  x509_ttl INTEGER NOT NULL, jwt_ttl INTEGER NOT NULL, hint TEXT NOT NULL, dns TEXT NOT NULL,
+  federates TEXT NOT NULL, admin INTEGER NOT NULL, downstream INTEGER NOT NULL, store_svid INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL, revision INTEGER NOT NULL, created_at INTEGER NOT NULL,
+  key_bound INTEGER NOT NULL, of_device INTEGER NOT NULL) WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_once ON entries (spiffe_id, parent_id, selectors);
+CREATE INDEX entries_of_device ON entries (of_device);
+
+CREATE TABLE tokens (
+  token TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, spiffe_id TEXT NOT NULL,
+  spent_by BLOB NOT NULL, spent_at INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE bundles (domain TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE relationships (
+  domain TEXT PRIMARY KEY, url TEXT NOT NULL, profile INTEGER NOT NULL, endpoint_id TEXT NOT NULL,
+  refreshed_at INTEGER NOT NULL, problem TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE ca_keys (
+  label TEXT PRIMARY KEY, kind INTEGER NOT NULL, phase INTEGER NOT NULL, certificate BLOB NOT NULL,
+  public_key BLOB NOT NULL, not_before INTEGER NOT NULL, not_after INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE attestations (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, agent_id TEXT NOT NULL, ek TEXT NOT NULL, address TEXT NOT NULL,
+  quote BLOB NOT NULL, signature BLOB NOT NULL, pcrs TEXT NOT NULL, verdict INTEGER NOT NULL, change TEXT NOT NULL);
+CREATE INDEX attestations_by_ek ON attestations (ek, id);
+CREATE TABLE reference_values (
+  hardware TEXT NOT NULL, release TEXT NOT NULL, pcrs TEXT NOT NULL, PRIMARY KEY (hardware, release)) WITHOUT ROWID;
+
+CREATE TABLE deny (
+  id INTEGER PRIMARY KEY, spiffe_id TEXT NOT NULL, serial TEXT NOT NULL, ek TEXT NOT NULL, at INTEGER NOT NULL,
+  why TEXT NOT NULL, origin TEXT NOT NULL, issued_before INTEGER NOT NULL, until INTEGER NOT NULL);
+
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+  subject TEXT NOT NULL, details TEXT NOT NULL, hash BLOB NOT NULL);
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END;
+CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END;
+)sql";
+
+constexpr std::array kMigrations{sqlite::Migration{kFirst}};
+
+} // namespace
+
+std::span<const sqlite::Migration> authorityMigrations()
+{
+    return kMigrations;
+}
+
+} // namespace lintel::authority

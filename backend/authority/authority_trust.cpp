@@ -1,0 +1,203 @@
+// Federation, JWT-SVIDs and minting (authority.h).
+#include "authority/authority.h"
+
+#include "authority/authority_private.h"
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+Error unknownDomain(const TrustDomain &domain)
+{
+    return {Errc::NotFound, u"There is no relationship with the trust domain %1."_s.arg(domain.name())};
+}
+} // namespace
+
+Result<std::optional<tls::BundleDocument>> Authority::federatedBundle(const TrustDomain &other)
+{
+    const auto found = d->federated.constFind(other);
+    return found == d->federated.cend() ? std::optional<tls::BundleDocument>() : std::optional(*found);
+}
+
+Result<QMap<TrustDomain, tls::BundleDocument>> Authority::federatedBundles()
+{
+    return d->federated;
+}
+
+Result<void> Authority::setFederatedBundle(const TrustDomain &other, const tls::BundleDocument &bundle,
+                                           const Actor &actor, bool force)
+{
+    if (other == domain())
+        return Error{Errc::Denied,
+                     u"The bundle of %1 is this authority's own; nobody else can set it."_s.arg(other.name())};
+    const auto known = d->federated.constFind(other);
+    if (known != d->federated.cend()) {
+        if (*known == bundle)
+            return {};
+        if (!force)
+            if (const auto allowed = tls::mayReplace(*known, bundle); !allowed)
+                return allowed;
+    }
+    const auto document = tls::printBundle(bundle);
+    if (!document)
+        return document.error();
+    const auto set =
+        d->change(actor, u"bundle.set"_s, other.name(),
+                  u"%1 roots, %2 JWT keys."_s.arg(bundle.x509Authorities.size()).arg(bundle.jwtAuthorities.size()),
+                  [&] { return d->store->putBundle(other, *document); });
+    if (!set)
+        return set;
+    d->federated.insert(other, bundle);
+    d->identity.setBundles(d->trustBundles());
+    Q_EMIT bundleChanged();
+    return {};
+}
+
+Result<void> Authority::deleteFederatedBundle(const TrustDomain &other, const Actor &actor, bool dissociate)
+{
+    QList<Entry> named;
+    const QList<Entry> all = d->entries.all();
+    for (const Entry &entry : all)
+        if (entry.federatesWith.contains(other))
+            named.append(entry);
+    if (!named.isEmpty() && !dissociate)
+        return Error{Errc::Conflict,
+                     u"%1 entries federate with %2; take it out of them first, or dissociate them."_s.arg(named.size())
+                         .arg(other.name())};
+    if (!d->federated.contains(other))
+        return unknownDomain(other);
+    const auto gone = d->change(actor, u"bundle.delete"_s, other.name(), {}, [&]() -> Result<void> {
+        for (Entry &entry : named) {
+            entry.federatesWith.removeAll(other);
+            ++entry.revision;
+            if (const auto put = d->store->putEntry(entry, 0); !put)
+                return put;
+        }
+        const auto deleted = d->store->deleteBundle(other);
+        return deleted ? Result<void>() : deleted.error();
+    });
+    if (!gone)
+        return gone;
+    d->federated.remove(other);
+    for (const Entry &entry : std::as_const(named))
+        d->entries.put(entry);
+    d->identity.setBundles(d->trustBundles());
+    Q_EMIT bundleChanged();
+    if (!named.isEmpty())
+        Q_EMIT entriesChanged();
+    return {};
+}
+
+Result<QList<FederationRelationship>> Authority::relationships()
+{
+    return d->store->relationships();
+}
+
+Result<void> Authority::setRelationship(const FederationRelationship &relationship, const Actor &actor)
+{
+    const auto malformed = [](const QString &message) { return Error{Errc::Malformed, message}; };
+    if (relationship.domain.isEmpty() || relationship.domain == domain())
+        return malformed(u"A relationship needs the trust domain of somebody else."_s);
+    if (!relationship.url.startsWith("https://"_L1) || relationship.url.contains(u'@'))
+        return malformed(
+            u"\"%1\" is no address of a bundle endpoint: it must begin with https:// and name no user."_s.arg(
+                relationship.url));
+    if ((relationship.profile == EndpointProfile::HttpsSpiffe) == relationship.endpointId.isEmpty())
+        return malformed(
+            u"The profile https_spiffe needs the SPIFFE ID of the endpoint, and only that profile does."_s);
+    return d->change(actor, u"federation.set"_s, relationship.domain.name(), relationship.url,
+                     [&] { return d->store->putRelationship(relationship); });
+}
+
+Result<void> Authority::deleteRelationship(const TrustDomain &other, const Actor &actor)
+{
+    return d->change(actor, u"federation.delete"_s, other.name(), {}, [&]() -> Result<void> {
+        const auto deleted = d->store->deleteRelationship(other);
+        if (!deleted)
+            return deleted.error();
+        return *deleted ? Result<void>() : unknownDomain(other);
+    });
+}
+
+Result<void> Authority::noteRefresh(const TrustDomain &other, const QString &problem)
+{
+    const auto list = d->store->relationships();
+    if (!list)
+        return list.error();
+    for (FederationRelationship relationship : *list) {
+        if (relationship.domain != other)
+            continue;
+        relationship.problem = problem;
+        if (problem.isEmpty())
+            relationship.refreshedAt = d->now();
+        return d->store->putRelationship(relationship);
+    }
+    return unknownDomain(other);
+}
+
+// --- Tokens and minting --------------------------------------------------------------------------
+
+Result<JwtIssued> Authority::Private::signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl)
+{
+    const auto signer = ca.jwtSigner(now());
+    if (!signer)
+        return signer.error();
+    JwtIssued issued;
+    issued.svid.id = id;
+    issued.svid.audience = audience;
+    issued.svid.issuedAt = std::chrono::floor<std::chrono::seconds>(now());
+    issued.svid.expiresAt = std::chrono::floor<std::chrono::seconds>(
+        qMin<Timestamp>(now() + (ttl.count() > 0 ? ttl : config.jwtTtl), signer->notAfter));
+    auto token = tls::signJwtSvid(issued.svid, signer->keyId, *signer->key);
+    if (!token)
+        return token.error();
+    issued.token = *token;
+    ++jwtsIssued;
+    return issued;
+}
+
+Result<JwtIssued> Authority::issueJwt(const Agent &agent, const QString &entryId, const QStringList &audience)
+{
+    const QList<Entry> allowed = d->authorized(agent);
+    for (const Entry &entry : allowed)
+        if (entry.id == entryId)
+            return d->signJwt(entry.spiffeId, audience, entry.jwtTtl);
+    return Error{Errc::NotFound, u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), entryId.left(80))};
+}
+
+Result<IssuedSvid> Authority::mintX509(const QByteArray &csrDer, std::chrono::seconds ttl, const Actor &actor)
+{
+    const auto csr = tls::readCsr(csrDer);
+    if (!csr)
+        return csr.error();
+    if (!csr->spiffeId)
+        return Error{Errc::Malformed, u"The certificate request names no SPIFFE ID (exactly one URI name)."_s};
+    const auto issuer = d->ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    auto issued = (*issuer)->sign(d->orderFor(*csr->spiffeId, csr->publicKeyDer, ttl, csr->dnsNames), d->now());
+    if (!issued)
+        return issued.error();
+    const auto written = d->change(actor, u"svid.mint"_s, csr->spiffeId->toString(),
+                                   u"Serial %1, until %2."_s.arg(issued->serial, toIso8601(issued->notAfter)),
+                                   [] { return Result<void>(); });
+    if (!written)
+        return written.error();
+    ++d->svidsIssued;
+    return issued;
+}
+
+Result<JwtIssued> Authority::mintJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl,
+                                     const Actor &actor)
+{
+    if (!id.isMemberOf(domain()))
+        return Error{Errc::Denied, u"The authority of %1 cannot speak for %2."_s.arg(domain().name(), id.toString())};
+    const auto written =
+        d->change(actor, u"jwt.mint"_s, id.toString(), audience.join(u", "_s), [] { return Result<void>(); });
+    if (!written)
+        return written.error();
+    return d->signJwt(id, audience, ttl);
+}
+
+} // namespace lintel::authority

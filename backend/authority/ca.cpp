@@ -1,0 +1,284 @@
+#include "authority/ca.h"
+
+#include "authority/store.h"
+#include "tls/file_key_store.h"
+
+#include <QRandomGenerator>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+constexpr std::chrono::minutes kBackdate{1};
+
+QString nameOf(CaKind kind)
+{
+    switch (kind) {
+    case CaKind::Root: return u"root"_s;
+    case CaKind::Issuing: return u"issuing"_s;
+    case CaKind::Jwt: return u"jwt"_s;
+    }
+    return {};
+}
+
+Timestamp wholeSeconds(Timestamp t)
+{
+    return std::chrono::floor<std::chrono::seconds>(t);
+}
+
+const CaKey *find(const QList<CaKey> &state, CaKind kind, CaPhase phase)
+{
+    for (const CaKey &key : state)
+        if (key.kind == kind && key.phase == phase)
+            return &key;
+    return nullptr;
+}
+
+void setPhase(QList<CaKey> &state, const QString &label, CaPhase phase)
+{
+    for (CaKey &key : state)
+        if (key.label == label)
+            key.phase = phase;
+}
+} // namespace
+
+// --- Issuer --------------------------------------------------------------------------------------
+
+Issuer::Issuer(QByteArray certificateDer, tls::IssuerFacts facts, std::shared_ptr<SigningKey> key, TrustDomain domain)
+    : m_certificateDer(std::move(certificateDer)), m_facts(std::move(facts)), m_key(std::move(key)),
+      m_domain(std::move(domain))
+{}
+
+Result<IssuedSvid> Issuer::sign(const SvidOrder &order, Timestamp now) const
+{
+    if (!order.id.isMemberOf(m_domain))
+        return Error{Errc::Denied,
+                     u"The authority of %1 cannot speak for %2."_s.arg(m_domain.name(), order.id.toString())};
+    if (now < m_facts.notBefore || now >= m_facts.notAfter)
+        return Error{Errc::Unavailable,
+                     u"The issuing CA of %1 is not valid now (until %2), so it signs nothing; check "
+                     "the clock of the authority."_s.arg(m_domain.name(), toIso8601(m_facts.notAfter))};
+    tls::LeafCertificate leaf;
+    leaf.id = order.id;
+    leaf.dnsNames = order.dnsNames;
+    leaf.publicKeyDer = order.publicKeyDer;
+    leaf.notBefore = wholeSeconds(qMax(now - kBackdate, order.notBefore));
+    leaf.notAfter = wholeSeconds(qMin<Timestamp>(now + order.ttl, m_facts.notAfter));
+    if (leaf.notAfter <= now)
+        return Error{Errc::OutOfRange, u"An SVID that ends at once is of no use; give it a longer life."_s};
+    auto written = tls::writeLeaf(leaf, m_facts, *m_key);
+    if (!written)
+        return written.error();
+    return IssuedSvid{order.id, {written->der, m_certificateDer}, written->serial, leaf.notBefore, leaf.notAfter};
+}
+
+// --- CertificateAuthority ------------------------------------------------------------------------
+
+CertificateAuthority::CertificateAuthority(const AuthorityConfig &config, Store &store, KeyStore &keys)
+    : m_config(config), m_store(&store), m_keys(&keys)
+{}
+
+std::chrono::seconds CertificateAuthority::lifetime(CaKind kind) const
+{
+    switch (kind) {
+    case CaKind::Root: return m_config.rootLifetime;
+    case CaKind::Issuing: return m_config.issuingLifetime;
+    case CaKind::Jwt: return m_config.jwtKeyLifetime;
+    }
+    return {};
+}
+
+Result<void> CertificateAuthority::begin()
+{
+    auto state = m_store->caKeys();
+    if (!state)
+        return state.error();
+    return adopt(*state);
+}
+
+/// A root serves until its overlap begins; the others until three quarters of their life. And a key
+/// that others must know of is out for one refresh of their bundles, at least, before it signs.
+Timestamp CertificateAuthority::activationOf(const CaKey &active, const CaKey &next) const
+{
+    const auto life = active.notAfter - active.notBefore;
+    const Timestamp due =
+        active.kind == CaKind::Root ? active.notAfter - m_config.rootOverlap : active.notAfter - life / 4;
+    if (active.kind == CaKind::Issuing)
+        return due; // it travels in the chain of each SVID
+    return qMax<Timestamp>(due, next.notBefore + kBackdate + m_config.refreshHint);
+}
+
+Result<bool> CertificateAuthority::advance(Timestamp now)
+{
+    QList<CaKey> state = m_state;
+    bool changed = false;
+    for (const CaKind kind : {CaKind::Root, CaKind::Issuing, CaKind::Jwt}) {
+        const auto advanced = advanceKind(state, kind, now);
+        if (!advanced)
+            return advanced.error();
+        changed = changed || *advanced;
+    }
+    if (!changed)
+        return false;
+    if (const auto saved = m_store->replaceCaKeys(state); !saved)
+        return saved.error();
+    if (const auto adopted = adopt(state); !adopted)
+        return adopted.error();
+    return true;
+}
+
+Result<bool> CertificateAuthority::advanceKind(QList<CaKey> &state, CaKind kind, Timestamp now)
+{
+    const auto over = [&](const CaKey &key) { return key.kind == kind && key.notAfter <= now; };
+    bool changed = state.removeIf(over) > 0;
+    const CaKey *active = find(state, kind, CaPhase::Active);
+    const CaKey *next = find(state, kind, CaPhase::Prepared);
+    if (!next && (!active || now >= active->notBefore + (active->notAfter - active->notBefore) / 2)) {
+        auto fresh = prepared(state, kind, now);
+        if (!fresh)
+            return fresh.error();
+        state.append(*fresh);
+        changed = true;
+        active = find(state, kind, CaPhase::Active);
+        next = find(state, kind, CaPhase::Prepared);
+    }
+    if (next && (!active || now >= activationOf(*active, *next))) {
+        const QString fresh = next->label;
+        if (active)
+            setPhase(state, QString(active->label), CaPhase::Old);
+        setPhase(state, fresh, CaPhase::Active);
+        changed = true;
+    }
+    return changed;
+}
+
+Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind kind, Timestamp now)
+{
+    CaKey fresh;
+    fresh.kind = kind;
+    fresh.label = u"%1-%2"_s.arg(nameOf(kind)).arg(QRandomGenerator::system()->generate64(), 16, 16, QChar(u'0'));
+    fresh.notBefore = wholeSeconds(now - kBackdate);
+    fresh.notAfter = wholeSeconds(now + lifetime(kind));
+    const auto key = m_keys->create(fresh.label);
+    if (!key)
+        return key.error();
+    fresh.publicKeyDer = (*key)->publicKeyDer();
+    if (kind == CaKind::Jwt)
+        return fresh;
+
+    tls::AuthorityCertificate certificate;
+    certificate.domain = m_config.domain;
+    certificate.commonName = u"%1 %2"_s.arg(m_config.domain.name().left(40), fresh.label);
+    certificate.publicKeyDer = fresh.publicKeyDer;
+    certificate.notBefore = fresh.notBefore;
+    if (kind == CaKind::Root) {
+        certificate.notAfter = fresh.notAfter;
+        auto written = tls::writeAuthority(certificate, nullptr, **key);
+        if (!written)
+            return written.error();
+        fresh.certificateDer = written->der;
+        return fresh;
+    }
+    const CaKey *root = find(state, CaKind::Root, CaPhase::Active);
+    if (!root)
+        return Error{Errc::Unavailable, u"There is no root that could sign an issuing CA."_s};
+    const auto rootKey = m_keys->open(root->label);
+    if (!rootKey)
+        return rootKey.error();
+    const auto rootFacts = tls::issuerFacts(root->certificateDer);
+    if (!rootFacts)
+        return rootFacts.error();
+    fresh.notAfter = qMin(fresh.notAfter, rootFacts->notAfter);
+    certificate.notAfter = fresh.notAfter;
+    certificate.pathLength = 0;
+    auto written = tls::writeAuthority(certificate, &*rootFacts, **rootKey);
+    if (!written)
+        return written.error();
+    fresh.certificateDer = written->der;
+    return fresh;
+}
+
+/// Opens what signs; private keys that will never sign again are destroyed by retireKeys().
+Result<void> CertificateAuthority::adopt(const QList<CaKey> &state)
+{
+    std::shared_ptr<const Issuer> issuer;
+    std::shared_ptr<SigningKey> jwtKey;
+    if (const CaKey *active = find(state, CaKind::Issuing, CaPhase::Active)) {
+        const auto key = m_keys->open(active->label);
+        if (!key)
+            return key.error();
+        auto facts = tls::issuerFacts(active->certificateDer);
+        if (!facts)
+            return facts.error();
+        if ((*key)->publicKeyDer() != active->publicKeyDer)
+            return Error{Errc::Conflict,
+                         u"The key \"%1\" in %2 is not the one of the issuing CA; put the right key back."_s.arg(
+                             active->label, m_keys->description())};
+        issuer = std::make_shared<const Issuer>(active->certificateDer, *facts, *key, m_config.domain);
+    }
+    if (const CaKey *active = find(state, CaKind::Jwt, CaPhase::Active)) {
+        const auto key = m_keys->open(active->label);
+        if (!key)
+            return key.error();
+        jwtKey = *key;
+    }
+    for (const CaKey &known : std::as_const(m_state)) {
+        const auto same = [&](const CaKey &key) { return key.label == known.label && key.phase != CaPhase::Old; };
+        if (known.phase != CaPhase::Old && std::none_of(state.cbegin(), state.cend(), same))
+            m_retired.append(known.label);
+    }
+    m_state = state;
+    m_issuer = std::move(issuer);
+    m_jwtKey = std::move(jwtKey);
+    return {};
+}
+
+void CertificateAuthority::retireKeys()
+{
+    // A key that its store keeps does no harm: nothing asks for it any more.
+    m_retired.removeIf([this](const QString &label) { return bool(m_keys->remove(label)); });
+}
+
+Result<std::shared_ptr<const Issuer>> CertificateAuthority::issuer() const
+{
+    if (!m_issuer)
+        return Error{Errc::Unavailable, u"The authority has no issuing CA yet."_s};
+    return m_issuer;
+}
+
+Result<CertificateAuthority::JwtSigner> CertificateAuthority::jwtSigner(Timestamp now) const
+{
+    const CaKey *active = find(m_state, CaKind::Jwt, CaPhase::Active);
+    if (!active || !m_jwtKey || now >= active->notAfter || now < active->notBefore)
+        return Error{Errc::Unavailable, u"The authority has no JWT key that is valid now; check its clock."_s};
+    return JwtSigner{active->label, m_jwtKey, active->notAfter};
+}
+
+QList<QByteArray> CertificateAuthority::roots() const
+{
+    QList<QByteArray> certificates;
+    for (const CaKey &key : m_state)
+        if (key.kind == CaKind::Root)
+            certificates.append(key.certificateDer);
+    return certificates;
+}
+
+QList<tls::JwtAuthority> CertificateAuthority::jwtAuthorities() const
+{
+    QList<tls::JwtAuthority> authorities;
+    for (const CaKey &key : m_state)
+        if (key.kind == CaKind::Jwt)
+            authorities.append({key.label, key.publicKeyDer});
+    return authorities;
+}
+
+QList<CaStatus> CertificateAuthority::states() const
+{
+    QList<CaStatus> states;
+    for (const CaKey &key : m_state)
+        states.append({key.kind, key.phase, key.label, key.notBefore, key.notAfter});
+    return states;
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,64 @@
+#include "authority/rate_limiter.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+Result<void> RateLimiter::admit(const QString &key, const QString &address)
+{
+    Bucket &ofAddress = refilled(m_addresses, address, m_limits.perAddressBurst, m_limits.perAddressPerSecond);
+    Bucket &ofKey = refilled(m_keys, key, m_limits.perKeyBurst, m_limits.perKeyPerMinute / 60);
+    const auto wait = [](const Bucket &bucket, double perSecond) {
+        return int(std::ceil((1 - bucket.tokens) / perSecond));
+    };
+    if (ofKey.tokens < 1)
+        return Error{Errc::Full, u"This device attests too often; it may try again in %1 s."_s.arg(
+                                     wait(ofKey, m_limits.perKeyPerMinute / 60))};
+    if (ofAddress.tokens < 1)
+        return Error{Errc::Full, u"Too many devices attest from %1 at once; try again in %2 s."_s.arg(address).arg(
+                                     wait(ofAddress, m_limits.perAddressPerSecond))};
+    ofKey.tokens -= 1;
+    ofAddress.tokens -= 1;
+    return {};
+}
+
+RateLimiter::Bucket &RateLimiter::refilled(Buckets &buckets, const QString &name, double burst, double perSecond)
+{
+    const auto now = m_clock->monotonic();
+    auto found = buckets.find(name);
+    if (found == buckets.end()) {
+        if (buckets.size() >= m_limits.maxBuckets)
+            makeRoom(buckets, burst, perSecond);
+        found = buckets.insert(name, {burst, now});
+    }
+    Bucket &bucket = *found;
+    const double seconds = std::chrono::duration<double>(now - bucket.filledAt).count();
+    bucket.tokens = std::min(burst, bucket.tokens + seconds * perSecond);
+    bucket.filledAt = now;
+    return bucket;
+}
+
+/// A full bucket says no more than none. When none is full, the fullest quarter goes: an attacker who
+/// makes up names gets fresh buckets either way, and each of them still counts on its address.
+void RateLimiter::makeRoom(Buckets &buckets, double burst, double perSecond)
+{
+    const auto now = m_clock->monotonic();
+    const auto level = [&](const Bucket &bucket) {
+        return bucket.tokens + std::chrono::duration<double>(now - bucket.filledAt).count() * perSecond;
+    };
+    if (buckets.removeIf([&](auto it) { return level(it.value()) >= burst; }) > 0)
+        return;
+    QList<double> levels;
+    levels.reserve(buckets.size());
+    for (const Bucket &bucket : std::as_const(buckets))
+        levels.append(level(bucket));
+    auto limit = levels.begin() + levels.size() * 3 / 4;
+    std::nth_element(levels.begin(), limit, levels.end());
+    const double least = *limit;
+    buckets.removeIf([&](auto it) { return level(it.value()) >= least; });
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,402 @@
+#include "authority/store.h"
+
+#include "authority/authority_schema.h"
+#include "authority/store_values.h"
+
+#include <QCryptographicHash>
+#include <QDir>
+#include <QFile>
+#include <QtEndian>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+Result<std::unique_ptr<Store>> Store::open(const QString &stateDir)
+{
+    sqlite::DatabaseOptions options;
+    options.cacheBytes = 2 * 1024 * 1024;
+    options.walBytes = 4 * 1024 * 1024;
+    auto database = sqlite::Database::open(fileIn(stateDir), options);
+    if (!database)
+        return database.error();
+    if (const auto migrated = (*database)->migrate(authorityMigrations()); !migrated)
+        return migrated.error();
+    return std::unique_ptr<Store>(new Store(std::move(*database)));
+}
+
+QString Store::fileIn(const QString &stateDir)
+{
+    return QDir(stateDir).filePath(u"authority.db"_s);
+}
+
+Result<bool> Store::deleteOne(const char *sql, const QString &key)
+{
+    auto remove = m_database->prepare(sql);
+    if (!remove)
+        return remove.error();
+    if (const auto ran = remove->bind(key).run(); !ran)
+        return ran.error();
+    return m_database->changes() > 0;
+}
+
+// --- Small numbers and texts ---------------------------------------------------------------------
+
+Result<std::optional<QString>> Store::meta(const QString &key)
+{
+    auto query = m_database->prepare("SELECT value FROM meta WHERE key = ?");
+    if (!query)
+        return query.error();
+    const auto row = query->bind(key).step();
+    if (!row)
+        return row.error();
+    return *row ? std::optional(query->text(0)) : std::nullopt;
+}
+
+Result<void> Store::setMeta(const QString &key, const QString &value)
+{
+    auto put = m_database->prepare("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)");
+    if (!put)
+        return put.error();
+    return put->bind(key).bind(value).run();
+}
+
+Result<quint64> Store::number(const QString &key)
+{
+    const auto value = meta(key);
+    if (!value)
+        return value.error();
+    return value->value_or(u"0"_s).toULongLong();
+}
+
+Result<quint64> Store::nextNumber(const QString &key, Timestamp now)
+{
+    const auto last = number(key);
+    if (!last)
+        return last.error();
+    const auto seconds = quint64(qMax<qint64>(0, toEpochMillis(now) / 1'000));
+    const quint64 next = qMax(*last + 1, seconds);
+    if (const auto set = setMeta(key, QString::number(next)); !set)
+        return set.error();
+    return next;
+}
+
+// --- Tokens --------------------------------------------------------------------------------------
+
+Result<void> Store::putToken(const TokenRow &row)
+{
+    auto put = m_database->prepare(
+        "INSERT OR REPLACE INTO tokens (token, expires_at, spiffe_id, spent_by, spent_at) VALUES (?,?,?,?,?)");
+    if (!put)
+        return put.error();
+    put->bind(row.token.token).bind(toEpochMillis(row.token.expiresAt)).bind(row.token.spiffeId.toString());
+    return put->bind(row.spentBy).bind(toEpochMillis(row.spentAt)).run();
+}
+
+Result<std::optional<Store::TokenRow>> Store::token(const QString &token)
+{
+    auto query =
+        m_database->prepare("SELECT token, expires_at, spiffe_id, spent_by, spent_at FROM tokens WHERE token = ?");
+    if (!query)
+        return query.error();
+    const auto row = query->bind(token).step();
+    if (!row)
+        return row.error();
+    if (!*row)
+        return std::optional<TokenRow>();
+    return std::optional(TokenRow{{query->text(0), fromEpochMillis(query->integer(1)), idOf(query->text(2))},
+                                  query->blob(3),
+                                  fromEpochMillis(query->integer(4))});
+}
+
+Result<void> Store::forgetTokens(Timestamp expiredBefore)
+{
+    auto forget = m_database->prepare("DELETE FROM tokens WHERE expires_at < ?");
+    if (!forget)
+        return forget.error();
+    return forget->bind(toEpochMillis(expiredBefore)).run();
+}
+
+// --- Federation ----------------------------------------------------------------------------------
+
+Result<void> Store::putBundle(const TrustDomain &domain, const QByteArray &document)
+{
+    auto put = m_database->prepare("INSERT OR REPLACE INTO bundles (domain, document) VALUES (?, ?)");
+    if (!put)
+        return put.error();
+    return put->bind(domain.name()).bind(document).run();
+}
+
+Result<QMap<TrustDomain, QByteArray>> Store::bundles()
+{
+    auto query = m_database->prepare("SELECT domain, document FROM bundles");
+    if (!query)
+        return query.error();
+    QMap<TrustDomain, QByteArray> bundles;
+    while (true) {
+        const auto row = query->step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return bundles;
+        if (const auto domain = TrustDomain::parse(query->text(0)))
+            bundles.insert(*domain, query->blob(1));
+    }
+}
+
+Result<bool> Store::deleteBundle(const TrustDomain &domain)
+{
+    return deleteOne("DELETE FROM bundles WHERE domain = ?", domain.name());
+}
+
+Result<void> Store::putRelationship(const FederationRelationship &relationship)
+{
+    auto put = m_database->prepare("INSERT OR REPLACE INTO relationships "
+                                   "(domain, url, profile, endpoint_id, refreshed_at, problem) VALUES (?,?,?,?,?,?)");
+    if (!put)
+        return put.error();
+    put->bind(relationship.domain.name()).bind(relationship.url).bind(int(relationship.profile));
+    put->bind(relationship.endpointId.toString()).bind(toEpochMillis(relationship.refreshedAt));
+    return put->bind(relationship.problem).run();
+}
+
+Result<QList<FederationRelationship>> Store::relationships()
+{
+    auto query = m_database->prepare(
+        "SELECT domain, url, profile, endpoint_id, refreshed_at, problem FROM relationships ORDER BY domain");
+    if (!query)
+        return query.error();
+    QList<FederationRelationship> list;
+    while (true) {
+        const auto row = query->step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return list;
+        if (const auto domain = TrustDomain::parse(query->text(0)))
+            list.append({*domain, query->text(1), EndpointProfile(query->integer(2)), idOf(query->text(3)),
+                         fromEpochMillis(query->integer(4)), query->text(5)});
+    }
+}
+
+Result<bool> Store::deleteRelationship(const TrustDomain &domain)
+{
+    return deleteOne("DELETE FROM relationships WHERE domain = ?", domain.name());
+}
+
+// --- CA ------------------------------------------------------------------------------------------
+
+Result<QList<CaKey>> Store::caKeys()
+{
+    auto query = m_database->prepare("SELECT label, kind, phase, certificate, public_key, not_before, not_after "
+                                     "FROM ca_keys ORDER BY kind, not_before, label");
+    if (!query)
+        return query.error();
+    QList<CaKey> keys;
+    while (true) {
+        const auto row = query->step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return keys;
+        keys.append({CaKind(query->integer(1)), CaPhase(query->integer(2)), query->text(0), query->blob(3),
+                     query->blob(4), fromEpochMillis(query->integer(5)), fromEpochMillis(query->integer(6))});
+    }
+}
+
+Result<void> Store::replaceCaKeys(const QList<CaKey> &keys)
+{
+    if (const auto cleared = m_database->execute("DELETE FROM ca_keys"); !cleared)
+        return cleared;
+    auto put = m_database->prepare("INSERT INTO ca_keys (label, kind, phase, certificate, public_key, not_before, "
+                                   "not_after) VALUES (?,?,?,?,?,?,?)");
+    if (!put)
+        return put.error();
+    for (const CaKey &key : keys) {
+        put->bind(key.label).bind(int(key.kind)).bind(int(key.phase)).bind(key.certificateDer).bind(key.publicKeyDer);
+        put->bind(toEpochMillis(key.notBefore)).bind(toEpochMillis(key.notAfter));
+        if (const auto done = put->run(); !done)
+            return done;
+    }
+    return {};
+}
+
+// --- Deny list -----------------------------------------------------------------------------------
+
+Result<void> Store::addDenied(const tls::DenyEntry &entry, const SpiffeId &origin)
+{
+    auto add = m_database->prepare(
+        "INSERT INTO deny (spiffe_id, serial, ek, at, why, origin, issued_before, until) VALUES (?,?,?,?,?,?,0,0)");
+    if (!add)
+        return add.error();
+    add->bind(entry.id ? entry.id->toString() : QString()).bind(entry.serial).bind(entry.ekHash);
+    return add->bind(toEpochMillis(entry.revokedAt)).bind(entry.reason).bind(origin.toString()).run();
+}
+
+Result<QList<tls::DenyEntry>> Store::denied()
+{
+    auto query = m_database->prepare("SELECT spiffe_id, serial, ek, at, why, issued_before FROM deny ORDER BY id");
+    if (!query)
+        return query.error();
+    QList<tls::DenyEntry> entries;
+    while (true) {
+        const auto row = query->step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return entries;
+        tls::DenyEntry entry;
+        if (const SpiffeId id = idOf(query->text(0)); !id.isEmpty())
+            entry.id = id;
+        entry.serial = query->text(1);
+        entry.ekHash = query->text(2);
+        entry.revokedAt = fromEpochMillis(query->integer(3));
+        entry.reason = query->text(4);
+        if (const qint64 before = query->integer(5); before > 0)
+            entry.issuedBefore = fromEpochMillis(before);
+        entries.append(entry);
+    }
+}
+
+Result<qint64> Store::limitDenied(const SpiffeId &origin, const QString &ekHash, Timestamp before, Timestamp until)
+{
+    auto limit =
+        m_database->prepare("UPDATE deny SET issued_before = ?1, until = ?2 "
+                            "WHERE issued_before = 0 AND ((?3 <> '' AND origin = ?3) OR (?4 <> '' AND ek = ?4))");
+    if (!limit)
+        return limit.error();
+    limit->bind(toEpochMillis(before)).bind(toEpochMillis(until)).bind(origin.toString()).bind(ekHash);
+    if (const auto ran = limit->run(); !ran)
+        return ran.error();
+    return m_database->changes();
+}
+
+Result<qint64> Store::forgetDenied(Timestamp now)
+{
+    auto forget = m_database->prepare("DELETE FROM deny WHERE until > 0 AND until < ?");
+    if (!forget)
+        return forget.error();
+    if (const auto ran = forget->bind(toEpochMillis(now)).run(); !ran)
+        return ran.error();
+    return m_database->changes();
+}
+
+Result<void> Store::mergeDenyList(const tls::DenyList &published)
+{
+    const auto known = denied();
+    if (!known)
+        return known.error();
+    for (const tls::DenyEntry &entry : published.entries) {
+        if (entry.issuedBefore || known->contains(entry))
+            continue;
+        auto device = !entry.ekHash.isEmpty() ? deviceByEk(entry.ekHash)
+                      : entry.id              ? deviceById(*entry.id)
+                                              : Result<std::optional<Device>>(std::optional<Device>());
+        if (!device)
+            return device.error();
+        SpiffeId origin = entry.id.value_or(SpiffeId());
+        if (*device) {
+            origin = (*device)->spiffeId;
+            if ((*device)->state != DeviceState::Revoked) {
+                (*device)->state = DeviceState::Revoked;
+                (*device)->revokedAt = entry.revokedAt;
+                (*device)->revokedWhy = entry.reason;
+                if (const auto updated = updateDevice(**device); !updated)
+                    return updated;
+                if (const auto gone = deleteEntriesOf((*device)->id); !gone)
+                    return gone;
+            }
+        }
+        auto denying = addDenied(entry, origin);
+        if (!denying)
+            return denying;
+        const auto agentOf = entry.id ? agent(*entry.id) : Result<std::optional<Agent>>(std::optional<Agent>());
+        if (!agentOf)
+            return agentOf.error();
+        if (*agentOf) {
+            Agent banned = **agentOf;
+            banned.isBanned = true;
+            if (const auto put = putAgent(banned); !put)
+                return put;
+        }
+    }
+    const auto last = number(u"deny.sequence"_s);
+    if (!last)
+        return last.error();
+    return setMeta(u"deny.sequence"_s, QString::number(qMax(*last, published.sequence)));
+}
+
+// --- Audit ---------------------------------------------------------------------------------------
+
+QByteArray Store::auditHash(const QByteArray &previous, const AuditRecord &record)
+{
+    QCryptographicHash hash(QCryptographicHash::Sha256);
+    hash.addData(previous);
+    const auto number = [&hash](qint64 value) {
+        const qint64 bytes = qToBigEndian(value);
+        hash.addData(QByteArrayView(reinterpret_cast<const char *>(&bytes), sizeof bytes));
+    };
+    number(record.number);
+    number(toEpochMillis(record.at));
+    for (const QString &text : {record.actor, record.action, record.subject, record.details}) {
+        const QByteArray utf8 = text.toUtf8();
+        number(utf8.size()); // so that no text can flow into the next one
+        hash.addData(utf8);
+    }
+    return hash.result();
+}
+
+Result<void> Store::audit(Timestamp at, const QString &actor, const QString &action, const QString &subject,
+                          const QString &details)
+{
+    auto last = m_database->prepare("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1");
+    if (!last)
+        return last.error();
+    const auto row = last->step();
+    if (!row)
+        return row.error();
+    AuditRecord record{*row ? last->integer(0) + 1 : 1, at, actor, action, subject, details, {}};
+    record.hash = auditHash(*row ? last->blob(1) : QByteArray(), record);
+    last->reset();
+    auto add = m_database->prepare(
+        "INSERT INTO audit (number, at, actor, action, subject, details, hash) VALUES (?,?,?,?,?,?,?)");
+    if (!add)
+        return add.error();
+    add->bind(record.number).bind(toEpochMillis(at)).bind(actor).bind(action).bind(subject).bind(details);
+    return add->bind(record.hash).run();
+}
+
+Result<QList<AuditRecord>> Store::auditRecords(qint64 afterNumber, int limit)
+{
+    auto query = m_database->prepare("SELECT number, at, actor, action, subject, details, hash FROM audit "
+                                     "WHERE number > ? ORDER BY number LIMIT ?");
+    if (!query)
+        return query.error();
+    query->bind(afterNumber).bind(limit);
+    QList<AuditRecord> records;
+    while (true) {
+        const auto row = query->step();
+        if (!row)
+            return row.error();
+        if (!*row)
+            return records;
+        records.append({query->integer(0), fromEpochMillis(query->integer(1)), query->text(2), query->text(3),
+                        query->text(4), query->text(5), query->blob(6)});
+    }
+}
+
+Result<void> Store::copyTo(const QString &file)
+{
+    // The target must exist with its mode before the secrets go in, and VACUUM INTO takes an empty one.
+    QFile target(file);
+    if (!target.open(QIODevice::WriteOnly | QIODevice::NewOnly)
+        || !target.setPermissions(QFile::ReadOwner | QFile::WriteOwner))
+        return Error{Errc::Io, u"The copy %1 cannot be made: %2."_s.arg(file, target.errorString())};
+    target.close();
+    auto vacuum = m_database->prepare("VACUUM INTO ?");
+    if (!vacuum)
+        return vacuum.error();
+    return vacuum->bind(file).run();
+}
+
+} // namespace lintel::authority
