@@ -1,0 +1,32 @@
+# The broker's plugin: its rules alone, and in a real mosquitto.
+find_library(LINTEL_MOSQUITTO_LIBRARY mosquitto)
+find_path(LINTEL_MOSQUITTO_CLIENT_INCLUDE mosquitto.h)
+if(NOT LINTEL_MOSQUITTO_LIBRARY OR NOT LINTEL_MOSQUITTO_CLIENT_INCLUDE)
+  message(FATAL_ERROR "libmosquitto is missing; install it with scripts/bootstrap (Debian: libmosquitto-dev).")
+endif()
+
+lintel_add_library(lintel_guarded_broker ALIAS GuardedBroker INCLUDE "${PROJECT_SOURCE_DIR}/tests"
+  SOURCES
+    fakes/guarded_broker.cpp fakes/guarded_broker.h
+    fakes/mosquitto_client.cpp fakes/mosquitto_client.h
+  PUBLIC Lintel::BrokerRules Lintel::Tls Lintel::TestBroker Qt6::Network
+  PRIVATE Lintel::MosquittoConfig "${LINTEL_MOSQUITTO_LIBRARY}")
+target_include_directories(lintel_guarded_broker SYSTEM PRIVATE "${LINTEL_MOSQUITTO_CLIENT_INCLUDE}")
+target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_PLUGIN="$<TARGET_FILE:lintel_mosquitto>")
+add_dependencies(lintel_guarded_broker lintel_mosquitto)
+if(LINTEL_SANITIZE MATCHES "address")
+  execute_process(COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=libasan.so
+    OUTPUT_VARIABLE LINTEL_ASAN_RUNTIME OUTPUT_STRIP_TRAILING_WHITESPACE)
+  target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
+endif()
+
+lintel_add_test(tst_topic_table unit/tst_topic_table.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_test(tst_broker_roles unit/tst_broker_roles.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_test(tst_broker_guard unit/tst_broker_guard.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_test(tst_broker_plugin integration/tst_broker_plugin.cpp
+  LIBRARIES Lintel::GuardedBroker Lintel::MqttPaho LABELS slow TIMEOUT 300)
+
+lintel_add_fuzzer(fuzz_broker_files fuzz/fuzz_broker_files.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_fuzzer(fuzz_topic_filter fuzz/fuzz_topic_filter.cpp LIBRARIES Lintel::BrokerRules)
+
+lintel_add_benchmark(bench_broker_plugin bench/bench_broker_plugin.cpp LIBRARIES Lintel::GuardedBroker)

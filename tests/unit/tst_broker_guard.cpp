@@ -1,0 +1,441 @@
+#include "broker-plugin/broker_guard.h"
+#include "broker-plugin/broker_status.h"
+#include "broker-plugin/plugin_service.h"
+#include "fakes/fake_clock.h"
+#include "tls/file_key_store.h"
+#include "tls/identity_files.h"
+#include "tls/pki.h"
+#include "tls/x509.h"
+
+#include <QTemporaryDir>
+#include <QtTest>
+
+using namespace lintel;
+using namespace lintel::broker;
+using namespace Qt::StringLiterals;
+
+namespace {
+const auto kSensor = u"spiffe://building-1.smart.local/agent/hvac-001"_s;
+const auto kSensorClient = "building-1~smart~local:agent:hvac-001";
+const auto kData = "spBv1.0/building-1/NDATA/hvac-001";
+const auto kDeath = "spBv1.0/building-1/NDEATH/hvac-001";
+
+TrustDomain domain(QStringView name)
+{
+    return *TrustDomain::parse(name);
+}
+} // namespace
+
+class TestBrokerGuard : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void chain_mustBelongToItsOwnDomain();
+    void chain_isRefusedWhenEnded();
+    void connect_bindsTheClientId();
+    void connect_needsAVerifiedCertificateAndARole();
+    void session_endsWithItsSvid();
+    void denied_byIdSerialOrDateButNotByAnotherDomain();
+    void denied_isHeardOnceMoreWithItsLastWord();
+    void stranger_actsInNobodysName();
+    void roles_changeLiveSessions();
+    void denials_areLoggedOnceAMinute();
+    void status_printsAndParses();
+    void files_bundleWithALowerSequenceIsRefused();
+    void files_denyListIsKeptOverARestart();
+    void service_startsOnlyWithRoles();
+
+private:
+    static BrokerRoles roles()
+    {
+        BrokerRoles all;
+        all.sensors = {{domain(u"building-1.smart.local"), u"building-1"_s, {u"gateway-1"_s}}};
+        return all;
+    }
+    Peer peer(const QString &id = kSensor) const
+    {
+        return {*SpiffeId::parse(id), u"0A"_s, m_clock.now() - std::chrono::minutes{1},
+                m_clock.now() + std::chrono::hours{1}};
+    }
+    void makeGuard(BrokerGuard &guard) const
+    {
+        guard.setRoles(roles());
+        guard.setBundles({{domain(u"building-1.smart.local"), {m_pki.rootDer()}}});
+    }
+    static tls::DenyList listOf(const QString &issuer, const tls::DenyEntry &entry, quint64 sequence = 1)
+    {
+        return {domain(issuer), sequence, {}, {entry}};
+    }
+
+    FakeClock m_clock;
+    tls::Pki m_pki = *tls::Pki::create(domain(u"building-1.smart.local"), FakeClock().now());
+    QStringList m_lines;
+    BrokerGuard::Log m_log = [this](const QString &line) { m_lines.append(line); };
+    int m_client = 0; // its address stands for the broker's client
+};
+
+void TestBrokerGuard::chain_mustBelongToItsOwnDomain()
+{
+    BrokerGuard guard(m_log);
+    const auto cloud = *tls::Pki::create(domain(u"smart-building.cloud"), m_clock.now());
+    const auto impostor = *tls::Pki::create(domain(u"building-1.smart.local"), m_clock.now());
+    guard.setRoles(roles());
+    guard.setBundles(
+        {{domain(u"building-1.smart.local"), {m_pki.rootDer()}}, {domain(u"smart-building.cloud"), {cloud.rootDer()}}});
+    const auto good = *m_pki.issue(*SpiffeId::parse(kSensor), tls::Pki::kMinTtl, m_clock.now());
+    const auto verified = guard.verifyChain(good.chainDer, u"test"_s, m_clock.now());
+    QVERIFY(verified);
+    QCOMPARE(verified->id.toString(), kSensor);
+    QCOMPARE(verified->notAfter, good.notAfter);
+
+    // Another root of the same name, and a domain that nobody federated with.
+    const auto forged = *impostor.issue(*SpiffeId::parse(kSensor), tls::Pki::kMinTtl, m_clock.now());
+    QVERIFY(!guard.verifyChain(forged.chainDer, u"test"_s, m_clock.now()));
+    guard.setBundles({{domain(u"smart-building.cloud"), {m_pki.rootDer()}}}); // a trusted root, of another domain
+    QVERIFY(!guard.verifyChain(good.chainDer, u"test"_s, m_clock.now()));
+    QVERIFY(!guard.verifyChain({m_pki.rootDer()}, u"test"_s, m_clock.now()));
+    QVERIFY(!guard.verifyChain({}, u"test"_s, m_clock.now()));
+    const auto &refused = guard.counters().refused;
+    QCOMPARE(refused[size_t(Refusal::NotTrusted)], 1u);
+    QCOMPARE(refused[size_t(Refusal::ForeignDomain)], 1u);
+    QCOMPARE(refused[size_t(Refusal::BadCertificate)], 1u);
+    QCOMPARE(refused[size_t(Refusal::NoCertificate)], 1u);
+    QCOMPARE(m_lines.size(), 4);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::chain_isRefusedWhenEnded()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    const auto svid = *m_pki.issue(*SpiffeId::parse(kSensor), tls::Pki::kMinTtl, m_clock.now());
+    QVERIFY(guard.verifyChain(svid.chainDer, u"test"_s, svid.notAfter - std::chrono::seconds{1}));
+    QVERIFY(!guard.verifyChain(svid.chainDer, u"test"_s, svid.notAfter));
+    QVERIFY(!guard.verifyChain(svid.chainDer, u"test"_s, svid.notBefore - std::chrono::seconds{1}));
+    QCOMPARE(guard.counters().refused[size_t(Refusal::Expired)], 1u);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::connect_bindsTheClientId()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    for (const char *forged : {"", "hvac-001", "building-1~smart~local:agent:hvac-002",
+                               "building-1.smart.local/agent/hvac-001", "building-1~smart~local:agent:hvac-001 "}) {
+        QVERIFY2(!guard.connect(&m_client, peer(), forged, u"10.0.0.7"_s, m_clock.now()), forged);
+        QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    }
+    QCOMPARE(guard.counters().refused[size_t(Refusal::ClientId)], 5u);
+    QVERIFY(m_lines.last().contains(u"10.0.0.7"_s) && m_lines.last().contains(QLatin1StringView(kSensorClient)));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"10.0.0.7"_s, m_clock.now()));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QCOMPARE(guard.sessionCount(), 1);
+    guard.disconnected(&m_client);
+    guard.disconnected(&m_client);
+    QCOMPARE(guard.sessionCount(), 0);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::connect_needsAVerifiedCertificateAndARole()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    QVERIFY(!guard.connect(&m_client, std::nullopt, kSensorClient, u"x"_s, m_clock.now()));
+    const auto broker = u"spiffe://building-1.smart.local/broker"_s;
+    QVERIFY(!guard.connect(&m_client, peer(broker), "building-1~smart~local:broker", u"x"_s, m_clock.now()));
+    QCOMPARE(guard.counters().refused[size_t(Refusal::NoCertificate)], 1u);
+    QCOMPARE(guard.counters().refused[size_t(Refusal::NoRole)], 1u);
+    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    m_lines.clear();
+}
+
+void TestBrokerGuard::session_endsWithItsSvid()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    const Peer sensor = peer();
+    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
+    QCOMPARE(guard.firstExpiry(), sensor.notAfter);
+    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    QVERIFY(guard.due(sensor.notAfter - Millis{1}).isEmpty());
+    const auto kicks = guard.due(sensor.notAfter);
+    QCOMPARE(kicks.size(), 1);
+    QCOMPARE(kicks.first().reason, KickReason::Expired);
+    QCOMPARE(kicks.first().clientId, std::string(kSensorClient));
+    QVERIFY(!guard.connect(&m_client, sensor, kSensorClient, u"x"_s, sensor.notAfter));
+    m_lines.clear();
+}
+
+void TestBrokerGuard::denied_byIdSerialOrDateButNotByAnotherDomain()
+{
+    const Peer sensor = peer();
+    tls::DenyEntry byId;
+    byId.id = sensor.id;
+    tls::DenyEntry bySerial;
+    bySerial.serial = sensor.serial;
+    tls::DenyEntry otherSerial;
+    otherSerial.serial = u"0B"_s;
+    tls::DenyEntry older = byId;
+    older.issuedBefore = sensor.notBefore;
+    tls::DenyEntry younger = byId;
+    younger.issuedBefore = sensor.notBefore + std::chrono::seconds{1};
+    struct Case {
+        QString issuer;
+        tls::DenyEntry entry;
+        bool denied;
+    };
+    const auto here = u"building-1.smart.local"_s;
+    const QList<Case> cases{{here, byId, true},
+                            {here, bySerial, true},
+                            {here, otherSerial, false},
+                            {here, older, false},
+                            {here, younger, true},
+                            {u"smart-building.cloud"_s, byId, false},
+                            {u"smart-building.cloud"_s, bySerial, false}};
+    for (const Case &one : cases) {
+        BrokerGuard guard(m_log);
+        makeGuard(guard);
+        QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
+        QVERIFY(guard.due(m_clock.now()).isEmpty());
+        guard.setDenyList(listOf(one.issuer, one.entry));
+        const auto kicks = guard.due(m_clock.now());
+        QCOMPARE(kicks.size(), one.denied ? 1 : 0);
+        if (one.denied)
+            QCOMPARE(kicks.first().reason, KickReason::Denied);
+        guard.disconnected(&m_client);
+        QCOMPARE(bool(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now())), !one.denied);
+    }
+    m_lines.clear();
+}
+
+void TestBrokerGuard::denied_isHeardOnceMoreWithItsLastWord()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    const Peer sensor = peer();
+    const QByteArray name = kSensor.toUtf8();
+    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
+    const Timestamp last = m_clock.now();
+    m_clock.advance(std::chrono::seconds{5});
+    tls::DenyEntry entry;
+    entry.id = sensor.id;
+    entry.revokedAt = m_clock.now();
+    entry.reason = u"lost"_s;
+    guard.setDenyList(listOf(u"building-1.smart.local"_s, entry));
+    const auto kicks = guard.due(m_clock.now());
+    QCOMPARE(kicks.size(), 1);
+    QVERIFY(kicks.first().why.contains(toIso8601(last)) && kicks.first().why.contains(u"lost"_s));
+    guard.kicked(kicks.first());
+    guard.disconnected(&m_client);
+    // Mosquitto now asks for the will, and later for the sources of retained messages.
+    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kDeath, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Subscribe, "spBv1.0/STATE/gateway-1", m_clock.now()));
+    QCOMPARE(guard.principals().value(kSensor).lastAccepted, last); // a will is no message of its own
+    QVERIFY(!guard.principals().value(kSensor).connected);
+    QCOMPARE(guard.counters().kicked[size_t(KickReason::Denied)], 1u);
+    QCOMPARE(guard.counters().published, 1u);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::stranger_actsInNobodysName()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    int other = 0;
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
+    // Mosquitto asks with a made-up client object for the source of a retained message.
+    QVERIFY(guard.mayAct(&other, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QCOMPARE(guard.counters().published, 0u);
+    QVERIFY(!guard.mayAct(&other, "spiffe://building-1.smart.local/agent/hvac-002", Action::Publish,
+                          "spBv1.0/building-1/NDATA/hvac-002", m_clock.now()));
+    m_lines.clear();
+}
+
+void TestBrokerGuard::roles_changeLiveSessions()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    BrokerRoles moved = roles();
+    moved.sensors.first().site = u"annex"_s;
+    guard.setRoles(moved);
+    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(
+        guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/annex/NDATA/hvac-001", m_clock.now()));
+    guard.setRoles({});
+    QCOMPARE(guard.due(m_clock.now()).value(0).reason, KickReason::NoRole);
+    guard.setRoles(roles());
+    guard.setBundles({});
+    QCOMPARE(guard.due(m_clock.now()).value(0).reason, KickReason::DomainRemoved);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::denials_areLoggedOnceAMinute()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    const auto tryOnce = [&] {
+        return guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/STATE/gateway-1", m_clock.now());
+    };
+    m_lines.clear();
+    for (int i = 0; i < 100; ++i)
+        QVERIFY(!tryOnce());
+    QCOMPARE(m_lines.size(), 1);
+    m_clock.advance(std::chrono::minutes{1});
+    QVERIFY(!tryOnce());
+    QCOMPARE(m_lines.size(), 2);
+    QVERIFY(m_lines.last().contains(u"101"_s));
+    QCOMPARE(guard.counters().denied[size_t(Action::Publish)], 101u);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::status_printsAndParses()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.connect(nullptr, std::nullopt, "", u"x"_s, m_clock.now()));
+    guard.setDenyList({domain(u"building-1.smart.local"), 7, {}, {}});
+    const BrokerStatus status = statusOf(guard, m_clock.now());
+    const auto parsed = parseStatus(printStatus(status));
+    QVERIFY(parsed);
+    QVERIFY(*parsed == status);
+    QCOMPARE(parsed->denyLists.value(u"building-1.smart.local"_s), 7u);
+    QCOMPARE(parsed->principals.value(kSensor).lastAccepted, m_clock.now());
+    QCOMPARE(parsed->sessions, 1u);
+    QVERIFY(!parseStatus("{}"));
+    QVERIFY(!parseStatus(printStatus(status).replace("\"published\":1", "\"published\":-1")));
+    QVERIFY(!parseStatus(printStatus(status).replace("\"client_id\"", "\"klient_id\"")));
+    m_lines.clear();
+}
+
+void TestBrokerGuard::files_bundleWithALowerSequenceIsRefused()
+{
+    QTemporaryDir dir;
+    const auto write = [&](const QList<QByteArray> &roots, quint64 sequence) {
+        tls::BundleDocument document;
+        document.x509Authorities = roots;
+        document.sequence = sequence;
+        QVERIFY(tls::writePublicFile(dir.filePath(u"building-1.smart.local.json"_s), *tls::printBundle(document)));
+    };
+    const auto other = *tls::Pki::create(domain(u"building-1.smart.local"), m_clock.now());
+    TrustFiles files(dir.path(), m_log);
+    write({m_pki.rootDer(), other.rootDer()}, 5);
+    QVERIFY(files.refresh());
+    QVERIFY(!files.refresh());
+    QCOMPARE(files.bundles().value(m_pki.domain()).size(), 2);
+    write({m_pki.rootDer()}, 4);
+    QVERIFY(!files.refresh());
+    QVERIFY(m_lines.last().contains(u"not used"_s));
+    QCOMPARE(files.bundles().value(m_pki.domain()).size(), 2);
+    QVERIFY(tls::writePublicFile(dir.filePath(u"building-1.smart.local.json"_s), "broken"));
+    QVERIFY(!files.refresh());
+    write({other.rootDer()}, 6);
+    QVERIFY(files.refresh());
+    QCOMPARE(files.bundles().value(m_pki.domain()), QList<QByteArray>{other.rootDer()});
+    // Roots alone, for a site whose identities come from files; and what is no bundle.
+    QVERIFY(
+        tls::writePublicFile(dir.filePath(u"smart-building.cloud.pem"_s), tls::certificatesToPem({m_pki.rootDer()})));
+    QVERIFY(tls::writePublicFile(dir.filePath(tls::svidFileName()), tls::certificatesToPem({m_pki.rootDer()})));
+    QVERIFY(files.refresh());
+    QCOMPARE(files.bundles().size(), 2);
+    QVERIFY(QFile::remove(dir.filePath(u"building-1.smart.local.json"_s)));
+    QVERIFY(files.refresh());
+    QCOMPARE(files.bundles().keys(), QList<TrustDomain>{domain(u"smart-building.cloud")});
+    m_lines.clear();
+}
+
+void TestBrokerGuard::files_denyListIsKeptOverARestart()
+{
+    QTemporaryDir dir;
+    QTemporaryDir state;
+    const auto here = domain(u"building-1.smart.local");
+    const auto key = *tls::signingKeyFrom(*tls::newSoftwareKey());
+    const auto stranger = *tls::signingKeyFrom(*tls::newSoftwareKey());
+    const tls::JwtBundles keys{{here, {{u"k1"_s, key->publicKeyDer()}}}};
+    const auto write = [&](quint64 sequence, const SigningKey &signer, const TrustDomain &issuer) {
+        tls::DenyEntry entry;
+        entry.id = *SpiffeId::parse(u"spiffe://%1/agent/hvac-001"_s.arg(issuer.name()));
+        entry.reason = u"lost"_s;
+        const tls::DenyList list{issuer, sequence, m_clock.now(), {entry}};
+        const auto bytes = tls::signDenyList(list, u"k1"_s, signer);
+        QVERIFY(bytes);
+        QVERIFY(tls::writePublicFile(dir.filePath(DenyFiles::fileName(here)), *bytes));
+    };
+    DenyFiles files(dir.path(), state.path(), m_log);
+    QVERIFY(files.refresh(keys, true).isEmpty());
+    write(3, *key, here);
+    const auto fresh = files.refresh(keys, false);
+    QCOMPARE(fresh.size(), 1);
+    QCOMPARE(fresh.first().sequence, 3u);
+    QVERIFY(files.refresh(keys, false).isEmpty());
+    QVERIFY(files.refresh(keys, true).isEmpty()); // judged again, the same
+    m_lines.clear();
+    write(2, *key, here);
+    QVERIFY(files.refresh(keys, false).isEmpty());
+    QCOMPARE(m_lines.size(), 1);
+    write(4, *stranger, here);
+    QVERIFY(files.refresh(keys, false).isEmpty());
+    write(5, *key, domain(u"smart-building.cloud"));
+    QVERIFY(files.refresh(keys, false).isEmpty());
+    QVERIFY(tls::writePublicFile(dir.filePath(DenyFiles::fileName(here)), "not a list"));
+    QVERIFY(files.refresh(keys, false).isEmpty());
+    QCOMPARE(m_lines.size(), 4);
+
+    // A restart with an older list lying there: the one that was accepted counts.
+    write(2, *key, here);
+    DenyFiles again(dir.path(), state.path(), m_log);
+    const auto remembered = again.refresh(keys, true);
+    QCOMPARE(remembered.size(), 1);
+    QCOMPARE(remembered.first().sequence, 3u);
+    // A list that came before the keys that signed it.
+    QTemporaryDir otherState;
+    DenyFiles early(dir.path(), otherState.path(), m_log);
+    QVERIFY(early.refresh({{here, {}}}, true).isEmpty());
+    QCOMPARE(early.refresh(keys, true).size(), 1);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::service_startsOnlyWithRoles()
+{
+    QTemporaryDir dir;
+    PluginOptions options;
+    options.bundlesDir = dir.path();
+    options.rolesFile = dir.filePath(u"roles.json"_s);
+    options.statusFile = dir.filePath(u"status.json"_s);
+    const auto noIdentity = [](const QByteArray &, const QByteArray &) { return Result<void>(); };
+    {
+        PluginService service(options, m_clock, m_log, noIdentity);
+        QVERIFY(!service.start());
+        QVERIFY(tls::writePublicFile(options.rolesFile, "{}"));
+        QVERIFY(!service.start());
+    }
+    QVERIFY(tls::writePublicFile(options.rolesFile, printRoles(roles())));
+    PluginService service(options, m_clock, m_log, noIdentity);
+    QVERIFY(service.start());
+    QVERIFY(service.tick().isEmpty());
+    QVERIFY(parseStatus(*tls::readWholeFile(options.statusFile)));
+    // Roles that are broken later leave the good ones in place.
+    QVERIFY(service.guard().connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(
+        tls::writePublicFile(dir.filePath(u"building-1.smart.local.pem"_s), tls::certificatesToPem({m_pki.rootDer()})));
+    QVERIFY(tls::writePublicFile(options.rolesFile, "{broken"));
+    m_clock.advance(std::chrono::milliseconds{60});
+    QVERIFY(service.tick().isEmpty());
+    QVERIFY(service.guard().mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    m_lines.clear();
+}
+
+QTEST_GUILESS_MAIN(TestBrokerGuard)
+#include "tst_broker_guard.moc"
