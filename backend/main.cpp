@@ -50,9 +50,6 @@ Result<int> run(const BackendConfig &config)
     if (!opened)
         return opened.error();
     historian::Historian &historian = **opened;
-    const auto before = historian.counters(clock.now());
-    if (!before)
-        return before.error();
 
     const Principal self(config.common.agent.spiffeId);
     PahoTransport transport(service::endpointOf(config.mqtt), **identity);
@@ -66,7 +63,7 @@ Result<int> run(const BackendConfig &config)
     sparkplug::HostSession host(hostConfig, clock, transport);
     QObject::connect(identity->get(), &IdentitySource::svidChanged, &host, &sparkplug::HostSession::reconnect);
 
-    HistorianStore store(historian, clock, *before);
+    HistorianStore store(historian, clock);
     IngestionService ingestion(host, historian, store, clock);
     CallServer calls(self, clock, transport);
     BackendCalls answers(historian, store, ingestion, host, clock);

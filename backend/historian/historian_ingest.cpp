@@ -25,7 +25,8 @@ Result<Ingested> Historian::ingest(std::span<const sparkplug::HostBatch> batches
         }
         if (const auto saved = saveStreams(change); !saved)
             return saved.error();
-        const auto counted = select(sql::kCountBatches, {change.done.batches, change.done.duplicates});
+        const auto counted = select(sql::kCountBatches, {change.done.batches, change.done.duplicates,
+                                                         change.done.rows, change.done.historicalRows});
         if (!counted)
             return counted.error();
         return {};
@@ -103,6 +104,7 @@ Result<void> Historian::storeBatch(Change &change, const sparkplug::HostBatch &b
         if (const auto stored = storeReading(*point, reading, change.now); !stored)
             return stored.error();
         ++change.done.rows;
+        change.done.historicalRows += reading.isHistorical ? 1 : 0;
     }
     return {};
 }

@@ -210,50 +210,42 @@ Result<QList<DeviceInfo>> Historian::devices() const
     return found;
 }
 
-Result<Counters> Historian::counters(Timestamp latencySince) const
+Result<Counters> Historian::counters() const
 {
+    auto totals = select(sql::kTotals, {});
+    if (!totals)
+        return totals.error();
     Counters counters;
-    auto counts = select(sql::kCounts, {});
-    if (!counts)
-        return counts.error();
-    if (counts->next()) {
-        counters.rows = counts->value(0).toULongLong();
-        counters.historicalRows = counts->value(1).toULongLong();
-        counters.gaps = counts->value(2).toULongLong();
-        counters.lostReadings = counts->value(3).toULongLong();
-        counters.devices = counts->value(4).toULongLong();
-        counters.batches = counts->value(5).toULongLong();
-        counters.duplicatesRefused = counts->value(6).toULongLong();
+    if (totals->next()) {
+        counters.rows = totals->value(0).toULongLong();
+        counters.historicalRows = totals->value(1).toULongLong();
+        counters.batches = totals->value(2).toULongLong();
+        counters.duplicatesRefused = totals->value(3).toULongLong();
+        counters.removedRows = totals->value(4).toULongLong();
+        counters.gaps = totals->value(5).toULongLong();
+        counters.lostReadings = totals->value(6).toULongLong();
+        counters.devices = totals->value(7).toULongLong();
+    }
+    return counters;
+}
+
+Result<Counters> Historian::countExactly() const
+{
+    auto exact = counters();
+    if (!exact)
+        return exact;
+    auto rows = select(sql::kCountReadings, {});
+    if (!rows)
+        return rows.error();
+    if (rows->next()) {
+        exact->rows = rows->value(0).toULongLong();
+        exact->historicalRows = rows->value(1).toULongLong();
     }
     auto twins = select(sql::kDuplicateRows, {});
     if (!twins)
         return twins.error();
-    if (twins->next())
-        counters.duplicateRows = twins->value(0).toULongLong();
-    auto samples = select(sql::kLatencySamples, {toEpochMillis(latencySince)});
-    if (!samples)
-        return samples.error();
-    if (samples->next())
-        counters.latencySamples = samples->value(0).toULongLong();
-    if (counters.latencySamples == 0)
-        return counters;
-    // Nearest rank: the smallest value that so many percent do not exceed.
-    const auto percentile = [&](quint64 percent) -> Result<Millis> {
-        const quint64 rank = (counters.latencySamples * percent + 99) / 100;
-        auto at = select(sql::kLatencyAt, {toEpochMillis(latencySince), std::max<quint64>(rank, 1) - 1});
-        if (!at)
-            return at.error();
-        return Millis(at->next() ? at->value(0).toLongLong() : 0);
-    };
-    const auto p50 = percentile(50);
-    if (!p50)
-        return p50.error();
-    const auto p99 = percentile(99);
-    if (!p99)
-        return p99.error();
-    counters.latencyP50 = *p50;
-    counters.latencyP99 = *p99;
-    return counters;
+    exact->duplicateRows = twins->next() ? twins->value(0).toULongLong() : 0;
+    return exact;
 }
 
 } // namespace lintel::historian

@@ -37,7 +37,18 @@ constexpr std::array kFirst{
     "INSERT INTO totals (id, batches, duplicates) VALUES (1, 0, 0)",
 };
 
-constexpr std::array kMigrations{Migration{kFirst}};
+// Counts are kept with every change, so that nobody has to go through all rows for them. removed: readings
+// that became too old. Nothing looks for rows by their arrival.
+constexpr std::array kTotals{
+    "ALTER TABLE totals ADD COLUMN readings BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE totals ADD COLUMN historical BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE totals ADD COLUMN removed BIGINT NOT NULL DEFAULT 0",
+    "UPDATE totals SET readings = (SELECT COUNT(*) FROM readings),"
+    " historical = (SELECT COUNT(*) FROM readings WHERE historical <> 0)",
+    "DROP INDEX readings_by_arrival",
+};
+
+constexpr std::array kMigrations{Migration{kFirst}, Migration{kTotals}};
 
 [[nodiscard]] Error failure(const QSqlError &error)
 {

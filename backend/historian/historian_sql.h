@@ -22,7 +22,8 @@ inline constexpr const char *kSaveStream =
 inline constexpr const char *kClearRanges = "DELETE FROM stream_ranges WHERE stream = ?";
 inline constexpr const char *kSaveRange = "INSERT INTO stream_ranges (stream, first_msn, last_msn) VALUES (?, ?, ?)";
 inline constexpr const char *kCountBatches =
-    "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ? WHERE id = 1";
+    "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ?, readings = readings + ?,"
+    " historical = historical + ? WHERE id = 1";
 
 inline constexpr const char *kInsertDevice =
     "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
@@ -82,16 +83,13 @@ inline constexpr const char *kDevices =
 inline constexpr const char *kPointsOf =
     "SELECT point, name, kind, unit, tags, brick, site_ref, space_ref, equip_ref, stale_after FROM points"
     " WHERE device_id = ? ORDER BY point";
-inline constexpr const char *kCounts =
-    "SELECT (SELECT COUNT(*) FROM readings), (SELECT COUNT(*) FROM readings WHERE historical <> 0), (SELECT COUNT(*) FROM gaps),"
-    " (SELECT COALESCE(SUM(readings), 0) FROM gaps), (SELECT COUNT(*) FROM devices), (SELECT batches FROM totals WHERE id = 1),"
-    " (SELECT duplicates FROM totals WHERE id = 1)";
+inline constexpr const char *kTotals =
+    "SELECT readings, historical, batches, duplicates, removed, (SELECT COUNT(*) FROM gaps),"
+    " (SELECT COALESCE(SUM(g.readings), 0) FROM gaps g), (SELECT COUNT(*) FROM devices) FROM totals WHERE id = 1";
+inline constexpr const char *kCountReadings =
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0) FROM readings";
 inline constexpr const char *kDuplicateRows =
     "SELECT COALESCE(SUM(same - 1), 0) FROM (SELECT COUNT(*) AS same FROM readings GROUP BY point_id, device_time) AS twins WHERE same > 1";
-inline constexpr const char *kLatencySamples =
-    "SELECT COUNT(*) FROM readings WHERE received_at >= ? AND historical = 0";
-inline constexpr const char *kLatencyAt =
-    "SELECT received_at - device_time AS latency FROM readings WHERE received_at >= ? AND historical = 0 ORDER BY latency LIMIT 1 OFFSET ?";
 
 // --- SQLite's own ---
 

@@ -32,6 +32,7 @@ struct Ingested {
     QList<Watermark> watermarks; // one for each stream in the group, also when all was known already
     quint64 batches = 0;         // stored
     quint64 rows = 0;            // readings stored
+    quint64 historicalRows = 0;  // of them: came late
     quint64 duplicates = 0;      // batches whose number was known; nothing of them was stored
     quint64 gaps = 0;            // gap rows written
 };
@@ -66,14 +67,12 @@ struct Counters {
     quint64 rows = 0;
     quint64 batches = 0;
     quint64 duplicatesRefused = 0; // batches that came again over the wire
-    quint64 duplicateRows = 0;     // rows that share device, point and device time with another
+    std::optional<quint64> duplicateRows; // that share device, point and device time with another; when counted
     quint64 gaps = 0;
     quint64 lostReadings = 0; // in those gaps, as far as known
     quint64 historicalRows = 0;
+    quint64 removedRows = 0; // too old
     quint64 devices = 0;
-    quint64 latencySamples = 0;       // rows not historical, received since the time asked for
-    std::optional<Millis> latencyP50; // received − device time
-    std::optional<Millis> latencyP99;
 };
 
 } // namespace lintel::historian

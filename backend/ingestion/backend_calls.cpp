@@ -124,14 +124,11 @@ Result<QCborMap> BackendCalls::listGaps(const QCborMap &args) const
 
 Result<QCborMap> BackendCalls::status(const QCborMap &args) const
 {
-    historian::Counters counters = m_store.totals();
     const bool exact = args.value("exact"_L1).toBool();
-    if (exact) {
-        const auto counted = m_historian.counters(m_startedAt);
-        if (!counted)
-            return counted.error();
-        counters = *counted;
-    }
+    const auto counted = exact ? m_historian.countExactly() : m_historian.counters();
+    if (!counted)
+        return counted.error();
+    const historian::Counters &counters = *counted;
     const LatencyMeter &latency = m_store.latency();
     const auto p50 = latency.percentile(50);
     const auto p99 = latency.percentile(99);
@@ -140,10 +137,11 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
         {"broker_connected"_L1, m_host.isConnected()},
         {"exact"_L1, exact},
         {"readings_stored"_L1, qint64(counters.rows)},
+        {"readings_removed"_L1, qint64(counters.removedRows)},
         {"readings_historical"_L1, qint64(counters.historicalRows)},
         {"readings_lost"_L1, qint64(counters.lostReadings)},
         {"batches"_L1, qint64(counters.batches)},
-        {"duplicates"_L1, qint64(counters.duplicateRows)},
+        {"duplicates"_L1, counters.duplicateRows ? QCborValue(qint64(*counters.duplicateRows)) : QCborValue()},
         {"wire_duplicates"_L1, qint64(counters.duplicatesRefused)},
         {"gaps"_L1, qint64(counters.gaps)},
         {"latency_ms"_L1,

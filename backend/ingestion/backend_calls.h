@@ -27,7 +27,8 @@ public:
     [[nodiscard]] Result<QCborMap> listGaps(const QCborMap &args) const;
     /// Without those of nodes that claim another's name.
     [[nodiscard]] QCborMap births() const;
-    /// {exact}: true counts the database's rows, which takes long on a large one.
+    /// {exact}: true counts the database's rows and looks for twins among them (`duplicates`, null
+    /// otherwise), which takes long on a large one and stops everything else meanwhile.
     [[nodiscard]] Result<QCborMap> status(const QCborMap &args) const;
 
 private:

@@ -27,10 +27,6 @@ Result<CustodyStore::Stored> HistorianStore::append(std::span<const sparkplug::H
         for (const sparkplug::HostBatch &batch : batches)
             measure(batch, now);
     }
-    m_totals.rows += ingested->rows;
-    m_totals.batches += ingested->batches;
-    m_totals.duplicatesRefused += ingested->duplicates;
-    m_totals.gaps += ingested->gaps;
     return Stored{quint32(ingested->batches), quint32(ingested->duplicates)};
 }
 
@@ -39,16 +35,13 @@ Result<void> HistorianStore::senderDropped(const sparkplug::NodeId &node, const 
     const auto gaps = m_historian.tailMoved(node, ledgerOf(node, stream), tail);
     if (!gaps)
         return gaps.error();
-    m_totals.gaps += quint64(gaps->size());
     return {};
 }
 
 void HistorianStore::measure(const sparkplug::HostBatch &batch, Timestamp now)
 {
     for (const Reading &reading : batch.batch.readings) {
-        if (reading.isHistorical)
-            ++m_totals.historicalRows;
-        else if (now - reading.deviceTime < kRecorded)
+        if (!reading.isHistorical && now - reading.deviceTime < kRecorded)
             m_latency.add(now - reading.deviceTime);
     }
 }

@@ -91,6 +91,25 @@ private Q_SLOTS:
         });
     }
 
+    void migrate_countsWhatAnOlderVersionStored()
+    {
+        with(freshPath(), [](QSqlDatabase &database) {
+            QVERIFY(migrate(database, migrations().first(1)));
+            QSqlQuery query(database);
+            QVERIFY(query.exec(
+                QStringLiteral("INSERT INTO devices (id, site, name, node, online) VALUES (1, 's', 'd', 'n', 0)")));
+            QVERIFY(query.exec(QStringLiteral("INSERT INTO points VALUES (1, 1, 'p', '', 0, '', '', '', '', '', '', 0)")));
+            for (const int historical : {0, 1, 0})
+                QVERIFY(query.exec(
+                    QStringLiteral("INSERT INTO readings VALUES (1, 5, 0, 1.5, NULL, NULL, '', 192, %1, 9)").arg(historical)));
+            QVERIFY(migrate(database));
+            QVERIFY(query.exec(QStringLiteral("SELECT readings, historical, removed FROM totals")) && query.next());
+            QCOMPARE(query.value(0).toInt(), 3);
+            QCOMPARE(query.value(1).toInt(), 1);
+            QCOMPARE(query.value(2).toInt(), 0);
+        });
+    }
+
     void migrate_thatFailsChangesNothing()
     {
         static constexpr std::array kBroken{"CREATE TABLE half (id BIGINT)", "CREATE TABLE devices (id BIGINT)"};

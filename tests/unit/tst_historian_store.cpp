@@ -25,7 +25,7 @@ class TestHistorianStore : public CustodyStoreContract
         if (!opened)
             qFatal("%s", qPrintable(opened.error().message));
         m_historian = *std::move(opened);
-        m_store = std::make_unique<HistorianStore>(*m_historian, m_clock, historian::Counters{});
+        m_store = std::make_unique<HistorianStore>(*m_historian, m_clock);
         return *m_store;
     }
     quint64 storedReadings() const override

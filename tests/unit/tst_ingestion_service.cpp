@@ -58,7 +58,7 @@ std::unique_ptr<historian::Historian> openHistorian(const QString &file, const C
 
 struct Bench {
     explicit Bench(const QString &file)
-        : historian(openHistorian(file, clock)), store(*historian, clock, {}), failing(store),
+        : historian(openHistorian(file, clock)), store(*historian, clock), failing(store),
           host(hostConfig(), clock, transport), ingestion(host, *historian, failing, clock),
           answers(*historian, store, ingestion, host, clock), calls(agent(u"ingestion"_s), clock, transport),
           caller(broker, clock)
