@@ -121,7 +121,15 @@ const TpmDevice::Private::AttestationKey &TpmDevice::Private::ensureAttestationK
 
 ESYS_TR TpmDevice::Private::loadAttestationKey(ESYS_CONTEXT *esys)
 {
-    return load(esys, ensureAttestationKey(esys).key);
+    try {
+        return load(esys, ensureAttestationKey(esys).key);
+    } catch (const TssError &failure) {
+        // Somebody cleared the TPM while this program ran: whatever it wrapped is void.
+        if (tpm::plainCode(failure.code) != TPM2_RC_INTEGRITY)
+            throw;
+        attestationKey.reset();
+        return load(esys, ensureAttestationKey(esys).key);
+    }
 }
 
 Result<QByteArray> TpmDevice::activateCredential(const QByteArray &idObject, const QByteArray &encryptedSecret)
@@ -151,10 +159,8 @@ Result<QByteArray> TpmDevice::activateCredential(const QByteArray &idObject, con
         if (code == TSS2_RC_SUCCESS)
             code = Esys_ActivateCredential(esys, ak, endorsement, ESYS_TR_PASSWORD, session, ESYS_TR_NONE, &*object,
                                            &*secret, Out(opened));
-        // A session that was used ends by itself; one that was refused has to be flushed.
-        if (code != TSS2_RC_SUCCESS && session != ESYS_TR_PASSWORD && session != ESYS_TR_NONE
-            && !tpm::isConnectionLost(code))
-            d->context.flush(session);
+        if (session != ESYS_TR_PASSWORD && !tpm::isConnectionLost(code))
+            d->context.flush(session); // ESYS keeps sessions going unless it is told otherwise
         d->closeEndorsement(esys, ek, endorsement);
         const TSS2_RC plain = tpm::plainCode(code);
         if (plain == TPM2_RC_INTEGRITY || plain == TPM2_RC_VALUE || plain == TPM2_RC_SIZE)

@@ -154,7 +154,7 @@ Result<QByteArray> TpmAttestor::quoteEveryBank(const QByteArray &nonce)
 QByteArray TpmAttestor::eventLog() const
 {
     QFile file(m_options.eventLogFile);
-    if (!file.open(QIODevice::ReadOnly))
+    if (m_options.eventLogFile.isEmpty() || !file.open(QIODevice::ReadOnly))
         return {};
     QByteArray log = file.read(tpm::kMaxEventLogBytes + 1);
     return log.size() <= tpm::kMaxEventLogBytes ? log : QByteArray{};

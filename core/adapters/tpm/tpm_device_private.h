@@ -61,7 +61,10 @@ struct TpmDevice::Private {
     /// A handle of a key, loading it when it is not. Valid until the next call of load().
     [[nodiscard]] ESYS_TR load(ESYS_CONTEXT *esys, const std::shared_ptr<const tpm::WrappedKey> &key);
     void unload(const std::shared_ptr<const tpm::WrappedKey> &key);
-    void flushLoaded();
+    /// What was loaded in a context that has been closed since is not there any more.
+    void forgetLostHandles();
+    /// Flushes all but the key that was used last.
+    void makeRoom();
 
     struct Parent {
         ESYS_TR handle = ESYS_TR_NONE;

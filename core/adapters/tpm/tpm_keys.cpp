@@ -16,8 +16,8 @@ using tpm::TssError;
 
 namespace {
 constexpr TPM2_HANDLE kPersistentStorageRoot = 0x81000001; // TCG Registry of Reserved Handles
-/// A TPM has room for three objects. One place stays free for a parent or the endorsement key.
-constexpr size_t kMaxLoaded = 2;
+/// A TPM has room for three objects. Making or loading a key takes two: its parent and itself.
+constexpr size_t kMayStayLoaded = 1;
 using EcdsaPtr = std::unique_ptr<ECDSA_SIG, tls::Freer<ECDSA_SIG_free>>;
 
 bool isStorageKey(const TPMT_PUBLIC &area)
@@ -56,30 +56,46 @@ QByteArray derOf(const TPMT_SIGNATURE &signature)
 
 bool TpmDevice::Private::recover(const TssError &failure)
 {
-    if (!tpm::isConnectionLost(failure.code) && !tpm::isHandleLost(failure.code))
+    // Without a resource manager another program may fill the places up: ours become free.
+    const bool isFull = tpm::plainCode(failure.code) == TPM2_RC_OBJECT_MEMORY;
+    if (!isFull && !tpm::isConnectionLost(failure.code) && !tpm::isHandleLost(failure.code))
         return false;
-    context.close();
+    forgetLostHandles();
+    if (isFull)
+        for (const Loaded &entry : loaded)
+            context.flush(entry.handle);
+    else
+        context.close();
     loaded.clear();
     return true;
 }
 
+void TpmDevice::Private::forgetLostHandles()
+{
+    if (loadedIn != context.generation())
+        loaded.clear();
+    loadedIn = context.generation();
+}
+
+void TpmDevice::Private::makeRoom()
+{
+    while (loaded.size() > kMayStayLoaded) {
+        context.flush(loaded.back().handle);
+        loaded.pop_back();
+    }
+}
+
 ESYS_TR TpmDevice::Private::load(ESYS_CONTEXT *esys, const std::shared_ptr<const tpm::WrappedKey> &key)
 {
-    if (loadedIn != context.generation()) {
-        loaded.clear();
-        loadedIn = context.generation();
-    }
+    forgetLostHandles();
     const auto found =
         std::find_if(loaded.begin(), loaded.end(), [&](const Loaded &entry) { return entry.key == key; });
     if (found != loaded.end()) {
         loaded.splice(loaded.begin(), loaded, found);
         return loaded.front().handle;
     }
-    while (loaded.size() >= kMaxLoaded) {
-        context.flush(loaded.back().handle);
-        loaded.pop_back();
-    }
-    Parent parent = openParent(esys);
+    makeRoom();
+    const Parent parent = openParent(esys);
     ESYS_TR handle = ESYS_TR_NONE;
     const TSS2_RC code = Esys_Load(esys, parent.handle, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &key->privateArea,
                                    &key->publicArea, &handle);
@@ -93,12 +109,12 @@ void TpmDevice::Private::unload(const std::shared_ptr<const tpm::WrappedKey> &ke
 {
     const std::lock_guard lock(mutex);
     const tpm::SigpipeGuard sigpipe;
+    forgetLostHandles();
     const auto found =
         std::find_if(loaded.begin(), loaded.end(), [&](const Loaded &entry) { return entry.key == key; });
     if (found == loaded.end())
         return;
-    if (loadedIn == context.generation())
-        context.flush(found->handle);
+    context.flush(found->handle);
     loaded.erase(found);
 }
 
