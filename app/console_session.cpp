@@ -4,11 +4,13 @@
 #include <QCoreApplication>
 #include <QElapsedTimer>
 #include <QFile>
+#include <QGuiApplication>
 #include <QImage>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QMetaEnum>
 #include <QSaveFile>
+#include <QScreen>
 #include <QTimer>
 
 #include <cstdio>
@@ -32,6 +34,15 @@ QString phaseName(LinkState::Phase phase)
     return {};
 }
 
+/// No larger than the screen: without a window manager nothing else would fit it. Offscreen has no screen.
+QSize sizeOnScreen(const QSize &wanted)
+{
+    constexpr QSize kLeast{900, 600}; // as in Main.qml
+    if (QGuiApplication::platformName() == "offscreen"_L1 || !QGuiApplication::primaryScreen())
+        return wanted;
+    return wanted.boundedTo(QGuiApplication::primaryScreen()->availableSize()).expandedTo(kLeast);
+}
+
 } // namespace
 
 ConsoleSession::ConsoleSession(const ConsoleOptions &options, BuildingStore &store, BuildingFeed &feed, QObject *parent)
@@ -46,13 +57,14 @@ ConsoleSession::ConsoleSession(const ConsoleOptions &options, BuildingStore &sto
 Result<void> ConsoleSession::open()
 {
     m_engine.addImportPath(u"qrc:/qt/qml"_s);
+    const QSize size = sizeOnScreen(m_options.size);
     m_engine.setInitialProperties({
         {u"app"_s, QVariant::fromValue(&m_app)},
         {u"themeMode"_s, m_options.theme},
         {u"page"_s, m_options.page},
         {u"version"_s, QCoreApplication::applicationVersion()},
-        {u"width"_s, m_options.size.width()},
-        {u"height"_s, m_options.size.height()},
+        {u"width"_s, size.width()},
+        {u"height"_s, size.height()},
     });
     m_engine.load(QUrl(u"qrc:/qt/qml/Lintel/Console/Main.qml"_s));
     m_window = qobject_cast<QQuickWindow *>(m_engine.rootObjects().value(0));

@@ -109,12 +109,18 @@ QList<TimeSpan> gaps(std::span<const Sample> samples, qint64 gapAfter, qint64 fr
 
 QList<TimeSpan> lateSpans(std::span<const Sample> samples, qint64 joinWithin)
 {
+    // One reading in time between late ones is how an outage begins and ends; more of them part two stretches.
+    constexpr int kInTimeBetween = 2;
     QList<TimeSpan> spans;
+    int inTime = 0;
     for (const Sample &sample : samples) {
-        if (!sample.late)
+        if (!sample.late) {
+            ++inTime;
             continue;
+        }
         const qint64 half = sample.span / 2;
-        if (!spans.isEmpty() && sample.at - half - spans.last().to <= joinWithin)
+        const bool isParted = std::exchange(inTime, 0) >= kInTimeBetween;
+        if (!isParted && !spans.isEmpty() && sample.at - half - spans.last().to <= joinWithin)
             spans.last().to = sample.at + half;
         else
             spans.append({sample.at - half, sample.at + half});

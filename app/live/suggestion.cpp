@@ -63,11 +63,20 @@ private:
         }
     }
 
+    /// A zone says more than what serves it, a measurement more than a setpoint.
+    static int rank(const Point &point)
+    {
+        const bool isSetpoint = point.tags.contains(QStringLiteral("sp")) || point.tags.contains(QStringLiteral("cmd"));
+        return (isSetpoint ? 2 : 0) + (point.tags.contains(QStringLiteral("zone")) ? 0 : 1);
+    }
+
     [[nodiscard]] QList<int> pointsOf(Unit unit, bool simulated, bool oneOfEach) const
     {
         QList<int> found;
         for (const int device : m_devices) {
-            for (const int point : m_store.device(device).points) {
+            QList<int> points = m_store.device(device).points;
+            std::ranges::stable_sort(points, {}, [this](int point) { return rank(m_store.point(point).point); });
+            for (const int point : std::as_const(points)) {
                 const PointState &state = m_store.point(point);
                 const bool isLine = state.point.kind != Kind::Text && state.point.kind != Kind::Bool;
                 if (state.point.unit != unit || !isLine || isSimulated(state) != simulated)

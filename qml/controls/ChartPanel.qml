@@ -118,7 +118,7 @@ Card {
                     color: Theme.hairline
                 }
                 TabularText {
-                    x: Math.min(-width / 2, plot.width - timeTick.x - width + 8)
+                    x: Math.round(Math.min(-width / 2, plot.width - timeTick.x - width + 8)) // whole pixels stay crisp
                     y: 9
                     text: timeTick.modelData.label
                     color: Theme.muted
