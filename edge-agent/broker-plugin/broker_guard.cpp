@@ -33,7 +33,7 @@ QString verb(Action action)
     case Action::Publish: return u"publish to"_s;
     case Action::Receive: return u"receive"_s;
     case Action::Subscribe: return u"subscribe to"_s;
-    case Action::Will: return u"leave a will in"_s;
+    case Action::Will: return u"leave a will or retained message in"_s;
     }
     return {};
 }
@@ -66,11 +66,9 @@ void BrokerGuard::setRoles(BrokerRoles roles)
     m_roles = std::move(roles);
     m_changed = true;
     ++m_revision;
-    for (auto &[key, session] : m_sessions) {
-        auto grants = grantsFor(session.peer.id, m_roles);
-        session.hasRole = grants.has_value();
-        session.grants = grants.value_or(TopicGrants{});
-        session.known->facts.role = session.grants.role;
+    for (auto &[name, known] : m_known) {
+        known.grants = grantsFor(known.peer.id, m_roles);
+        known.facts.role = known.grants ? known.grants->role : QString();
     }
 }
 
@@ -129,7 +127,7 @@ Result<Peer> BrokerGuard::verifyChain(const QList<QByteArray> &chainDer, const Q
 Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
                                   const QString &from, Timestamp now)
 {
-    m_sessions.erase(session);
+    disconnected(session); // the broker reuses its objects
     if (!peer)
         return refuse(Refusal::NoCertificate, from,
                       u"Its certificate was not verified by this plugin; connect by TLS to a listener with "
@@ -151,19 +149,17 @@ Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> 
         return refuse(Refusal::NoRole, from,
                       u"%1 has no role on this broker; name it in the broker's roles file."_s.arg(who));
 
-    Session fresh;
-    fresh.peer = *peer;
-    fresh.name = who.toStdString();
-    fresh.clientId = clientId;
-    fresh.grants = std::move(*grants);
-    fresh.known = &m_known[fresh.name];
-    fresh.known->peer = *peer;
-    fresh.known->facts.role = fresh.grants.role;
-    fresh.known->facts.serial = peer->serial;
-    fresh.known->facts.connectedAt = now;
-    fresh.known->facts.expiresAt = peer->notAfter;
-    fresh.known->facts.connected = true;
-    ++fresh.known->sessions;
+    Session fresh{*peer, who.toStdString(), std::string(clientId)};
+    Known &known = m_known[fresh.name];
+    fresh.known = &known;
+    known.peer = *peer;
+    known.facts.role = grants->role;
+    known.facts.serial = peer->serial;
+    known.facts.connectedAt = now;
+    known.facts.expiresAt = peer->notAfter;
+    known.facts.connected = true;
+    known.grants = std::move(grants);
+    ++known.sessions;
     m_nextExpiry = m_sessions.empty() ? peer->notAfter : std::min(m_nextExpiry, peer->notAfter);
     m_sessions.emplace(session, std::move(fresh));
     ++m_counters.connects;
@@ -195,7 +191,7 @@ std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Timestamp n
     if (session.peer.notAfter <= now)
         return kick(KickReason::Expired, u"The certificate of %1 ended at %2; it reconnects with a new one."_s.arg(
                                              who, toIso8601(session.peer.notAfter)));
-    if (!session.hasRole)
+    if (!session.known->grants)
         return kick(KickReason::NoRole, u"%1 has no role on this broker any more."_s.arg(who));
     if (!m_bundles.contains(session.peer.id.trustDomain()))
         return kick(KickReason::DomainRemoved, u"The bundle of %1's trust domain was removed."_s.arg(who));
@@ -209,9 +205,11 @@ QList<Kick> BrokerGuard::due(Timestamp now)
         return kicks;
     m_changed = false;
     m_nextExpiry = Timestamp::max();
-    for (const auto &[key, session] : m_sessions) {
-        if (auto kick = reasonToEnd(session, now))
+    for (auto &[key, session] : m_sessions) {
+        if (auto kick = reasonToEnd(session, now)) {
+            session.ended = true;
             kicks.append(std::move(*kick));
+        }
         m_nextExpiry = std::min(m_nextExpiry, session.peer.notAfter);
     }
     return kicks;
@@ -227,64 +225,59 @@ void BrokerGuard::kicked(const Kick &kick)
 bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Timestamp now)
 {
     const auto found = m_sessions.find(key);
-    if (found == m_sessions.end() || !principal || found->second.name != principal) {
-        const bool allowed = mayActWithoutSession(principal, action, topic);
-        if (!allowed) {
-            ++countOf(m_counters.denied, action == Action::Publish ? Action::Will : action);
-            ++m_revision;
-        }
+    if (found == m_sessions.end() || !principal || found->second.name != principal || found->second.ended) {
+        const auto known = principal ? m_known.find(std::string_view(principal)) : m_known.end();
+        Known *const who = known == m_known.end() ? nullptr : &known->second; // else: nobody connect() has let in
+        const bool allowed = who && mayActWithoutSession(*who, action, topic);
+        if (!allowed)
+            countDenial(who, action == Action::Publish ? Action::Will : action, topic, now);
         return allowed;
     }
-    Session &session = found->second;
+    Known &known = *found->second.known;
     bool allowed = false;
-    switch (action) {
-    case Action::Publish:
-    case Action::Will: allowed = mayPublish(session.grants, topic); break;
-    case Action::Receive: allowed = mayReceive(session.grants, topic); break;
-    case Action::Subscribe: allowed = maySubscribe(session.grants, topic); break;
+    if (known.grants) {
+        switch (action) {
+        case Action::Publish:
+        case Action::Will: allowed = mayPublish(*known.grants, topic); break;
+        case Action::Receive: allowed = mayReceive(*known.grants, topic); break;
+        case Action::Subscribe: allowed = maySubscribe(*known.grants, topic); break;
+        }
     }
     if (!allowed) {
-        tellDenial(session, action, topic, now);
+        countDenial(&known, action, topic, now);
         return false;
     }
     if (action == Action::Publish) {
         ++m_counters.published;
         ++m_revision;
-        session.known->facts.lastAccepted = now;
+        known.facts.lastAccepted = now;
     }
     return true;
 }
 
-bool BrokerGuard::mayActWithoutSession(const char *principal, Action action, std::string_view topic)
+bool BrokerGuard::mayActWithoutSession(Known &known, Action action, std::string_view topic) const
 {
-    const auto known = principal ? m_known.find(std::string_view(principal)) : m_known.end();
-    if (known == m_known.end())
-        return false; // nobody whom connect() has let in
-    const auto grants = grantsFor(known->second.peer.id, m_roles);
-    if (!grants || action == Action::Subscribe)
+    if (!known.grants || action == Action::Subscribe)
         return false;
-    const bool denied = deniedBy(known->second.peer) != nullptr;
+    const bool denied = deniedBy(known.peer) != nullptr;
     if (action == Action::Receive)
-        return !denied && mayReceive(*grants, topic);
-    const bool allowed = denied ? isLastWord(*grants, topic) : mayPublish(*grants, topic);
-    if (!allowed)
-        m_log(u"Dropped a will or retained message of %1 in \"%2\": %3."_s.arg(
-            shown(principal), shown(topic), denied ? u"it was revoked"_s : u"its role does not allow this topic"_s));
-    return allowed;
+        return !denied && mayReceive(*known.grants, topic);
+    return denied ? isLastWord(*known.grants, topic) : mayPublish(*known.grants, topic);
 }
 
-void BrokerGuard::tellDenial(Session &session, Action action, std::string_view topic, Timestamp now)
+void BrokerGuard::countDenial(Known *known, Action action, std::string_view topic, Timestamp now)
 {
     ++countOf(m_counters.denied, action);
     ++m_revision;
-    if (action == Action::Receive)
+    if (!known || action == Action::Receive)
         return; // a wider subscription than the role: quietly not delivered
-    ++session.denials;
-    if (session.denialToldAt != Timestamp{} && now - session.denialToldAt < kTellDenialEvery)
+    ++known->denials;
+    if (known->denialToldAt != Timestamp{} && now - known->denialToldAt < kTellDenialEvery)
         return;
-    session.denialToldAt = now;
+    known->denialToldAt = now;
     m_log(u"%1 (%2) may not %3 \"%4\"; refused %5 times so far. If it should, change its role in the roles file."_s.arg(
-        session.peer.id.toString(), session.grants.role, verb(action), shown(topic), QString::number(session.denials)));
+        known->peer.id.toString(), known->facts.role.isEmpty() ? u"no role"_s : known->facts.role, verb(action),
+        shown(topic), QString::number(known->denials)));
 }
 
 QMap<QString, PrincipalFacts> BrokerGuard::principals() const

@@ -117,25 +117,25 @@ public:
 private:
     struct Known {
         Peer peer; // of its last connection
+        std::optional<TopicGrants> grants;
         PrincipalFacts facts;
         int sessions = 0;
+        quint64 denials = 0;
+        Timestamp denialToldAt{};
     };
     struct Session {
         Peer peer;
         std::string name; // the SPIFFE ID as text: what the broker keeps as user name
         std::string clientId;
-        TopicGrants grants;
-        bool hasRole = true;
         Known *known = nullptr; // in m_known, whose nodes stay where they are
-        quint64 denials = 0;
-        Timestamp denialToldAt{};
+        bool ended = false;     // due() has said so; until the broker closes it, nothing more
     };
 
     [[nodiscard]] const tls::DenyEntry *deniedBy(const Peer &peer) const;
     [[nodiscard]] Error refuse(Refusal cause, const QString &from, const QString &sentence);
     [[nodiscard]] std::optional<Kick> reasonToEnd(const Session &session, Timestamp now) const;
-    [[nodiscard]] bool mayActWithoutSession(const char *principal, Action action, std::string_view topic);
-    void tellDenial(Session &session, Action action, std::string_view topic, Timestamp now);
+    [[nodiscard]] bool mayActWithoutSession(Known &known, Action action, std::string_view topic) const;
+    void countDenial(Known *known, Action action, std::string_view topic, Timestamp now);
 
     Log m_log;
     BrokerRoles m_roles;

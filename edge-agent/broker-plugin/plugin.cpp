@@ -42,12 +42,11 @@ QString addressOf(const mosquitto *client)
     return address ? QString::fromLatin1(address) : u"a client"_s;
 }
 
-Result<std::any> verifyInHandshake(const QList<QByteArray> &chainDer)
+Result<std::any> verifyInHandshake(const QList<QByteArray> &chainDer, const QString &from)
 {
     if (!thePlugin)
         return Error{Errc::Unavailable, u"The plugin is not ready."_s};
-    auto peer =
-        thePlugin->service.guard().verifyChain(chainDer, u"a client in its handshake"_s, thePlugin->clock.now());
+    auto peer = thePlugin->service.guard().verifyChain(chainDer, from, thePlugin->clock.now());
     if (!peer)
         return peer.error();
     return std::any(*peer);

@@ -5,6 +5,7 @@
 
 #include <QDir>
 #include <QFile>
+#include <QFileInfo>
 #include <QSet>
 
 #include <sys/stat.h>
@@ -68,7 +69,16 @@ Result<tls::BundleDocument> TrustFiles::read(const QString &path, const TrustDom
 
 bool TrustFiles::refresh(bool force)
 {
+    const QFileInfo folder(m_dir);
+    if (folder.isDir() && !folder.isReadable())
+        return false; // nothing is known, so nothing changes
     const QStringList paths = bundlePaths(m_dir);
+    if (!folder.isDir() && !m_documents.isEmpty()) {
+        if (!m_fingerprint.isEmpty())
+            m_log(u"The folder \"%1\" is gone; the trust bundles stay as they were."_s.arg(m_dir));
+        m_fingerprint.clear();
+        return false;
+    }
     const QByteArray fingerprint = fingerprintOf(paths);
     if (!force && fingerprint == m_fingerprint)
         return false;

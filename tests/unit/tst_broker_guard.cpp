@@ -227,6 +227,9 @@ void TestBrokerGuard::denied_isHeardOnceMoreWithItsLastWord()
     const auto kicks = guard.due(m_clock.now());
     QCOMPARE(kicks.size(), 1);
     QVERIFY(kicks.first().why.contains(toIso8601(last)) && kicks.first().why.contains(u"lost"_s));
+    // From now on, even before the broker has closed the connection.
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", m_clock.now()));
     guard.kicked(kicks.first());
     guard.disconnected(&m_client);
     // Mosquitto now asks for the will, and later for the sources of retained messages.
@@ -353,6 +356,11 @@ void TestBrokerGuard::files_bundleWithALowerSequenceIsRefused()
     QVERIFY(QFile::remove(dir.filePath(u"building-1.smart.local.json"_s)));
     QVERIFY(files.refresh());
     QCOMPARE(files.bundles().keys(), QList<TrustDomain>{domain(u"smart-building.cloud")});
+    QVERIFY(dir.remove()); // a disk that went away ends no session
+    QVERIFY(!files.refresh());
+    QVERIFY(!files.refresh());
+    QVERIFY(m_lines.last().contains(u"is gone"_s));
+    QCOMPARE(files.bundles().size(), 1);
     m_lines.clear();
 }
 

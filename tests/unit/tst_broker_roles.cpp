@@ -15,6 +15,7 @@ private Q_SLOTS:
     void roles_printAndParse();
     void parse_refuses_data();
     void parse_refuses();
+    void examples_areRight();
     void options_areChecked();
 };
 
@@ -80,6 +81,17 @@ void TestBrokerRoles::parse_refuses()
     const auto roles = parseRoles(text);
     QVERIFY(!roles);
     QVERIFY2(roles.error().message.contains(says), qPrintable(roles.error().message));
+}
+
+void TestBrokerRoles::examples_areRight()
+{
+    for (const QString &name : {u"broker-roles.json"_s, u"broker-roles-cloud.json"_s}) {
+        QFile file(QStringLiteral(LINTEL_SOURCE_DIR "/resources/config/") + name);
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        const auto roles = parseRoles(file.readAll());
+        QVERIFY2(roles, roles ? "" : qPrintable(roles.error().message));
+        QVERIFY(!roles->hosts.isEmpty() && !roles->readers.isEmpty());
+    }
 }
 
 void TestBrokerRoles::options_areChecked()

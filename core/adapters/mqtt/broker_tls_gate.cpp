@@ -7,7 +7,10 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <netdb.h>
+#include <sys/socket.h>
 #include <vector>
 
 namespace lintel::mqtt {
@@ -40,6 +43,18 @@ QList<QByteArray> chainOf(X509_STORE_CTX *context)
     return chain;
 }
 
+QString addressOf(const SSL *ssl)
+{
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    std::array<char, NI_MAXHOST> text{};
+    auto *generic = reinterpret_cast<sockaddr *>(&address);
+    if (::getpeername(SSL_get_fd(ssl), generic, &size) != 0
+        || ::getnameinfo(generic, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0)
+        return u"a client"_s;
+    return QString::fromLatin1(text.data());
+}
+
 int verifyClient(X509_STORE_CTX *context, void *)
 {
     auto *ssl = static_cast<SSL *>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
@@ -53,7 +68,7 @@ int verifyClient(X509_STORE_CTX *context, void *)
     };
     if (SSL_version(ssl) < TLS1_3_VERSION || !leaf || !gate().verifier)
         return refused();
-    auto verified = gate().verifier(chainOf(context));
+    auto verified = gate().verifier(chainOf(context), addressOf(ssl));
     if (!verified)
         return refused();
     auto attached = std::make_unique<std::any>(std::move(*verified));

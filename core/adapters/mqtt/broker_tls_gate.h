@@ -10,6 +10,7 @@
 
 #include <QByteArray>
 #include <QList>
+#include <QString>
 
 #include <any>
 #include <functional>
@@ -19,9 +20,9 @@ namespace lintel::mqtt {
 class BrokerTlsGate
 {
 public:
-    /// Chain as the client sent it, leaf first. What it returns stays attached to this connection's
+    /// Chain as the client sent it, leaf first, and the client's address. What it returns stays attached to this connection's
     /// certificate; an error ends the handshake.
-    using Verifier = std::function<Result<std::any>(const QList<QByteArray> &chainDer)>;
+    using Verifier = std::function<Result<std::any>(const QList<QByteArray> &chainDer, const QString &from)>;
 
     /// Io when OpenSSL has no room for the hook.
     [[nodiscard]] static Result<void> install(Verifier verifier);
