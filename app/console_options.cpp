@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "console_options.h"
 
+#include "adapters/process/command_line.h"
 #include "adapters/yaml/common_config.h"
 
-#include <QCommandLineParser>
+#include <QDir>
+#include <QFileInfo>
 
 namespace lintel {
 
@@ -13,11 +15,9 @@ namespace {
 
 QList<QCommandLineOption> allOptions()
 {
-    return {
-        {u"config"_s, u"Configuration file (YAML)."_s, u"FILE"_s},
-        {u"broker"_s, u"MQTT broker to connect to."_s, u"HOST:PORT"_s},
-        {u"broker-id"_s, u"SPIFFE ID that the broker must prove."_s, u"SPIFFE-ID"_s},
-        {u"identity"_s, u"Folder with svid.pem, svid.key and the trust bundles."_s, u"DIR"_s},
+    QList<QCommandLineOption> all{{u"config"_s, u"Configuration file (YAML)."_s, u"FILE"_s}};
+    all += mqtt::brokerOptions();
+    all += {
         {u"id"_s, u"SPIFFE ID of the operator; default: the one in the identity."_s, u"SPIFFE-ID"_s},
         {u"host-principal"_s, u"Gateway or cloud to ask for births, history and status."_s, u"SPIFFE-ID"_s},
         {u"gateway-principal"_s, u"Gateway whose buffer the trust strip shows, when the host is the cloud."_s,
@@ -35,6 +35,7 @@ QList<QCommandLineOption> allOptions()
         {{u"h"_s, u"help"_s}, u"Show this help."_s},
         {{u"v"_s, u"version"_s}, u"Show the version."_s},
     };
+    return all;
 }
 
 Error malformed(const QString &sentence)
@@ -53,11 +54,11 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         const TransportConfig transport = readTransport(root.section(u"transport"));
         const MqttConfig mqtt = readMqtt(root.section(u"mqtt"), transport.keepaliveInterval, {});
         const IdentityConfig identity = readIdentity(root.section(u"identity"));
-        options.brokerHost = mqtt.host;
-        options.brokerPort = mqtt.port;
-        options.brokerId = mqtt.brokerId;
+        options.broker.host = mqtt.host;
+        options.broker.port = mqtt.port;
+        options.broker.brokerId = mqtt.brokerId;
         options.keepAlive = mqtt.keepAlive;
-        options.identityDir = identity.directory;
+        options.broker.identityDir = identity.directory;
         config::Section console = root.section(u"console");
         console.spiffeId(u"id", options.id);
         console.spiffeId(u"host", options.host);
@@ -71,25 +72,13 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
     return {};
 }
 
-Result<void> readBroker(const QString &text, ConsoleOptions &options)
-{
-    const qsizetype colon = text.lastIndexOf(QLatin1Char(':'));
-    bool ok = colon > 0;
-    const int port = ok ? text.mid(colon + 1).toInt(&ok) : 0;
-    if (!ok || port < 1 || port > 65'535)
-        return malformed(u"--broker %1: expected host:port, for example gateway.local:8883."_s.arg(text));
-    options.brokerHost = text.left(colon);
-    options.brokerPort = quint16(port);
-    return {};
-}
-
 Result<void> readSpiffeId(const QCommandLineParser &parser, const QString &name, SpiffeId &out)
 {
     if (!parser.isSet(name))
         return {};
-    const auto id = SpiffeId::parse(parser.value(name));
+    const auto id = mqtt::parseSpiffeOption(name, parser.value(name));
     if (!id)
-        return malformed(u"--%1: %2"_s.arg(name, id.error().message));
+        return id.error();
     out = *id;
     return {};
 }
@@ -140,12 +129,26 @@ Result<void> checkConnection(const ConsoleOptions &options)
 {
     if (options.offline)
         return {};
-    if (options.identityDir.isEmpty())
+    if (options.broker.identityDir.isEmpty())
         return malformed(
             u"Nobody has said who you are: give --identity DIR (as \"lintelctl pki issue\" writes it), a --config FILE, or --offline for an example."_s);
-    if (options.brokerId.isEmpty())
+    if (options.broker.brokerId.isEmpty())
         return malformed(
             u"Nobody has said which broker to trust: give --broker-id, for example spiffe://building-1.smart.local/broker."_s);
+    return {};
+}
+
+/// Before anything starts, so that a long run does not end without its picture.
+Result<void> checkWritable(const QString &option, const QString &path)
+{
+    if (path.isEmpty() || path == "-"_L1)
+        return {};
+    const QFileInfo file(path);
+    if (file.isDir())
+        return malformed(u"--%1 %2: that is a folder; name a file."_s.arg(option, path));
+    if (!file.absoluteDir().exists())
+        return malformed(u"--%1 %2: there is no folder %3; make it, or name a file elsewhere."_s.arg(
+            option, path, file.absolutePath()));
     return {};
 }
 
@@ -162,12 +165,8 @@ QString consoleHelp()
 Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
 {
     QCommandLineParser parser;
-    parser.addOptions(allOptions());
-    if (!parser.parse(arguments))
-        return malformed(parser.errorText() + u" See lintel-console --help."_s);
-    if (!parser.positionalArguments().isEmpty())
-        return malformed(
-            u"\"%1\" is not an option. See lintel-console --help."_s.arg(parser.positionalArguments().first()));
+    if (const auto parsed = parseArguments(parser, allOptions(), arguments.mid(1), u"lintel-console --help"_s); !parsed)
+        return parsed.error();
     ConsoleOptions options;
     options.help = parser.isSet(u"help"_s);
     options.version = parser.isSet(u"version"_s);
@@ -178,21 +177,19 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
             return read.error();
     }
     options.offline = parser.isSet(u"offline"_s);
-    if (parser.isSet(u"broker"_s)) {
-        if (const auto read = readBroker(parser.value(u"broker"_s), options); !read)
-            return read.error();
-    }
-    if (parser.isSet(u"identity"_s))
-        options.identityDir = parser.value(u"identity"_s);
+    if (const auto read = mqtt::readBroker(parser.value(u"broker"_s), parser.value(u"broker-id"_s),
+                                           parser.value(u"identity"_s), options.broker);
+        !read)
+        return read.error();
     if (parser.isSet(u"site"_s))
         options.sites = parser.values(u"site"_s);
     options.screenshot = parser.value(u"screenshot"_s);
     options.report = parser.value(u"report"_s);
     for (const auto &read :
-         {readSpiffeId(parser, u"broker-id"_s, options.brokerId), readSpiffeId(parser, u"id"_s, options.id),
-          readSpiffeId(parser, u"host-principal"_s, options.host),
+         {readSpiffeId(parser, u"id"_s, options.id), readSpiffeId(parser, u"host-principal"_s, options.host),
           readSpiffeId(parser, u"gateway-principal"_s, options.gateway), readSeconds(parser, u"after"_s, options.after),
           readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
+          checkWritable(u"screenshot"_s, options.screenshot), checkWritable(u"report"_s, options.report),
           checkConnection(options)}) {
         if (!read)
             return read.error();

@@ -2,7 +2,7 @@
 // The console's command line and configuration file as one struct. Values only.
 #pragma once
 
-#include "domain/spiffe_id.h"
+#include "mqtt/broker_options.h"
 
 #include <QSize>
 #include <QString>
@@ -15,13 +15,10 @@ namespace lintel {
 
 struct ConsoleOptions {
     bool offline = false;
-    QString brokerHost = QStringLiteral("localhost");
-    quint16 brokerPort = 8883;
-    SpiffeId brokerId; // whom to expect at the other end
+    mqtt::BrokerOptions broker;
     SpiffeId id;       // who the operator is; from the identity's files when not given
     SpiffeId host;     // whom to call: a gateway or the cloud
     SpiffeId gateway;  // whose buffer to show; empty = the host's
-    QString identityDir;
     QStringList sites; // empty = all that the broker lets us see
     std::chrono::seconds keepAlive{30};
 

@@ -99,27 +99,24 @@ int runOffline(const ConsoleOptions &options)
 int runConnected(const ConsoleOptions &options)
 {
     const SystemClock clock;
-    tls::FileIdentitySource identity(options.identityDir);
+    tls::FileIdentitySource identity(options.broker.identityDir);
     const auto current = identity.current();
     if (!current)
-        return fail(kUsage, current.error().message);
+        return fail(kUsage, current.error().message
+                                + u" Name with --identity a folder that \"lintelctl pki issue\" has written."_s);
     const SpiffeId self = options.id.isEmpty() ? (*current)->svid.id : options.id;
     if (self != (*current)->svid.id)
-        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(self.toString(), options.identityDir,
-                                                                                 (*current)->svid.id.toString()));
+        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(
+                                self.toString(), options.broker.identityDir, (*current)->svid.id.toString()));
 
-    MqttEndpoint endpoint;
-    endpoint.host = options.brokerHost;
-    endpoint.port = options.brokerPort;
-    endpoint.broker = options.brokerId;
-    const auto transport = makeConsoleTransport(endpoint, identity);
+    const auto transport = makeConsoleTransport(options.broker.endpoint(), identity);
     BuildingStore store(clock);
     FeedConfig config;
     config.self = Principal(self);
     config.host = Principal(options.host);
     config.gateway = Principal(options.gateway);
     config.sites = options.sites;
-    config.broker = u"%1:%2"_s.arg(options.brokerHost).arg(options.brokerPort);
+    config.broker = u"%1:%2"_s.arg(options.broker.host).arg(options.broker.port);
     config.keepAlive = options.keepAlive;
     BuildingFeed feed(config, clock, *transport, &identity, store);
     return runSession(options, store, feed);

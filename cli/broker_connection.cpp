@@ -14,20 +14,18 @@ constexpr std::chrono::milliseconds kCloseTimeout{2'500};
 
 } // namespace
 
-Result<std::unique_ptr<BrokerConnection>> BrokerConnection::open(const BrokerOptions &options)
+Result<std::unique_ptr<BrokerConnection>> BrokerConnection::open(const mqtt::BrokerOptions &options)
 {
     auto identity = std::make_unique<tls::FileIdentitySource>(options.identityDir);
     const auto current = identity->current();
     if (!current)
-        return current.error();
+        return Error{current.error().code,
+                     current.error().message
+                         + QStringLiteral(" Name with --identity a folder that `lintelctl pki issue` has written.")};
     const Principal self((*current)->svid.id);
 
     auto connection = std::unique_ptr<BrokerConnection>(new BrokerConnection);
-    MqttEndpoint endpoint;
-    endpoint.host = options.host;
-    endpoint.port = options.port;
-    endpoint.broker = options.brokerId;
-    connection->m_transport = std::make_unique<PahoTransport>(endpoint, *identity);
+    connection->m_transport = std::make_unique<PahoTransport>(options.endpoint(), *identity);
     connection->m_identity = std::move(identity);
     connection->m_client = std::make_unique<CallClient>(self, connection->m_clock, *connection->m_transport);
 

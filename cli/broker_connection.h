@@ -2,8 +2,8 @@
 // client. Keeps itself alive until it is destroyed. Thread: its owner's.
 #pragma once
 
-#include "call_options.h"
 #include "calls/call_client.h"
+#include "mqtt/broker_options.h"
 #include "ports/identity_source.h"
 #include "ports/system_clock.h"
 
@@ -18,7 +18,7 @@ class BrokerConnection : public QObject
     Q_OBJECT
 public:
     /// Reads the identity and begins to connect; the error is about the identity's files.
-    [[nodiscard]] static Result<std::unique_ptr<BrokerConnection>> open(const BrokerOptions &options);
+    [[nodiscard]] static Result<std::unique_ptr<BrokerConnection>> open(const mqtt::BrokerOptions &options);
     ~BrokerConnection() override;
 
     [[nodiscard]] CallClient &client() { return *m_client; }

@@ -8,6 +8,7 @@
 
 #include <QCborArray>
 #include <QFile>
+#include <QFileInfo>
 #include <QTemporaryDir>
 
 namespace lintel::cli {
@@ -30,7 +31,11 @@ const QString kHelp = u"Usage: lintelctl buffer inspect FILE [--json]\n"
 Result<QCborMap> inspect(const QString &file)
 {
     if (!QFile::exists(file))
-        return Error{Errc::NotFound, u"There is no file \"%1\"."_s.arg(file)};
+        return Error{
+            Errc::NotFound,
+            u"There is no file \"%1\"; name an agent's store, such as /var/lib/lintel/hvac-001/spool.db."_s.arg(file)};
+    if (QFileInfo(file).isDir())
+        return Error{Errc::Malformed, u"\"%1\" is a folder; name the file in it, such as spool.db."_s.arg(file)};
     QFile header(file);
     if (!header.open(QIODevice::ReadOnly))
         return Error{Errc::Io, u"\"%1\" cannot be read: %2."_s.arg(file, header.errorString())};
@@ -69,6 +74,13 @@ int runBuffer(const QStringList &arguments)
     if (rest.contains(u"--help"_s) || rest.contains(u"-h"_s)) {
         printOut(kHelp);
         return kOk;
+    }
+    for (const QString &argument : std::as_const(rest)) {
+        if (argument.startsWith("--"_L1)) {
+            reportError({Errc::Malformed, u"There is no option %1. See `lintelctl buffer --help`."_s.arg(argument)},
+                        json);
+            return kUsage;
+        }
     }
     if (rest.size() != 2 || rest.first() != u"inspect") {
         reportError({Errc::Malformed, u"Say `lintelctl buffer inspect FILE`; see `lintelctl buffer --help`."_s}, json);

@@ -1,7 +1,11 @@
 #include "call_options.h"
 
-#include <QCommandLineParser>
+#include "adapters/yaml/config_reader.h"
+#include "process/command_line.h"
+
+#include <QDir>
 #include <QFile>
+#include <QFileInfo>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QRegularExpression>
@@ -12,29 +16,34 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-constexpr quint16 kMqttTlsPort = 8883;
+const auto kHelpCommand = u"lintelctl call --help"_s;
 
 QList<QCommandLineOption> definitions()
 {
-    return {
+    QList<QCommandLineOption> all{
         {{u"h"_s, u"help"_s}, u"Show this help."_s},
         {u"target"_s, u"Whom to call."_s, u"SPIFFE-ID"_s},
         {u"capability"_s, u"What to call, such as read_sensors, aggregate_sensors, query_history."_s, u"NAME"_s},
         {u"data"_s, u"Arguments: a JSON object, or @FILE."_s, u"JSON"_s},
         {u"timeout"_s, u"How long to wait for the answer (10s unless said)."_s, u"TIME"_s},
-        {u"broker"_s, u"The MQTT broker (port 8883 unless said)."_s, u"HOST:PORT"_s},
-        {u"broker-id"_s, u"Who that broker must be."_s, u"SPIFFE-ID"_s},
-        {u"identity"_s, u"Folder with the caller's certificate, key and trust bundles."_s, u"DIR"_s},
+    };
+    all += mqtt::brokerOptions();
+    all += {
         {u"config"_s, u"JSON file with broker, broker_id and identity, for what is not on the line."_s, u"FILE"_s},
         {u"json"_s, u"Print JSON (otherwise text for people)."_s},
     };
+    return all;
 }
 
 Result<QByteArray> readFile(const QString &path)
 {
     QFile file(path);
+    if (!file.exists())
+        return Error{Errc::NotFound, u"--data: there is no file \"%1\"; name one with a JSON object."_s.arg(path)};
+    if (QFileInfo(path).isDir())
+        return Error{Errc::Malformed, u"--data: \"%1\" is a folder; name a file with a JSON object."_s.arg(path)};
     if (!file.open(QIODevice::ReadOnly))
-        return Error{Errc::NotFound, u"\"%1\" cannot be read: %2."_s.arg(path, file.errorString())};
+        return Error{Errc::Io, u"--data: \"%1\" cannot be read: %2."_s.arg(path, file.errorString())};
     return file.readAll();
 }
 
@@ -67,40 +76,61 @@ Result<QCborMap> parseData(const QString &text)
     return QCborMap::fromJsonObject(*object);
 }
 
-Result<BrokerOptions> parseBroker(const QCommandLineParser &parser)
+struct FileSettings {
+    QString broker;
+    QString brokerId;
+    QString identity;
+};
+
+/// YAML, of which JSON is a part; keys and their errors as in every configuration file of Lintel.
+Result<FileSettings> readConfig(const QString &path)
 {
-    QJsonObject config;
-    if (parser.isSet(u"config"_s)) {
-        const auto bytes = readFile(parser.value(u"config"_s));
-        if (!bytes)
-            return bytes.error();
-        const auto object = parseObject(*bytes, parser.value(u"config"_s));
-        if (!object)
-            return object.error();
-        config = *object;
+    const auto document = config::readConfigFile(path);
+    if (!document)
+        return document.error();
+    FileSettings settings;
+    config::Problems problems;
+    {
+        config::Section root(*document, problems);
+        root.text(u"broker", settings.broker);
+        root.text(u"broker_id", settings.brokerId);
+        root.text(u"identity", settings.identity);
     }
-    const auto setting = [&](const QString &option, const QString &key) -> Result<QString> {
-        const QString value = parser.isSet(option) ? parser.value(option) : config.value(key).toString();
+    if (!problems.isEmpty())
+        return problems.error();
+    if (!settings.identity.isEmpty() && QFileInfo(settings.identity).isRelative())
+        settings.identity = QDir::cleanPath(QFileInfo(path).absoluteDir().filePath(settings.identity));
+    return settings;
+}
+
+Result<mqtt::BrokerOptions> parseBroker(const QCommandLineParser &parser)
+{
+    FileSettings config;
+    if (parser.isSet(u"config"_s)) {
+        auto read = readConfig(parser.value(u"config"_s));
+        if (!read)
+            return read.error();
+        config = *std::move(read);
+    }
+    const auto setting = [&](const QString &option, const QString &inFile) -> Result<QString> {
+        const QString value = parser.isSet(option) ? parser.value(option) : inFile;
         if (value.isEmpty())
-            return Error{Errc::Malformed, u"--%1 is missing. See `lintelctl call --help`."_s.arg(option)};
+            return Error{Errc::Malformed, u"--%1 is missing. See `%2`."_s.arg(option, kHelpCommand)};
         return value;
     };
-    const auto address = setting(u"broker"_s, u"broker"_s);
+    const auto address = setting(u"broker"_s, config.broker);
     if (!address)
         return address.error();
-    const auto hostPort = parseHostPort(*address);
-    if (!hostPort)
-        return hostPort.error();
-    const auto id = setting(u"broker-id"_s, u"broker_id"_s);
+    const auto id = setting(u"broker-id"_s, config.brokerId);
     if (!id)
         return id.error();
-    const auto brokerId = SpiffeId::parse(*id);
-    if (!brokerId)
-        return brokerId.error();
-    const auto identity = setting(u"identity"_s, u"identity"_s);
+    const auto identity = setting(u"identity"_s, config.identity);
     if (!identity)
         return identity.error();
-    return BrokerOptions{hostPort->first, hostPort->second, *brokerId, *identity};
+    mqtt::BrokerOptions options;
+    if (const auto read = mqtt::readBroker(*address, *id, *identity, options); !read)
+        return read.error();
+    return options;
 }
 
 } // namespace
@@ -117,32 +147,16 @@ Result<Millis> parseDuration(const QString &text)
     return Millis{number * factor};
 }
 
-Result<std::pair<QString, quint16>> parseHostPort(const QString &text)
-{
-    static const QRegularExpression pattern(u"^(?:\\[([0-9A-Fa-f:.%]+)\\]|([^:\\[\\]\\s/]+))(?::([0-9]{1,5}))?$"_s);
-    const auto match = pattern.match(text);
-    const QString host = match.captured(1).isEmpty() ? match.captured(2) : match.captured(1);
-    const uint port = match.captured(3).isEmpty() ? kMqttTlsPort : match.captured(3).toUInt();
-    if (!match.hasMatch() || port == 0 || port > 65535)
-        return Error{Errc::Malformed, u"\"%1\" is not HOST:PORT."_s.arg(text)};
-    return std::pair{host, quint16(port)};
-}
-
 Result<CallOptions> parseCallOptions(const QStringList &arguments)
 {
     QCommandLineParser parser;
-    parser.addOptions(definitions());
-    if (!parser.parse(QStringList{u"call"_s} + arguments))
-        return Error{Errc::Malformed, parser.errorText() + u" See `lintelctl call --help`."_s};
+    if (const auto parsed = parseArguments(parser, definitions(), arguments, kHelpCommand); !parsed)
+        return parsed.error();
     CallOptions options;
     options.help = parser.isSet(u"help"_s);
     options.json = parser.isSet(u"json"_s);
     if (options.help)
         return options;
-    if (!parser.positionalArguments().isEmpty())
-        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl call --help`."_s.arg(
-                                          parser.positionalArguments().first())};
-
     if (!parser.isSet(u"target"_s) || !parser.isSet(u"capability"_s))
         return Error{Errc::Malformed, u"A call needs --target and --capability. See `lintelctl call --help`."_s};
     const auto target = SpiffeId::parse(parser.value(u"target"_s));
@@ -162,6 +176,9 @@ Result<CallOptions> parseCallOptions(const QStringList &arguments)
         const auto timeout = parseDuration(parser.value(u"timeout"_s));
         if (!timeout)
             return timeout.error();
+        if (*timeout <= Millis{0})
+            return Error{Errc::OutOfRange, u"--timeout %1: say how long to wait for the answer, for example 10s."_s.arg(
+                                               parser.value(u"timeout"_s))};
         options.timeout = *timeout;
     }
     auto broker = parseBroker(parser);
@@ -186,6 +203,10 @@ QString callHelp()
             "      --capability aggregate_sensors --timeout 5s --json \\\n"
             "      --broker 127.0.0.1:8883 --broker-id spiffe://building-1.smart.local/broker \\\n"
             "      --identity /etc/lintel/identity\n\n"
+            "The file of --config:\n"
+            "  broker: 127.0.0.1:8883\n"
+            "  broker_id: spiffe://building-1.smart.local/broker\n"
+            "  identity: /etc/lintel/identity # when relative, then to the file\n\n"
             "A client of a broker has one connection for each identity: a call with the identity of a\n"
             "console that is running takes that console's connection for a moment.\n\n"
             "Exit codes: 0 answered, 1 the callee answered with an error, 2 wrong options, 3 no answer in\n"

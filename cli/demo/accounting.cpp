@@ -105,7 +105,8 @@ QString toText(const Report &report)
     text += line(u"stored by the cloud"_s, numberText(totals.storedCloud));
     text += line(u"arrived late"_s, QString::number(totals.historical));
     text += line(u"gaps, duplicates"_s, u"%1, %2"_s.arg(totals.gaps).arg(totals.duplicates));
-    text += line(u"sent again on the wire"_s, u"%1 batches"_s.arg(totals.wireDuplicates));
+    text += line(u"sent again on the wire"_s,
+                 u"%1 %2"_s.arg(totals.wireDuplicates).arg(totals.wireDuplicates == 1 ? u"batch"_s : u"batches"_s));
     text += line(u"sensor to cloud"_s, u"%1 ms (median), %2 ms (99 %)"_s.arg(totals.latencyP50).arg(totals.latencyP99));
     for (const QString &outage : report.outages)
         text += line(u"line to the cloud cut"_s, outage);

@@ -1,7 +1,9 @@
 #include "demo/demo_options.h"
 
-#include <QCommandLineParser>
+#include "process/command_line.h"
+
 #include <QDir>
+#include <QFileInfo>
 
 namespace lintel::demo {
 
@@ -66,12 +68,8 @@ Result<WanOutage> parseOutage(const QString &text)
 Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
 {
     QCommandLineParser parser;
-    parser.addOptions(definitions());
-    if (!parser.parse(QStringList{u"demo"_s} + arguments))
-        return Error{Errc::Malformed, parser.errorText() + u" See `lintelctl demo --help`."_s};
-    if (!parser.positionalArguments().isEmpty())
-        return Error{Errc::Malformed, u"\"%1\" is not an option. See `lintelctl demo --help`."_s.arg(
-                                          parser.positionalArguments().first())};
+    if (const auto parsed = parseArguments(parser, definitions(), arguments, u"lintelctl demo --help"_s); !parsed)
+        return parsed.error();
 
     DemoOptions options;
     options.help = parser.isSet(u"help"_s);
@@ -109,6 +107,14 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
     }
     if (parser.isSet(u"replay"_s) && !QDir(options.replayDir).exists())
         return wrong(u"replay"_s, options.replayDir, u"a folder that exists, with CSV files"_s);
+    if (const QFileInfo keep(options.keepDir); !options.keepDir.isEmpty() && keep.exists() && !keep.isDir())
+        return wrong(u"keep"_s, options.keepDir, u"a folder, but that is a file"_s);
+    if (const QFileInfo picture(options.screenshot); !options.screenshot.isEmpty()) {
+        if (picture.isDir())
+            return wrong(u"screenshot"_s, options.screenshot, u"a file, but that is a folder"_s);
+        if (!picture.absoluteDir().exists())
+            return wrong(u"screenshot"_s, options.screenshot, u"a file in a folder that exists"_s);
+    }
     return options;
 }
 

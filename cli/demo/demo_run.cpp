@@ -75,6 +75,8 @@ Result<void> DemoRun::prepare()
     } else if (QDir(root).exists(u"state"_s)) {
         return Error{Errc::Malformed,
                      u"\"%1\" holds the state of an earlier run; name another folder or remove that one."_s.arg(root)};
+    } else if (!QDir().mkpath(root)) {
+        return Error{Errc::Malformed, u"--keep %1: the folder cannot be made; name another."_s.arg(root)};
     } else {
         m_report.stateDir = QDir(root).absolutePath();
     }
@@ -83,6 +85,7 @@ Result<void> DemoRun::prepare()
         return plan.error();
     m_state.sensors = m_report.sensors = int(plan->sensors.size());
     m_report.notes = plan->notes;
+    m_production = std::make_unique<ProductionCounter>(plan->sensors);
     m_building = std::make_unique<Building>(*std::move(plan));
     connect(m_building.get(), &Building::processDied, this, [this](const QString &name, const QString &sentence) {
         if (name == u"console" && !m_headless && m_building->child(name)->endedWell()) {
@@ -127,8 +130,8 @@ Result<void> DemoRun::startBuilding()
     if (!cloud)
         return cloud.error();
     m_cloud = *std::move(cloud);
-    // The shortest window that a short run fills.
-    const int windowMinutes = m_options.duration && *m_options.duration <= std::chrono::minutes(2) ? 1 : 5;
+    // The shortest window: the building has no past yet. Slow sensors need a longer one to draw a line.
+    const int windowMinutes = plan.sensorPeriod <= 2s ? 1 : plan.sensorPeriod <= 10s ? 5 : 15;
     if (auto started = m_building->startConsole(m_headless, screenshotPath(m_options), windowMinutes); !started)
         return started;
 
@@ -185,6 +188,8 @@ void DemoRun::onTick()
     static_assert(kMemoryEveryTicks > 0);
     if (++m_ticks % kMemoryEveryTicks == 1)
         m_building->sampleMemory(m_report.processes);
+    m_production->ask(*m_local);
+    m_state.produced = m_production->readings();
     m_state.seconds = secondsRunning();
     m_state.wanUp = !m_building->wan().isCut();
     m_board.show(m_state);
@@ -285,7 +290,7 @@ void DemoRun::finishConsole()
     ChildProcess *console = m_building->child(u"console"_s);
     if (!console)
         return;
-    m_board.say(u"Ending: the console's picture …"_s);
+    m_board.say(m_headless ? u"Ending: the console's picture …"_s : u"Ending: the console …"_s);
     console->terminate();
     if (!waitFor([console] { return !console->isRunning(); }, kConsolePatience, [this] { return m_abort; })) {
         problem(u"The console did not end within %1 s after it was asked to."_s.arg(kConsolePatience.count()));
@@ -343,6 +348,7 @@ void DemoRun::waitForGateway()
     QTimer poll;
     connect(&poll, &QTimer::timeout, this, [this] {
         askForStatus();
+        m_state.produced = m_report.totals.produced;
         m_state.note = m_state.pendingAtGateway ? u"%1 readings to go"_s.arg(*m_state.pendingAtGateway) : QString();
         m_state.wanUp = true;
         m_state.seconds = secondsRunning();

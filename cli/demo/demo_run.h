@@ -6,6 +6,7 @@
 #include "demo/accounting.h"
 #include "demo/building.h"
 #include "demo/demo_options.h"
+#include "demo/production_counter.h"
 #include "demo/status_board.h"
 
 #include <QElapsedTimer>
@@ -56,6 +57,7 @@ private:
     Report m_report;
     std::unique_ptr<QTemporaryDir> m_temporary;
     std::unique_ptr<Building> m_building;
+    std::unique_ptr<ProductionCounter> m_production; // outlives the connection that it asks on
     std::unique_ptr<cli::BrokerConnection> m_local;
     std::unique_ptr<cli::BrokerConnection> m_cloud;
     BoardState m_state;

@@ -40,7 +40,7 @@ QStringList problemsOfConsole(const QString &reportFile)
     return problems;
 }
 
-cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId)
+mqtt::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId)
 {
     return {u"127.0.0.1"_s, port, *SpiffeId::parse(QString(brokerId)), plan.identityDir(u"watcher"_s)};
 }

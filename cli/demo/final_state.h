@@ -2,8 +2,8 @@
 // Free functions; the main thread.
 #pragma once
 
-#include "call_options.h"
 #include "demo/demo_plan.h"
+#include "mqtt/broker_options.h"
 #include "ports/reading_spool.h"
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace lintel::demo {
 /// What the console's report says went wrong, a sentence each.
 [[nodiscard]] QStringList problemsOfConsole(const QString &reportFile);
 /// How the demo's own client reaches a broker.
-[[nodiscard]] cli::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId);
+[[nodiscard]] mqtt::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId);
 /// A `lintelctl call` that works in this building, to copy.
 [[nodiscard]] QString callHint(const DemoPlan &plan);
 /// Seconds since a time in RFC 3339; nothing for an empty text.

@@ -42,6 +42,7 @@ QString StatusBoard::table(const BoardState &state)
     };
     return row(u"running"_s, u"%1 s"_s.arg(state.seconds, 0, 'f', 0))
            + row(u"sensors online"_s, u"%1 of %2"_s.arg(state.sensorsOnline).arg(state.sensors))
+           + row(u"readings produced"_s, number(state.produced))
            + row(u"stored by the gateway"_s, number(state.storedGateway))
            + row(u"stored by the cloud"_s, number(state.storedCloud))
            + row(u"line to the cloud"_s, state.wanUp ? u"up"_s : u"CUT"_s) + row(u"oldest unsent"_s, oldest(state))
@@ -50,11 +51,12 @@ QString StatusBoard::table(const BoardState &state)
 
 QString StatusBoard::line(const BoardState &state)
 {
-    return u"%1 s: %2 of %3 sensors online; stored: gateway %4, cloud %5; line to the cloud %6; oldest unsent: %7\n"_s
+    return u"%1 s: %2 of %3 sensors online; readings: %4 produced, %5 at the gateway, %6 in the cloud; line to the cloud %7; oldest unsent: %8\n"_s
         .arg(state.seconds, 0, 'f', 0)
         .arg(state.sensorsOnline)
         .arg(state.sensors)
-        .arg(number(state.storedGateway), number(state.storedCloud), state.wanUp ? u"up"_s : u"cut"_s, oldest(state));
+        .arg(number(state.produced), number(state.storedGateway), number(state.storedCloud),
+             state.wanUp ? u"up"_s : u"cut"_s, oldest(state));
 }
 
 void StatusBoard::show(const BoardState &state)

@@ -12,7 +12,7 @@ struct BoardState {
     double seconds = 0;
     int sensors = 0;
     int sensorsOnline = 0;
-    std::optional<quint64> produced; // as the gateway and the sensors' periods allow to know
+    std::optional<quint64> produced; // ever accepted by the sensors' spools, as far as they tell
     std::optional<quint64> storedGateway;
     std::optional<quint64> storedCloud;
     std::optional<quint64> pendingAtGateway;

@@ -1,15 +1,15 @@
 #include "pki/pki_command.h"
 
 #include "domain/timestamp.h"
+#include "exit_codes.h"
+#include "output.h"
 #include "ports/system_clock.h"
 #include "tls/pki.h"
 #include "tls/x509.h"
 
 #include <QJsonArray>
-#include <QJsonDocument>
 #include <QJsonObject>
 
-#include <cstdio>
 #include <optional>
 
 namespace lintel::cli {
@@ -17,10 +17,6 @@ namespace lintel::cli {
 using namespace Qt::StringLiterals;
 
 namespace {
-constexpr int kOk = 0;
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
 const auto kDefaultDomains = QStringList{u"building-1.smart.local"_s, u"smart-building.cloud"_s};
 
 struct Options {
@@ -45,29 +41,18 @@ QString help()
            "Exit codes: 0 done, 1 failed, 2 wrong arguments.\n"_s;
 }
 
-void print(FILE *stream, const QString &text)
-{
-    const QByteArray bytes = text.toUtf8();
-    std::fwrite(bytes.constData(), 1, static_cast<size_t>(bytes.size()), stream);
-    std::fflush(stream);
-}
-
 int report(const Error &error, const Options &options, int code)
 {
-    if (options.json)
-        print(stdout,
-              QString::fromUtf8(QJsonDocument(QJsonObject{{u"error"_s, QJsonObject{{u"message"_s, error.message}}}})
-                                    .toJson(QJsonDocument::Compact))
-                  + u'\n');
-    else
-        print(stderr, error.message + u'\n');
+    reportError(error, options.json);
     return code;
 }
 
 void printResult(const QJsonObject &object, const QString &sentence, const Options &options)
 {
-    print(stdout, options.json ? QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Compact)) + u'\n'
-                               : sentence + u'\n');
+    if (options.json)
+        printJson(object);
+    else
+        printOut(sentence + u'\n');
 }
 
 /// "90m", "1h", "3600s" or plain seconds.
@@ -98,9 +83,9 @@ Result<Options> parse(const QStringList &arguments)
         const bool known = name == u"--dir"_s || name == u"--out"_s || name == u"--id"_s || name == u"--ttl"_s
                            || name == u"--trust-domain"_s;
         if (!known)
-            return Error{Errc::Malformed, u"The option \"%1\" is unknown; see lintelctl pki --help."_s.arg(name)};
-        if (++i == arguments.size())
-            return Error{Errc::Malformed, u"The option %1 needs a value."_s.arg(name)};
+            return Error{Errc::Malformed, u"There is no option %1. See `lintelctl pki --help`."_s.arg(name)};
+        if (++i == arguments.size() || arguments[i].startsWith("--"_L1))
+            return Error{Errc::Malformed, u"The option %1 needs a value. See `lintelctl pki --help`."_s.arg(name)};
         const QString &value = arguments[i];
         if (name == u"--ttl"_s) {
             const auto ttl = parseTtl(value);
@@ -180,14 +165,16 @@ int runPki(const QStringList &arguments)
 {
     const QString command = arguments.value(0);
     if (command.isEmpty() || command == u"--help"_s || command == u"-h"_s || command == u"help"_s) {
-        print(command.isEmpty() ? stderr : stdout, help());
+        printOut(help());
         return command.isEmpty() ? kUsage : kOk;
     }
     const auto options = parse(arguments);
-    if (!options)
-        return report(options.error(), {}, kUsage);
+    if (!options) {
+        reportError(options.error(), arguments.contains(u"--json"_s));
+        return kUsage;
+    }
     if (options->help) {
-        print(stdout, help());
+        printOut(help());
         return kOk;
     }
     if (command != u"init"_s && command != u"issue"_s)
@@ -195,11 +182,13 @@ int runPki(const QStringList &arguments)
             {Errc::Malformed, u"\"pki %1\" is unknown; there are \"pki init\" and \"pki issue\"."_s.arg(command)},
             *options, kUsage);
     if (options->dir.isEmpty())
-        return report({Errc::Malformed, u"Say with --dir where the roots lie."_s}, *options, kUsage);
+        return report({Errc::Malformed, u"Say with --dir where the roots lie. See `lintelctl pki --help`."_s}, *options,
+                      kUsage);
     if (command == u"init"_s)
         return init(*options);
     if (options->id.isEmpty() || options->out.isEmpty())
-        return report({Errc::Malformed, u"\"pki issue\" needs --id and --out."_s}, *options, kUsage);
+        return report({Errc::Malformed, u"\"pki issue\" needs --id and --out. See `lintelctl pki --help`."_s}, *options,
+                      kUsage);
     return issue(*options);
 }
 

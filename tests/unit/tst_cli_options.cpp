@@ -37,6 +37,63 @@ private Q_SLOTS:
         QVERIFY(options->json);
     }
 
+    void call_readsItsFileAsYamlAndAsJson_data()
+    {
+        QTest::addColumn<QByteArray>("text");
+        QTest::addRow("YAML")
+            << "# the gateway\nbroker: localhost:1884\nbroker_id: spiffe://b/broker\nidentity: id\n"_ba;
+        QTest::addRow("JSON")
+            << R"({"broker": "localhost:1884", "broker_id": "spiffe://b/broker", "identity": "id"})"_ba;
+    }
+    void call_readsItsFileAsYamlAndAsJson()
+    {
+        QFETCH(QByteArray, text);
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"call.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly) && file.write(text) == text.size());
+        file.close();
+        const auto options =
+            cli::parseCallOptions({u"--target"_s, u"spiffe://b/agent/gateway"_s, u"--capability"_s, u"status"_s,
+                                   u"--config"_s, file.fileName(), u"--broker"_s, u"other:1885"_s});
+        QVERIFY2(options, options ? "" : qPrintable(options.error().message));
+        QCOMPARE(options->broker.host, u"other"_s); // what is on the line wins
+        QCOMPARE(options->broker.brokerId.toString(), u"spiffe://b/broker"_s);
+        QCOMPARE(options->broker.identityDir, dir.filePath(u"id"_s));
+    }
+
+    void call_saysWhereItsFileIsWrong()
+    {
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"call.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly) && file.write("broker: a:1\nbrokerid: x\n") > 0);
+        file.close();
+        const auto options = cli::parseCallOptions({u"--target"_s, u"spiffe://b/agent/gateway"_s, u"--capability"_s,
+                                                    u"status"_s, u"--config"_s, file.fileName()});
+        QVERIFY(!options);
+        QVERIFY2(options.error().message.contains(u"call.yaml:2: brokerid"_s), qPrintable(options.error().message));
+    }
+
+    void commandLine_refusesAnOptionInPlaceOfAValue_data()
+    {
+        QTest::addColumn<QStringList>("arguments");
+        QTest::addColumn<QString>("says");
+        QTest::addRow("an option follows") << QStringList{u"--keep"_s, u"--json"_s} << u"--keep needs a value"_s;
+        QTest::addRow("nothing follows") << QStringList{u"--sensors"_s} << u"--sensors needs a value"_s;
+        QTest::addRow("nothing after =") << QStringList{u"--keep="_s} << u"--keep needs a value"_s;
+        QTest::addRow("unknown") << QStringList{u"--dance"_s} << u"no option --dance"_s;
+        QTest::addRow("unknown letter") << QStringList{u"-d"_s} << u"no option -d"_s;
+        QTest::addRow("a word") << QStringList{u"dance"_s} << u"\"dance\" is not an option"_s;
+        QTest::addRow("a folder for a picture") << QStringList{u"--screenshot"_s, u"/"_s} << u"is a folder"_s;
+    }
+    void commandLine_refusesAnOptionInPlaceOfAValue()
+    {
+        QFETCH(QStringList, arguments);
+        QFETCH(QString, says);
+        const auto options = demo::parseDemoOptions(arguments);
+        QVERIFY(!options);
+        QVERIFY2(options.error().message.contains(says), qPrintable(options.error().message));
+    }
+
     void duration_understandsUnits()
     {
         QVERIFY(*cli::parseDuration(u"10"_s) == Millis{10'000});
@@ -55,7 +112,7 @@ private Q_SLOTS:
     void hostPort_refusesWhatIsNone()
     {
         QFETCH(QString, text);
-        QVERIFY(!cli::parseHostPort(text));
+        QVERIFY(!mqtt::parseHostPort(text));
     }
 
     void demo_readsAllOfIt()

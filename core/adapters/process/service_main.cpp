@@ -1,8 +1,7 @@
 #include "process/service_main.h"
 
 #include "adapters/log/log.h"
-
-#include <QCommandLineParser>
+#include "process/command_line.h"
 
 #include <csignal>
 #include <cstdio>
@@ -45,20 +44,18 @@ void complain(const Program &program, const Error &error)
 
 std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments, CommandLine &out)
 {
-    QCommandLineParser parser;
-    parser.addOptions({
+    QList<QCommandLineOption> options{
         {{u"h"_s, u"help"_s}, QString()},
         {{u"v"_s, u"version"_s}, QString()},
         {u"config"_s, QString(), u"FILE"_s},
         {u"check"_s, QString()},
-    });
+    };
     if (program.hasServices)
-        parser.addOption({u"services"_s, QString(), u"NAMES"_s});
-    if (!parser.parse(arguments) || !parser.positionalArguments().isEmpty()) {
-        const QString what = parser.errorText().isEmpty()
-                                 ? u"\"%1\" is not an option."_s.arg(parser.positionalArguments().value(0))
-                                 : parser.errorText();
-        complain(program, {Errc::Malformed, what + u" See %1 --help."_s.arg(program.name)});
+        options.append({u"services"_s, QString(), u"NAMES"_s});
+    QCommandLineParser parser;
+    const QString helpCommand = program.name + u" --help"_s;
+    if (const auto parsed = parseArguments(parser, options, arguments.mid(1), helpCommand); !parsed) {
+        complain(program, parsed.error());
         return kBadConfig;
     }
     if (parser.isSet(u"help"_s)) {
@@ -70,7 +67,7 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
         return 0;
     }
     if (!parser.isSet(u"config"_s)) {
-        complain(program, {Errc::Malformed, u"--config FILE is missing. See %1 --help."_s.arg(program.name)});
+        complain(program, {Errc::Malformed, u"--config FILE is missing. See `%1`."_s.arg(helpCommand)});
         return kBadConfig;
     }
     out.config = parser.value(u"config"_s);

@@ -1,6 +1,7 @@
 #include "adapters/yaml/config_node.h"
 
 #include <QFile>
+#include <QFileInfo>
 #include <QSet>
 #include <QStringDecoder>
 
@@ -246,6 +247,8 @@ Result<Document> readConfigFile(const QString &path)
     QFile file(path);
     if (!file.exists())
         return Error{Errc::NotFound, u"There is no configuration file %1; name one with --config FILE."_s.arg(path)};
+    if (QFileInfo(file).isDir())
+        return Error{Errc::Io, u"%1 is a folder; name a configuration file with --config FILE."_s.arg(path)};
     if (!file.open(QIODevice::ReadOnly))
         return Error{Errc::Io, u"%1 cannot be read: %2."_s.arg(path, file.errorString())};
     const QByteArray yaml = file.read(maxBytes + 1); // one more than allowed, so that parseConfig sees it
