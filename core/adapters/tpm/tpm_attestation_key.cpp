@@ -163,7 +163,8 @@ Result<QByteArray> TpmDevice::activateCredential(const QByteArray &idObject, con
             d->context.flush(session); // ESYS keeps sessions going unless it is told otherwise
         d->closeEndorsement(esys, ek, endorsement);
         const TSS2_RC plain = tpm::plainCode(code);
-        if (plain == TPM2_RC_INTEGRITY || plain == TPM2_RC_VALUE || plain == TPM2_RC_SIZE)
+        // A secret for another RSA key is a wrong value, and to libtpms a failure.
+        if (plain == TPM2_RC_INTEGRITY || plain == TPM2_RC_VALUE || plain == TPM2_RC_SIZE || plain == TPM2_RC_FAILURE)
             return Error{Errc::Denied, u"The TPM refuses this credential: it was made for another device."_s};
         check(code, "ActivateCredential");
         return tpm::contentOf(opened->size, opened->buffer);

@@ -185,6 +185,8 @@ TpmDevice::Private::Created TpmDevice::Private::create(ESYS_CONTEXT *esys, const
     EsysPtr<TPM2B_CREATION_DATA> data;
     EsysPtr<TPM2B_DIGEST> hash;
     EsysPtr<TPMT_TK_CREATION> ticket;
+    forgetLostHandles();
+    makeRoom();
     const Parent parent = openParent(esys);
     const TSS2_RC code =
         Esys_Create(esys, parent.handle, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &noSecret, &in, &noData, &noPcrs,
