@@ -21,6 +21,7 @@ void readHistorian(config::Section section, BackendConfig &config)
 {
     section.require({u"database"});
     section.text(u"database", config.database);
+    section.duration(u"max_age", config.maxAge, 1h, 24h * 36'600);
 }
 
 } // namespace

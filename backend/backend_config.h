@@ -16,6 +16,7 @@ struct BackendConfig {
     Millis nodeSilence{0}; // see sparkplug::HostConfig::silence
     // historian
     QString database; // a file; its folder is made
+    Millis maxAge{0}; // older readings go; 0 = none
 };
 
 /// The whole file; Malformed lists everything that is wrong with it, a line each.

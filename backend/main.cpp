@@ -4,6 +4,7 @@
 #include "ingestion/backend_calls.h"
 #include "ingestion/historian_store.h"
 #include "ingestion/ingestion_service.h"
+#include "ingestion/retention.h"
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
 #include "process/service_run.h"
@@ -68,10 +69,16 @@ Result<int> run(const BackendConfig &config)
     CallServer calls(self, clock, transport);
     BackendCalls answers(historian, store, ingestion, host, clock);
     answers.serve(calls);
+    Retention retention(historian, clock, config.maxAge);
+    QObject::connect(&retention, &Retention::trouble, &ingestion, &IngestionService::trouble);
+    QObject::connect(&retention, &Retention::removed, &ingestion, [&ingestion](quint64 readings) {
+        Q_EMIT ingestion.notice(u"%1 readings were older than historian.max_age and are removed."_s.arg(readings));
+    });
 
     const service::ServiceRun life(kProgram, ingestion);
     service::logStart(kProgram, config.common);
     ingestion.start();
+    retention.start();
     return life.exec();
 }
 

@@ -65,6 +65,10 @@ public:
         return tailMoved(node, offer.stream, offer.tail);
     }
 
+    /// Removes about `most` readings whose device time is before that, and keeps the latest of each point.
+    /// One transaction; returns how many went. Call again until it is none: then every point was looked at.
+    [[nodiscard]] Result<quint64> removeOlder(Timestamp before, int most);
+
     // --- reading; times are [from, to) of the device's clock ---
 
     /// Highest n such that 1 … n are stored or were declared lost; 0 for an unknown stream.
@@ -105,6 +109,11 @@ private:
     [[nodiscard]] Result<bool> takeReceipt(Change &change, const sparkplug::HostBatch &batch);
     [[nodiscard]] Result<void> storeBatch(Change &change, const sparkplug::HostBatch &batch);
     [[nodiscard]] Result<void> storeReading(qint64 point, const Reading &reading, Timestamp receivedAt);
+    struct Removed {
+        quint64 rows = 0;
+        quint64 historical = 0;
+    };
+    [[nodiscard]] Result<void> removeOlder(qint64 point, qint64 before, qint64 most, Removed &removed);
     [[nodiscard]] Result<void> storeGap(Change &change, const Loss &loss);
     [[nodiscard]] Result<void> saveStreams(const Change &change);
     [[nodiscard]] Result<void> saveStream(const StreamId &id, const Stream &stream);
@@ -130,6 +139,7 @@ private:
     qint64 m_nextDevice = 1;
     qint64 m_nextPoint = 1;
     qint64 m_nextGap = 1;
+    qint64 m_prunedUpTo = 0; // point that removeOlder() goes on after
 };
 
 } // namespace lintel::historian

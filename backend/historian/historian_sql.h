@@ -25,6 +25,22 @@ inline constexpr const char *kCountBatches =
     "UPDATE totals SET batches = batches + ?, duplicates = duplicates + ?, readings = readings + ?,"
     " historical = historical + ? WHERE id = 1";
 
+// The latest reading of a point outlives its age: it is what is known of it.
+inline constexpr const char *kPointsWithOlder =
+    "SELECT p.id FROM points p WHERE p.id > ? AND EXISTS (SELECT 1 FROM readings r WHERE r.point_id = p.id"
+    " AND r.device_time < ? AND r.device_time < (SELECT MAX(m.device_time) FROM readings m WHERE m.point_id = p.id))"
+    " ORDER BY p.id LIMIT ?";
+inline constexpr const char *kOldestOf =
+    "SELECT device_time FROM readings WHERE point_id = ? AND device_time < ? ORDER BY device_time LIMIT 1 OFFSET ?";
+inline constexpr const char *kCountOlder =
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0) FROM readings"
+    " WHERE point_id = ? AND device_time < ? AND device_time < (SELECT MAX(device_time) FROM readings WHERE point_id = ?)";
+inline constexpr const char *kRemoveOlder =
+    "DELETE FROM readings WHERE point_id = ? AND device_time < ?"
+    " AND device_time < (SELECT MAX(device_time) FROM readings WHERE point_id = ?)";
+inline constexpr const char *kCountRemoved =
+    "UPDATE totals SET readings = readings - ?, historical = historical - ?, removed = removed + ? WHERE id = 1";
+
 inline constexpr const char *kInsertDevice =
     "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
 inline constexpr const char *kOwner = "SELECT node, online, since FROM devices WHERE site = ? AND name = ?";

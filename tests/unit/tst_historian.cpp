@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <thread>
 
 using namespace lintel;
@@ -438,6 +439,46 @@ private Q_SLOTS:
         QCOMPARE(exact->rows, quint64(102));
         QCOMPARE(exact->historicalRows, quint64(0));
         QCOMPARE(exact->duplicateRows, std::optional(quint64(1)));
+    }
+
+    void retention_removesInBatchesAndKeepsTheLatest()
+    {
+        const StreamId stream = QUuid::createUuid();
+        QList<Reading> readings;
+        for (int i = 0; i < 25; ++i) {
+            readings.append(reading(kAir, double(i), kStart + 1s * i));
+            readings.last().isHistorical = i < 3;
+        }
+        for (int i = 0; i < 5; ++i)
+            readings.append(reading(QStringLiteral("silent"), double(i), kStart + 1s * i));
+        (void)ingest({batch(stream, 1, readings)});
+        const Timestamp cutoff = kStart + 20s;
+        QList<quint64> steps;
+        for (;;) {
+            const auto gone = m_historian->removeOlder(cutoff, 10);
+            QVERIFY2(gone, gone ? "" : qPrintable(gone.error().message));
+            if (*gone == 0)
+                break;
+            steps.append(*gone);
+            QVERIFY(*gone <= 10);
+        }
+        QVERIFY(steps.size() >= 3);
+        QCOMPARE(std::accumulate(steps.begin(), steps.end(), quint64(0)), quint64(20 + 4));
+        QCOMPARE(all().size(), 5);
+        QCOMPARE(all().first().reading.deviceTime, cutoff);
+        const auto silent = all(QStringLiteral("silent"));
+        QCOMPARE(silent.size(), 1); // what is known of a point that has fallen silent
+        QCOMPARE(toDouble(silent.first().reading.value), 4.0);
+        reopen();
+        const auto kept = m_historian->counters();
+        QCOMPARE(kept->rows, quint64(6));
+        QCOMPARE(kept->historicalRows, quint64(0));
+        QCOMPARE(kept->removedRows, quint64(24));
+        QCOMPARE(m_historian->countExactly()->rows, quint64(6));
+        // What was taken stays taken: the ledger knows the batch without its rows.
+        QCOMPARE(ingest({batch(stream, 1, readings)}).duplicates, quint64(1));
+        (void)ingest({batch(stream, 2, {reading(kAir, 1.0, kStart)})}); // late, and too old: the next round
+        QCOMPARE(*m_historian->removeOlder(cutoff, 10), quint64(1));
     }
 
     void reader_seesWholeGroupsWhileWeWrite()
