@@ -300,6 +300,37 @@ private Q_SLOTS:
         QCOMPARE(history.count(), 2);
     }
 
+    void live_suggestsWhatIsMeasuredBeforeWhatIsMadeUp()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        Point madeUp = point(u"t"_s);
+        madeUp.tags = {u"simulated"_s};
+        b.store.applyBirth(participant(u"hvac-1"_s, {madeUp}, b.clock.now()));
+        live.refresh();
+        QCOMPARE(live.panelCount(), 1);
+        Point setpoint = point(u"sp"_s, Unit::Fahrenheit);
+        setpoint.tags = {u"sp"_s};
+        b.store.applyBirth(participant(u"replay-1"_s, {setpoint, point(u"f"_s, Unit::Fahrenheit)}, b.clock.now()));
+        live.refresh();
+        QCOMPARE(live.panelCount(), 2);
+        QCOMPARE(live.panels()[0]->unit(), Unit::Fahrenheit);
+        QCOMPARE(live.panels()[0]->rowCount(), 2);
+        QCOMPARE(b.store.point(live.panels()[0]->series()[0].point).point.id, u"f"_s);
+        QCOMPARE(live.panels()[1]->unit(), Unit::Celsius);
+    }
+
+    void live_tellsNoStoryOfAFirstReadingBeforeTheConnection()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now()));
+        for (int s = 300; s >= 0; s -= 5)
+            b.send(u"hvac-1"_s, u"t"_s, 20, std::chrono::seconds(s), s == 300 || (s > 100 && s < 150));
+        live.refresh();
+        QCOMPARE(live.panels()[0]->lateBands().size(), 1);
+    }
+
     void live_drawsAHoleAsAHoleAndMarksWhatCameLate()
     {
         Building b;
