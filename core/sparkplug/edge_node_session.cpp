@@ -4,6 +4,7 @@
 #include "domain/topic.h"
 #include "sparkplug/edge_node_private.h"
 #include "sparkplug/names.h"
+#include "sparkplug/session_wiring.h"
 #include "sparkplug/sf_extension.h"
 #include "sparkplug/state_message.h"
 
@@ -34,14 +35,7 @@ EdgeNodeSession::EdgeNodeSession(EdgeNodeConfig config, const Clock &clock, Mqtt
 {
     d->node.isNode = true;
     d->node.device.name.clear();
-    connect(&transport, &MqttTransport::connected, this, [this] { d->onConnected(); });
-    connect(&transport, &MqttTransport::disconnected, this, [this] { d->onDisconnected(); });
-    connect(&transport, &MqttTransport::stateChanged, this, [this](MqttTransport::State s) { d->onTransportState(s); });
-    connect(&transport, &MqttTransport::messageReceived, this, [this](const MqttMessage &m) { d->onMessage(m); });
-    connect(&transport, &MqttTransport::subscriptionRefused, this, [this](const QString &filter, const Error &why) {
-        d->refused.insert(filter, why.message);
-        d->report(why);
-    });
+    listenTo(transport, this, d.get());
 }
 
 EdgeNodeSession::~EdgeNodeSession() = default;

@@ -3,6 +3,7 @@
 
 #include "sparkplug/host_session_private.h"
 #include "sparkplug/names.h"
+#include "sparkplug/session_wiring.h"
 #include "sparkplug/sf_extension.h"
 #include "sparkplug/state_message.h"
 
@@ -14,14 +15,7 @@ namespace lintel::sparkplug {
 HostSession::HostSession(HostConfig config, const Clock &clock, MqttTransport &transport, QObject *parent)
     : QObject(parent), d(std::make_unique<Private>(this, std::move(config), clock, transport))
 {
-    connect(&transport, &MqttTransport::connected, this, [this] { d->onConnected(); });
-    connect(&transport, &MqttTransport::disconnected, this, [this] { d->onDisconnected(); });
-    connect(&transport, &MqttTransport::stateChanged, this, [this](MqttTransport::State s) { d->onTransportState(s); });
-    connect(&transport, &MqttTransport::messageReceived, this, [this](const MqttMessage &m) { d->onMessage(m); });
-    connect(&transport, &MqttTransport::subscriptionRefused, this, [this](const QString &filter, const Error &why) {
-        d->refused.insert(filter, why.message);
-        d->report(why);
-    });
+    listenTo(transport, this, d.get());
 }
 
 HostSession::~HostSession() = default;
