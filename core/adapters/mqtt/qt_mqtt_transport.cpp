@@ -1,7 +1,6 @@
 #include "mqtt/qt_mqtt_transport.h"
 
 #include "mqtt/topic_rules.h"
-#include "ports/system_clock.h"
 #include "tls/x509.h"
 
 #include <QBuffer>
@@ -210,7 +209,7 @@ void QtMqttTransport::Private::onEncrypted()
         chain.append(certificate.toDer());
     const auto current = q.identity().current();
     const auto good = current ? tls::verifyPeer(chain, q.endpoint().broker, (*current)->bundles, tls::PeerRole::Server,
-                                                SystemClock().now())
+                                                q.identity().trustedNow())
                               : Result<void>(current.error());
     if (!good)
         return later([this, error = good.error()] {
