@@ -192,12 +192,7 @@ QString callHelp()
 {
     QString help = u"Usage: lintelctl call --target SPIFFE-ID --capability NAME [--data JSON] [options]\n"
                    "Calls a capability of an agent over MQTT and prints its answer.\n\nOptions:\n"_s;
-    for (const QCommandLineOption &option : definitions()) {
-        QString name = u"  --"_s + option.names().constLast();
-        if (!option.valueName().isEmpty())
-            name += u' ' + option.valueName();
-        help += name.leftJustified(26) + u' ' + option.description() + u'\n';
-    }
+    help += optionLines(definitions(), 26);
     help += u"\nExample:\n"
             "  lintelctl call --target spiffe://building-1.smart.local/agent/gateway \\\n"
             "      --capability aggregate_sensors --timeout 5s --json \\\n"

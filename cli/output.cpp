@@ -2,24 +2,16 @@
 
 #include "calls/call.h"
 #include "exit_codes.h"
+#include "process/command_line.h"
 
 #include <QCborArray>
 #include <QJsonDocument>
-
-#include <cstdio>
 
 namespace lintel::cli {
 
 using namespace Qt::StringLiterals;
 
 namespace {
-
-void write(std::FILE *stream, const QString &text)
-{
-    const QByteArray bytes = text.toUtf8();
-    std::fwrite(bytes.constData(), 1, size_t(bytes.size()), stream);
-    std::fflush(stream);
-}
 
 QString scalarText(const QCborValue &value)
 {
@@ -74,12 +66,12 @@ ExitCode exitCodeOf(const Error &error)
 
 void printOut(const QString &text)
 {
-    write(stdout, text);
+    writeText(stdout, text);
 }
 
 void printError(const QString &text)
 {
-    write(stderr, u"lintelctl: "_s + text + u'\n');
+    writeText(stderr, u"lintelctl: "_s + text + u'\n');
 }
 
 void reportError(const Error &error, bool json)
@@ -93,7 +85,7 @@ void reportError(const Error &error, bool json)
 
 void printJson(const QJsonObject &object)
 {
-    write(stdout, QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Indented)));
+    writeText(stdout, QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Indented)));
 }
 
 QString humanText(const QCborMap &map)

@@ -132,12 +132,7 @@ QString demoHelp()
                    "Runs a whole building on this machine: cloud broker and backend, gateway broker and\n"
                    "gateway, sensors, console. Everything listens on loopback only, with mutual TLS.\n\n"
                    "Options:\n"_s;
-    for (const QCommandLineOption &option : definitions()) {
-        QString name = u"  --"_s + option.names().constLast();
-        if (!option.valueName().isEmpty())
-            name += u' ' + option.valueName();
-        help += name.leftJustified(28) + u' ' + option.description() + u'\n';
-    }
+    help += optionLines(definitions(), 28);
     help += u"\nExamples:\n"
             "  lintelctl demo\n"
             "  lintelctl demo --headless --duration 60 --json\n"

@@ -52,4 +52,23 @@ Result<void> parseArguments(QCommandLineParser &parser, const QList<QCommandLine
     return {};
 }
 
+QString optionLines(const QList<QCommandLineOption> &options, int column)
+{
+    QString lines;
+    for (const QCommandLineOption &option : options) {
+        QString name = u"  --"_s + option.names().constLast();
+        if (!option.valueName().isEmpty())
+            name += u' ' + option.valueName();
+        lines += name.leftJustified(column) + u' ' + option.description() + u'\n';
+    }
+    return lines;
+}
+
+void writeText(std::FILE *stream, const QString &text)
+{
+    const QByteArray bytes = text.toUtf8();
+    std::fwrite(bytes.constData(), 1, size_t(bytes.size()), stream);
+    std::fflush(stream);
+}
+
 } // namespace lintel

@@ -1,23 +1,16 @@
 #include "process/service_main.h"
 
 #include "adapters/log/log.h"
+#include "identity/own_identity.h"
 #include "process/command_line.h"
 
 #include <csignal>
-#include <cstdio>
 
 namespace lintel::service {
 
 using namespace Qt::StringLiterals;
 
 namespace {
-
-void write(std::FILE *stream, const QString &text)
-{
-    const QByteArray bytes = text.toUtf8();
-    std::fwrite(bytes.constData(), 1, size_t(bytes.size()), stream);
-    std::fflush(stream);
-}
 
 QString help(const Program &program)
 {
@@ -39,7 +32,7 @@ QString help(const Program &program)
 
 void complain(const Program &program, const Error &error)
 {
-    write(stderr, u"%1: %2\n"_s.arg(program.name, error.message));
+    writeText(stderr, u"%1: %2\n"_s.arg(program.name, error.message));
 }
 
 std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments, CommandLine &out)
@@ -59,11 +52,11 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
         return kBadConfig;
     }
     if (parser.isSet(u"help"_s)) {
-        write(stdout, help(program));
+        writeText(stdout, help(program));
         return 0;
     }
     if (parser.isSet(u"version"_s)) {
-        write(stdout, u"%1 %2\n"_s.arg(program.name, program.version));
+        writeText(stdout, u"%1 %2\n"_s.arg(program.name, program.version));
         return 0;
     }
     if (!parser.isSet(u"config"_s)) {
@@ -99,13 +92,7 @@ Result<void> checkIsSelf(const IdentitySource &identity, const SpiffeId &self)
     const auto current = identity.current();
     if (!current)
         return current.error().code == Errc::Denied ? Result<void>(current.error()) : Result<void>();
-    const SpiffeId &found = (*current)->svid.id;
-    if (found == self)
-        return {};
-    return Error{
-        Errc::Denied,
-        u"The certificate in identity.directory belongs to %1, but this agent is %2 (agent.spiffe_id); correct one of them."_s
-            .arg(found.toString(), self.toString())};
+    return checkIsOwn((*current)->svid, self);
 }
 
 Result<void> checkAuthorization(const CommonConfig &config)
