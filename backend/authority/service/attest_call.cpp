@@ -1,0 +1,187 @@
+#include "authority/service/attest_call.h"
+
+#include "authority/service/conversions.h"
+
+#include <QCryptographicHash>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+namespace api = ::spire::api::server::agent::v1;
+using spire::bytesOf;
+using spire::textOf;
+
+namespace {
+
+constexpr auto kBindingLabel = "EXPORTER-Lintel-Node-Attestation";
+constexpr int kBindingBytes = 32;
+constexpr int kMaxTokenBytes = 512;
+
+/// The address without its port: limits count machines, not connections.
+QString hostOf(const QString &address)
+{
+    return address.section(u':', 0, -2);
+}
+
+Selectors selectorsOf(const tpm::VerifiedAttestation &verified)
+{
+    Selectors selectors{{u"tpm"_s, u"pub_hash:"_s + verified.ek.hash}};
+    for (auto it = verified.pcrs.cbegin(); it != verified.pcrs.cend(); ++it)
+        selectors.append({u"tpm"_s, u"pcr:sha256:%1:%2"_s.arg(it.key()).arg(QString::fromLatin1(it.value().toHex()))});
+    if (verified.eventLog && verified.eventLog->explainsPcrs && verified.eventLog->secureBoot)
+        selectors.append({u"tpm"_s, u"secureboot:%1"_s.arg(*verified.eventLog->secureBoot ? u"enabled" : u"disabled")});
+    return selectors;
+}
+
+} // namespace
+
+void AttestCall::serve(std::shared_ptr<grpc::ServerCall> call, Authority &authority, const AttestationTerms &terms)
+{
+    new AttestCall(std::move(call), authority, terms); // parented to its call
+}
+
+AttestCall::AttestCall(std::shared_ptr<grpc::ServerCall> call, Authority &authority, const AttestationTerms &terms)
+    : QObject(call.get()), m_call(std::move(call)), m_authority(authority), m_terms(terms)
+{
+    connect(m_call.get(), &grpc::ServerCall::messageReceived, this, &AttestCall::onMessage);
+    const auto letGo = [this] {
+        // The call owns this object, and this object the call: one of the two must begin.
+        deleteLater();
+        m_call.reset();
+    };
+    connect(m_call.get(), &grpc::ServerCall::cancelled, this, letGo, Qt::QueuedConnection);
+}
+
+QString AttestCall::address() const
+{
+    return hostOf(m_call->peer().address);
+}
+
+void AttestCall::onMessage(const QByteArray &message)
+{
+    if (!m_call)
+        return;
+    const auto request = spire::parse<api::AttestAgentRequest>(message);
+    if (!request)
+        return refuse(request.error());
+    const bool isFirst = m_type.isEmpty();
+    if (isFirst != request->has_params())
+        return refuse({Errc::Malformed, u"An attestation is its parameters, and then answers to challenges."_s});
+    if (!isFirst)
+        return onAnswer(bytesOf(request->challenge_response()));
+    const auto &params = request->params();
+    begin(textOf(params.data().type()), bytesOf(params.data().payload()), bytesOf(params.params().csr()));
+}
+
+void AttestCall::begin(const QString &type, const QByteArray &payload, const QByteArray &csrDer)
+{
+    if (type.isEmpty() || payload.isEmpty() || csrDer.isEmpty())
+        return refuse({Errc::Malformed, u"An attestation needs a type, a payload and a certificate request."_s});
+    m_type = type;
+    m_csrDer = csrDer;
+    if (type == "join_token"_L1)
+        return beginWithToken(payload);
+    beginWithChip(payload);
+}
+
+void AttestCall::beginWithToken(const QByteArray &token)
+{
+    if (token.size() > kMaxTokenBytes)
+        return refuse({Errc::Malformed, u"That is no join token."_s});
+    // The limiter knows the token by its hash: its memory is no place for secrets.
+    const QByteArray hash = QCryptographicHash::hash(token, QCryptographicHash::Sha256).toHex();
+    if (const auto admitted = m_authority.admit(QString::fromLatin1(hash), address()); !admitted)
+        return refuse(admitted.error());
+    AttestedNode node;
+    node.token = QString::fromUtf8(token);
+    issue(node);
+}
+
+void AttestCall::beginWithChip(const QByteArray &payload)
+{
+    auto verification = tpm::startVerification(m_type, payload, m_csrDer, m_terms.policy, m_terms.clock->now());
+    if (!verification)
+        return refuse(verification.error());
+    const tpm::EndorsementKey &ek = (*verification)->endorsementKey();
+    if (const auto admitted = m_authority.admit(ek.hash, address()); !admitted)
+        return refuse(admitted.error());
+    if (ek.chain == tpm::EndorsementChain::Invalid)
+        return refuse({Errc::Denied, ek.chainReason});
+    if (ek.chain == tpm::EndorsementChain::Verified)
+        m_vendor = ek.chip.manufacturer;
+    const auto device = m_authority.considerDevice({ek.hash, m_vendor, address(), {}, {}});
+    if (!device)
+        return refuse(device.error());
+    m_hardware = device->hardware;
+    m_release = device->release;
+    m_verification = std::move(*verification);
+    sendChallenge(m_verification->challenge());
+}
+
+void AttestCall::sendChallenge(const QByteArray &challenge)
+{
+    api::AttestAgentResponse response;
+    response.set_challenge(challenge.toStdString());
+    m_call->send(spire::serialize(response));
+}
+
+void AttestCall::onAnswer(const QByteArray &answer)
+{
+    if (!m_verification)
+        return refuse({Errc::Malformed, u"Nothing was asked that this could be the answer to."_s});
+    const auto channel = m_call->exportKeyingMaterial(kBindingLabel, kBindingBytes);
+    if (!channel)
+        return refuse(channel.error());
+    const auto step = m_verification->answer(answer, *channel, m_terms.clock->now());
+    if (!step)
+        return refuse(step.error());
+    if (!step->verified)
+        return sendChallenge(step->nextChallenge);
+    conclude(*step->verified);
+}
+
+void AttestCall::conclude(const tpm::VerifiedAttestation &verified)
+{
+    AttestedNode node;
+    node.ekHash = verified.ek.hash;
+    node.vendor = m_vendor;
+    node.selectors = selectorsOf(verified);
+    node.quote = verified.quote;
+    node.quoteSignature = verified.quoteSignature;
+    node.pcrs = verified.pcrs;
+    node.hardware = m_hardware;
+    node.release = m_release;
+    issue(node);
+}
+
+void AttestCall::issue(const AttestedNode &basis)
+{
+    AttestedNode node = basis;
+    node.type = m_type;
+    node.address = address();
+    node.csrDer = m_csrDer;
+    const auto issued = m_authority.attest(node);
+    if (!issued)
+        return refuse(issued.error());
+    api::AttestAgentResponse response;
+    fill(response.mutable_result()->mutable_svid(), issued->svid);
+    response.mutable_result()->set_reattestable(issued->agent.canReattest);
+    m_call->send(spire::serialize(response));
+    m_call->finish({});
+    deleteLater();
+    m_call.reset();
+}
+
+void AttestCall::refuse(const Error &why)
+{
+    const QString who = m_verification ? m_verification->endorsementKey().hash : address();
+    m_authority.note(u"agent:"_s + address(), u"attest.refuse"_s, who, why.message);
+    grpc::Status status = statusOf(why);
+    if (m_type == "join_token"_L1 && status.code == grpc::StatusCode::PermissionDenied)
+        status.code = grpc::StatusCode::InvalidArgument; // as SPIRE answers a token that is not good
+    m_call->finish(status);
+    deleteLater();
+    m_call.reset();
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,52 @@
+// One AttestAgent stream: an agent's payload, our challenges, its answers, its SVID at the end.
+// Owns itself with its call: gone when either side is done. Lives on the server's thread.
+#pragma once
+
+#include "authority/authority.h"
+#include "grpc/grpc_server.h"
+#include "tpm/attestation_verifier.h"
+
+#include <QObject>
+
+#include <memory>
+
+namespace lintel::authority {
+
+/// What all attestations of one authority share.
+struct AttestationTerms {
+    tpm::AttestationPolicy policy;
+    const Clock *clock = nullptr;
+};
+
+class AttestCall final : public QObject
+{
+    Q_OBJECT
+public:
+    static void serve(std::shared_ptr<grpc::ServerCall> call, Authority &authority, const AttestationTerms &terms);
+
+private:
+    AttestCall(std::shared_ptr<grpc::ServerCall> call, Authority &authority, const AttestationTerms &terms);
+
+    void onMessage(const QByteArray &message);
+    void begin(const QString &type, const QByteArray &payload, const QByteArray &csrDer);
+    void beginWithToken(const QByteArray &token);
+    void beginWithChip(const QByteArray &payload);
+    void onAnswer(const QByteArray &answer);
+    void conclude(const tpm::VerifiedAttestation &verified);
+    void issue(const AttestedNode &node);
+    void sendChallenge(const QByteArray &challenge);
+    void refuse(const Error &why);
+    [[nodiscard]] QString address() const;
+
+    std::shared_ptr<grpc::ServerCall> m_call;
+    Authority &m_authority;
+    const AttestationTerms &m_terms;
+    QString m_type;
+    QByteArray m_csrDer;
+    QString m_vendor;
+    QString m_hardware;
+    QString m_release;
+    std::unique_ptr<tpm::NodeVerification> m_verification;
+};
+
+} // namespace lintel::authority

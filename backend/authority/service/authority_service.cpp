@@ -1,0 +1,200 @@
+#include "authority/service/authority_service.h"
+
+#include "authority/service/conversions.h"
+#include "spire/server_methods.h"
+
+#include "grpc_health.pb.h"
+#include "spire_trustdomain.pb.h"
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+namespace method = spire::method;
+namespace health = ::lintel::grpc::wire;
+namespace trustApi = ::spire::api::server::trustdomain::v1;
+
+namespace {
+
+grpc::ServerLimits agentLimits()
+{
+    grpc::ServerLimits limits;
+    limits.maxConnections = 20'000;
+    return limits;
+}
+
+Result<grpc::ServerTls> tlsOf(IdentitySource &identity, const Clock &clock)
+{
+    const auto current = identity.current();
+    if (!current)
+        return current.error();
+    return grpc::ServerTls{(*current)->svid, (*current)->bundles, clock.now()};
+}
+
+} // namespace
+
+AuthorityService::AuthorityService(Authority &authority, AttestationTerms terms, const QString &version,
+                                   QObject *parent)
+    : QObject(parent), m_authority(authority), m_terms(std::move(terms)), m_version(version), m_agents(agentLimits()),
+      m_administration(grpc::ServerLimits{}), m_bundles(grpc::ServerLimits{})
+{
+    m_uptime.start();
+    for (grpc::Server *server : {&m_agents, &m_administration, &m_bundles}) {
+        connect(server, &grpc::Server::noticed, this, &AuthorityService::noticed);
+        connect(server, &grpc::Server::closed, this, [this] {
+            if (--m_open == 0)
+                Q_EMIT closed();
+        });
+    }
+    serveAgentMethods();
+    serveEntryMethods();
+    serveSvidMethods();
+    serveBundleMethods();
+    serveFederationMethods();
+    serveDeviceMethods();
+    serveTrustMethods();
+    serveHealth();
+    connect(&m_authority, &Authority::denyListChanged, this, &AuthorityService::pushDenyList);
+    connect(&m_authority, &Authority::agentRemoved, this, [this](const SpiffeId &agent) {
+        for (const auto &call : m_watchers.values()) {
+            if (m_watcherIds.value(call.get()) == agent)
+                call->finish(spire::permissionDenied(u"This agent was removed."_s,
+                                                     types::PermissionDeniedDetails::AGENT_NOT_ATTESTED));
+        }
+        m_agents.disconnectPeer(agent);
+    });
+}
+
+Result<quint16> AuthorityService::listenForAgents(const QString &address, quint16 port)
+{
+    const auto listening =
+        m_agents.listenTcp(address, port, [this] { return tlsOf(m_authority.identity(), *m_terms.clock); });
+    if (listening)
+        ++m_open;
+    return listening;
+}
+
+Result<void> AuthorityService::listenForAdministration(const QString &socketPath, uint mode)
+{
+    const auto listening = m_administration.listenUnix(socketPath, mode);
+    if (listening)
+        ++m_open;
+    return listening;
+}
+
+Result<quint16> AuthorityService::listenForBundles(const QString &address, quint16 port,
+                                                   std::function<Result<grpc::ServerTls>()> tls)
+{
+    m_bundles.serveDocument("/", [this]() -> Result<grpc::Document> {
+        const auto bundle = m_authority.bundle();
+        if (!bundle)
+            return bundle.error();
+        const auto text = tls::printBundle(*bundle);
+        if (!text)
+            return text.error();
+        return grpc::Document{*text};
+    });
+    if (!tls)
+        tls = [this] { return tlsOf(m_authority.identity(), *m_terms.clock); };
+    const auto listening = m_bundles.listenHttps(address, port, std::move(tls));
+    if (listening)
+        ++m_open;
+    return listening;
+}
+
+void AuthorityService::close(std::chrono::milliseconds grace)
+{
+    m_agents.close(grace);
+    m_administration.close(grace);
+    m_bundles.close(grace);
+}
+
+int AuthorityService::connectionCount() const
+{
+    return m_agents.connectionCount() + m_administration.connectionCount();
+}
+
+Result<Agent> AuthorityService::callerOf(const grpc::ServerCall &call, grpc::Status *refusal)
+{
+    if (call.peer().chainDer.isEmpty()) {
+        *refusal = {grpc::StatusCode::PermissionDenied, u"This method needs an agent's SVID."_s, {}};
+        return Error{Errc::Denied, refusal->message};
+    }
+    AgentCheck check = m_authority.checkAgent(call.peer().chainDer.first());
+    if (check.denial == AgentDenial::None)
+        return check.agent;
+    using Details = types::PermissionDeniedDetails;
+    Details::Reason reason = Details::UNKNOWN;
+    switch (check.denial) {
+    case AgentDenial::None: break;
+    case AgentDenial::Expired: reason = Details::AGENT_EXPIRED; break;
+    case AgentDenial::NotAttested: reason = Details::AGENT_NOT_ATTESTED; break;
+    case AgentDenial::NotActive: reason = Details::AGENT_NOT_ACTIVE; break;
+    case AgentDenial::Banned: reason = Details::AGENT_BANNED; break;
+    case AgentDenial::MustReattest: reason = Details::AGENT_MUST_REATTEST; break;
+    }
+    *refusal = spire::permissionDenied(check.message, reason);
+    return Error{Errc::Denied, check.message};
+}
+
+void AuthorityService::forAgents(const QByteArray &path, AgentHandler handler)
+{
+    m_agents.handleUnary(path,
+                         [this, handler = std::move(handler)](const QByteArray &request,
+                                                              const grpc::ServerCall &call) -> grpc::UnaryReply {
+                             grpc::Status refused;
+                             const auto agent = callerOf(call, &refused);
+                             if (!agent)
+                                 return {refused, {}};
+                             return handler(request, *agent);
+                         });
+}
+
+void AuthorityService::forAdministrators(const QByteArray &path, AdminHandler handler)
+{
+    m_administration.handleUnary(
+        path, [handler = std::move(handler)](const QByteArray &request, const grpc::ServerCall &call) {
+            const quint32 uid = call.peer().process ? call.peer().process->uid : 0;
+            return handler(request, u"operator:uid %1"_s.arg(uid));
+        });
+}
+
+void AuthorityService::serveHealth()
+{
+    const auto serving = [] {
+        health::HealthCheckResponse response;
+        response.set_status(health::HealthCheckResponse::SERVING);
+        return spire::serialize(response);
+    };
+    m_administration.handleUnary(method::health("Check"),
+                                 [serving](const QByteArray &, const grpc::ServerCall &) -> grpc::UnaryReply {
+                                     return {{}, serving()};
+                                 });
+    m_administration.handleStream(method::health("Watch"), [serving](const std::shared_ptr<grpc::ServerCall> &call) {
+        // Kept open: as long as it can be read, this serves.
+        QObject::connect(call.get(), &grpc::ServerCall::messageReceived, call.get(),
+                         [raw = call.get(), serving] { raw->send(serving()); });
+    });
+    forAdministrators(method::debug("GetInfo"), [this](const QByteArray &, const Actor &) -> grpc::UnaryReply {
+        const auto status = m_authority.status();
+        const auto federated = m_authority.federatedBundles();
+        const auto identity = m_authority.identity().current();
+        if (!status)
+            return refusal(status.error());
+        if (!federated)
+            return refusal(federated.error());
+        trustApi::InfoResponse response;
+        response.set_uptime(int(m_uptime.elapsed() / 1000));
+        response.set_agents_count(status->agents);
+        response.set_entries_count(status->entries);
+        response.set_federated_bundles_count(int(federated->size()));
+        if (identity) {
+            auto *certificate = response.add_svid_chain();
+            spire::setSpiffeId(certificate->mutable_id(), (*identity)->svid.id);
+            certificate->set_expires_at(toEpochMillis((*identity)->svid.notAfter) / 1000);
+        }
+        return reply(response);
+    });
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,80 @@
+// The authority on the network: SPIRE's server API for agents over TLS, the same with administration
+// and Lintel's own methods on a Unix socket, and the SPIFFE bundle endpoint.
+//
+// Owned by main, with its Authority, on one thread. Over TLS only agents' methods exist, and all but
+// AttestAgent and GetBundle need an agent's SVID that is known here and in order; the socket is
+// for whoever may open it (mode 0600 or a group's), and each call is audited with its user.
+#pragma once
+
+#include "authority/authority.h"
+#include "authority/service/attest_call.h"
+#include "grpc/grpc_server.h"
+
+#include <QElapsedTimer>
+#include <QHash>
+#include <QObject>
+
+#include <functional>
+#include <memory>
+
+namespace lintel::authority {
+
+class AuthorityService final : public QObject
+{
+    Q_OBJECT
+public:
+    AuthorityService(Authority &authority, AttestationTerms terms, const QString &version, QObject *parent = nullptr);
+
+    /// Port 0 = any; returns the port.
+    [[nodiscard]] Result<quint16> listenForAgents(const QString &address, quint16 port);
+    [[nodiscard]] Result<void> listenForAdministration(const QString &socketPath, uint mode);
+    /// The bundle endpoint (SPIFFE_Federation.md section 5.2) with `tls`, or, without it, with the
+    /// authority's own SVID (profile https_spiffe). The document is at "/".
+    [[nodiscard]] Result<quint16> listenForBundles(const QString &address, quint16 port,
+                                                   std::function<Result<grpc::ServerTls>()> tls = {});
+    void close(std::chrono::milliseconds grace);
+    [[nodiscard]] int connectionCount() const;
+
+Q_SIGNALS:
+    void closed();
+    void noticed(const lintel::Error &what);
+    /// Somebody asks that the bundle of `domain` be fetched now.
+    void refreshWanted(const lintel::TrustDomain &domain);
+
+private:
+    using AgentHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Agent &agent)>;
+    using AdminHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Actor &actor)>;
+    void forAgents(const QByteArray &path, AgentHandler handler);
+    void forAdministrators(const QByteArray &path, AdminHandler handler);
+    [[nodiscard]] Result<Agent> callerOf(const grpc::ServerCall &call, grpc::Status *refusal);
+
+    void serveAgentMethods();
+    void serveEntryMethods();
+    void serveSvidMethods();
+    void serveBundleMethods();
+    void serveFederationMethods();
+    void serveDeviceMethods();
+    void serveTrustMethods();
+    void serveHealth();
+
+    void serveEntryStream(const std::shared_ptr<grpc::ServerCall> &call);
+    [[nodiscard]] grpc::UnaryReply issueSvids(const QByteArray &request, const Agent &agent);
+    void watchDenyList(const std::shared_ptr<grpc::ServerCall> &call);
+    void pushDenyList();
+    [[nodiscard]] Result<QByteArray> denyListDocument();
+    [[nodiscard]] grpc::UnaryReply status();
+    [[nodiscard]] grpc::UnaryReply enroll(const QByteArray &request, const Actor &actor);
+
+    Authority &m_authority;
+    AttestationTerms m_terms;
+    QString m_version;
+    QElapsedTimer m_uptime;
+    grpc::Server m_agents;
+    grpc::Server m_administration;
+    grpc::Server m_bundles;
+    int m_open = 0;                                                          // servers that have not closed yet
+    QHash<grpc::ServerCall *, std::shared_ptr<grpc::ServerCall>> m_watchers; // of the deny list
+    QHash<grpc::ServerCall *, SpiffeId> m_watcherIds;
+};
+
+} // namespace lintel::authority

@@ -1,0 +1,269 @@
+#include "authority/service/authority_service.h"
+#include "authority/service/conversions.h"
+#include "spire/server_methods.h"
+
+#include "spire_bundle.pb.h"
+#include "spire_trustdomain.pb.h"
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+namespace api = ::spire::api::server::bundle::v1;
+namespace federationApi = ::spire::api::server::trustdomain::v1;
+namespace method = spire::method;
+using spire::textOf;
+
+namespace {
+
+grpc::UnaryReply ownBundle(Authority &authority, const QByteArray &bytes)
+{
+    const auto request = spire::parse<api::GetBundleRequest>(bytes);
+    if (!request)
+        return refusal(request.error());
+    const auto bundle = authority.bundle();
+    if (!bundle)
+        return refusal(bundle.error());
+    types::Bundle response;
+    fill(&response, authority.domain(), *bundle, request->has_output_mask() ? &request->output_mask() : nullptr);
+    return reply(response);
+}
+
+grpc::UnaryReply federatedBundle(Authority &authority, const QByteArray &bytes)
+{
+    const auto request = spire::parse<api::GetFederatedBundleRequest>(bytes);
+    if (!request)
+        return refusal(request.error());
+    const auto domain = TrustDomain::parse(textOf(request->trust_domain()));
+    if (!domain)
+        return refusal(domain.error());
+    if (*domain == authority.domain())
+        return refusal({Errc::Malformed, u"%1 is this authority's own domain; ask GetBundle."_s.arg(domain->name())});
+    const auto bundle = authority.federatedBundle(*domain);
+    if (!bundle)
+        return refusal(bundle.error());
+    if (!*bundle)
+        return refusal({Errc::NotFound, u"There is no bundle of %1 here."_s.arg(domain->name())});
+    types::Bundle response;
+    fill(&response, *domain, **bundle, request->has_output_mask() ? &request->output_mask() : nullptr);
+    return reply(response);
+}
+
+/// What BatchCreate…, BatchUpdate… and BatchSetFederatedBundle have in common.
+enum class Known { MustNot, Must, May };
+
+void setOne(Authority &authority, const types::Bundle &bundle, Known known, const Actor &actor,
+            api::FederatedBundleResults::Result *result)
+{
+    const auto store = [&]() -> Result<void> {
+        const auto domain = TrustDomain::parse(textOf(bundle.trust_domain()));
+        if (!domain)
+            return domain.error();
+        const auto before = authority.federatedBundle(*domain);
+        if (!before)
+            return before.error();
+        if (known == Known::MustNot && *before)
+            return Error{Errc::Conflict, u"There is a bundle of %1 already."_s.arg(domain->name())};
+        if (known == Known::Must && !*before)
+            return Error{Errc::NotFound, u"There is no bundle of %1 here."_s.arg(domain->name())};
+        const auto document = bundleOf(bundle);
+        if (!document)
+            return document.error();
+        return authority.setFederatedBundle(*domain, *document, actor, true); // an operator's hand
+    };
+    const auto stored = store();
+    fill(result->mutable_status(), stored ? grpc::Status{} : statusOf(stored.error()));
+    if (stored)
+        *result->mutable_bundle() = bundle;
+}
+
+template <class Request>
+grpc::UnaryReply setAll(Authority &authority, const QByteArray &bytes, Known known, const Actor &actor)
+{
+    const auto request = spire::parse<Request>(bytes);
+    if (!request)
+        return refusal(request.error());
+    api::FederatedBundleResults response;
+    for (const types::Bundle &bundle : request->bundle())
+        setOne(authority, bundle, known, actor, response.add_results());
+    return reply(response);
+}
+
+/// Stores a relationship, with the bundle that may come along.
+Result<void> relate(Authority &authority, const types::FederationRelationship &wanted, const Actor &actor)
+{
+    const auto relationship = relationshipOf(wanted);
+    if (!relationship)
+        return relationship.error();
+    if (wanted.has_trust_domain_bundle()) {
+        const auto document = bundleOf(wanted.trust_domain_bundle());
+        if (!document)
+            return document.error();
+        if (const auto stored = authority.setFederatedBundle(relationship->domain, *document, actor, true); !stored)
+            return stored;
+    }
+    return authority.setRelationship(*relationship, actor);
+}
+
+template <class Request>
+grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const Actor &actor)
+{
+    const auto request = spire::parse<Request>(bytes);
+    if (!request)
+        return refusal(request.error());
+    federationApi::FederationRelationshipResults response;
+    for (const auto &wanted : request->federation_relationships()) {
+        auto *result = response.add_results();
+        const auto stored = relate(authority, wanted, actor);
+        fill(result->mutable_status(), stored ? grpc::Status{} : statusOf(stored.error()));
+        if (stored)
+            *result->mutable_federation_relationship() = wanted;
+    }
+    return reply(response);
+}
+
+} // namespace
+
+void AuthorityService::serveBundleMethods()
+{
+    // Anybody may ask for the bundle: a new agent has no SVID yet.
+    m_agents.handleUnary(method::bundle("GetBundle"), [this](const QByteArray &bytes, const grpc::ServerCall &) {
+        return ownBundle(m_authority, bytes);
+    });
+    forAgents(method::bundle("GetFederatedBundle"),
+              [this](const QByteArray &bytes, const Agent &) { return federatedBundle(m_authority, bytes); });
+
+    forAdministrators(method::bundle("GetBundle"),
+                      [this](const QByteArray &bytes, const Actor &) { return ownBundle(m_authority, bytes); });
+    forAdministrators(method::bundle("GetFederatedBundle"),
+                      [this](const QByteArray &bytes, const Actor &) { return federatedBundle(m_authority, bytes); });
+    forAdministrators(method::bundle("CountBundles"), [this](const QByteArray &, const Actor &) {
+        const auto bundles = m_authority.federatedBundles();
+        if (!bundles)
+            return refusal(bundles.error());
+        api::CountBundlesResponse response;
+        response.set_count(int(bundles->size()) + 1); // and our own
+        return reply(response);
+    });
+    forAdministrators(method::bundle("ListFederatedBundles"), [this](const QByteArray &bytes, const Actor &) {
+        const auto request = spire::parse<api::ListFederatedBundlesRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const auto bundles = m_authority.federatedBundles();
+        if (!bundles)
+            return refusal(bundles.error());
+        const auto page = pageOf(bundles->size(), request->page_size(), request->page_token());
+        if (!page)
+            return refusal(page.error());
+        api::ListFederatedBundlesResponse response;
+        response.set_next_page_token(page->next);
+        const QList<TrustDomain> domains = bundles->keys();
+        for (qsizetype i = page->begin; i < page->end; ++i)
+            fill(response.add_bundles(), domains.at(i), bundles->value(domains.at(i)),
+                 request->has_output_mask() ? &request->output_mask() : nullptr);
+        return reply(response);
+    });
+    forAdministrators(method::bundle("BatchCreateFederatedBundle"),
+                      [this](const QByteArray &bytes, const Actor &actor) {
+                          return setAll<api::FederatedBundles>(m_authority, bytes, Known::MustNot, actor);
+                      });
+    forAdministrators(method::bundle("BatchSetFederatedBundle"), [this](const QByteArray &bytes, const Actor &actor) {
+        return setAll<api::FederatedBundles>(m_authority, bytes, Known::May, actor);
+    });
+    forAdministrators(method::bundle("BatchUpdateFederatedBundle"),
+                      [this](const QByteArray &bytes, const Actor &actor) {
+                          return setAll<api::BatchUpdateFederatedBundleRequest>(m_authority, bytes, Known::Must, actor);
+                      });
+    forAdministrators(
+        method::bundle("BatchDeleteFederatedBundle"), [this](const QByteArray &bytes, const Actor &actor) {
+            using Request = api::BatchDeleteFederatedBundleRequest;
+            const auto request = spire::parse<Request>(bytes);
+            if (!request)
+                return refusal(request.error());
+            if (request->mode() == Request::DELETE)
+                return refusal({Errc::Unsupported,
+                                u"Delete the entries that federate with the domain first, or use mode dissociate."_s});
+            api::BatchDeleteFederatedBundleResponse response;
+            for (const std::string &name : request->trust_domains()) {
+                auto *result = response.add_results();
+                const auto domain = TrustDomain::parse(textOf(name));
+                const auto deleted =
+                    domain ? m_authority.deleteFederatedBundle(*domain, actor, request->mode() == Request::DISSOCIATE)
+                           : Result<void>(domain.error());
+                fill(result->mutable_status(), deleted ? grpc::Status{} : statusOf(deleted.error()));
+                result->set_trust_domain(name);
+            }
+            return reply(response);
+        });
+}
+
+void AuthorityService::serveFederationMethods()
+{
+    forAdministrators(method::trustDomain("ListFederationRelationships"),
+                      [this](const QByteArray &bytes, const Actor &) {
+                          const auto request = spire::parse<federationApi::ListFederationRelationshipsRequest>(bytes);
+                          if (!request)
+                              return refusal(request.error());
+                          const auto all = m_authority.relationships();
+                          if (!all)
+                              return refusal(all.error());
+                          const auto page = pageOf(all->size(), request->page_size(), request->page_token());
+                          if (!page)
+                              return refusal(page.error());
+                          federationApi::ListFederationRelationshipsResponse response;
+                          response.set_next_page_token(page->next);
+                          for (qsizetype i = page->begin; i < page->end; ++i)
+                              fill(response.add_federation_relationships(), all->at(i));
+                          return reply(response);
+                      });
+    forAdministrators(method::trustDomain("GetFederationRelationship"), [this](const QByteArray &bytes, const Actor &) {
+        const auto request = spire::parse<federationApi::GetFederationRelationshipRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const auto all = m_authority.relationships();
+        if (!all)
+            return refusal(all.error());
+        for (const FederationRelationship &one : *all) {
+            if (one.domain.name() != textOf(request->trust_domain()))
+                continue;
+            types::FederationRelationship response;
+            fill(&response, one);
+            return reply(response);
+        }
+        return refusal({Errc::NotFound, u"There is no federation with %1."_s.arg(textOf(request->trust_domain()))});
+    });
+    forAdministrators(
+        method::trustDomain("BatchCreateFederationRelationship"), [this](const QByteArray &bytes, const Actor &actor) {
+            return relateAll<federationApi::BatchCreateFederationRelationshipRequest>(m_authority, bytes, actor);
+        });
+    forAdministrators(
+        method::trustDomain("BatchUpdateFederationRelationship"), [this](const QByteArray &bytes, const Actor &actor) {
+            return relateAll<federationApi::BatchUpdateFederationRelationshipRequest>(m_authority, bytes, actor);
+        });
+    forAdministrators(method::trustDomain("BatchDeleteFederationRelationship"), [this](const QByteArray &bytes,
+                                                                                       const Actor &actor) {
+        const auto request = spire::parse<federationApi::BatchDeleteFederationRelationshipRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        federationApi::BatchDeleteFederationRelationshipResponse response;
+        for (const std::string &name : request->trust_domains()) {
+            auto *result = response.add_results();
+            const auto domain = TrustDomain::parse(textOf(name));
+            const auto deleted = domain ? m_authority.deleteRelationship(*domain, actor) : Result<void>(domain.error());
+            fill(result->mutable_status(), deleted ? grpc::Status{} : statusOf(deleted.error()));
+            result->set_trust_domain(name);
+        }
+        return reply(response);
+    });
+    forAdministrators(method::trustDomain("RefreshBundle"), [this](const QByteArray &bytes, const Actor &) {
+        const auto request = spire::parse<federationApi::RefreshBundleRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const auto domain = TrustDomain::parse(textOf(request->trust_domain()));
+        if (!domain)
+            return refusal(domain.error());
+        Q_EMIT refreshWanted(*domain);
+        return replyNothing();
+    });
+}
+
+} // namespace lintel::authority

@@ -1,0 +1,235 @@
+#include "authority/service/authority_service.h"
+#include "authority/service/conversions.h"
+#include "spire/server_methods.h"
+
+#include <QDir>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+namespace method = spire::method;
+using spire::bytesOf;
+using spire::textOf;
+
+namespace {
+
+constexpr int kMaxPage = 1'000;
+
+const char *wordFor(CaKind kind)
+{
+    switch (kind) {
+    case CaKind::Root: return "root";
+    case CaKind::Issuing: return "issuing";
+    case CaKind::Jwt: break;
+    }
+    return "jwt";
+}
+
+std::optional<DeviceState> stateFilter(wire::DeviceState state)
+{
+    switch (state) {
+    case wire::PENDING: return DeviceState::Pending;
+    case wire::APPROVED: return DeviceState::Approved;
+    case wire::REVOKED: return DeviceState::Revoked;
+    default: return {};
+    }
+}
+
+grpc::UnaryReply replyDevice(const Result<Device> &device)
+{
+    if (!device)
+        return refusal(device.error());
+    wire::Device response;
+    fill(&response, *device);
+    return reply(response);
+}
+
+} // namespace
+
+grpc::UnaryReply AuthorityService::status()
+{
+    const auto status = m_authority.status();
+    if (!status)
+        return refusal(status.error());
+    wire::StatusResponse response;
+    response.set_trust_domain(status->domain.name().toStdString());
+    response.set_version(m_version.toStdString());
+    response.set_now_ms(toEpochMillis(m_terms.clock->now()));
+    response.set_bundle_sequence(status->bundleSequence);
+    response.set_deny_list_sequence(status->denyListSequence);
+    response.set_devices(status->approvedDevices);
+    response.set_devices_pending(status->pendingDevices);
+    response.set_devices_revoked(status->revokedDevices);
+    response.set_agents(status->agents);
+    response.set_entries(status->entries);
+    for (const CaStatus &ca : status->authorities) {
+        if (ca.phase != CaPhase::Active)
+            continue;
+        if (ca.kind == CaKind::Root)
+            response.set_root_expires_at_ms(toEpochMillis(ca.notAfter));
+        if (ca.kind == CaKind::Issuing)
+            response.set_issuing_ca_expires_at_ms(toEpochMillis(ca.notAfter));
+    }
+    response.set_issuing_key(status->keyStore.toStdString());
+    response.set_runway_ms(std::chrono::milliseconds{status->runway.left}.count());
+    if (status->runway.first)
+        response.set_runway_limited_by(status->runway.first->what.toStdString());
+    response.set_svids_signed(status->svidsIssued);
+    response.set_attestations_accepted(status->attestations);
+    return reply(response);
+}
+
+grpc::UnaryReply AuthorityService::enroll(const QByteArray &bytes, const Actor &actor)
+{
+    const auto request = spire::parse<wire::EnrollRequest>(bytes);
+    if (!request)
+        return refusal(request.error());
+    const wire::Enrolment &enrolment = request->enrolment();
+    return replyDevice(m_authority.enroll(textOf(enrolment.ek_hash()), factsOf(enrolment), actor));
+}
+
+void AuthorityService::serveDeviceMethods()
+{
+    forAdministrators(method::admin("GetStatus"), [this](const QByteArray &, const Actor &) { return status(); });
+    forAdministrators(method::admin("Enroll"),
+                      [this](const QByteArray &bytes, const Actor &actor) { return enroll(bytes, actor); });
+    // The CSV text itself travels, so that its rows are judged in one place.
+    forAdministrators(method::admin("EnrollBatch"), [this](const QByteArray &bytes, const Actor &actor) {
+        const auto request = spire::parse<wire::EnrollBatchRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const auto outcome = m_authority.enrollBatch(bytesOf(request->csv()), actor);
+        if (!outcome)
+            return refusal(outcome.error());
+        wire::EnrollBatchResponse response;
+        response.set_enrolled(outcome->enrolled);
+        for (const BatchProblem &problem : outcome->problems) {
+            auto *one = response.add_problems();
+            one->set_line(problem.line);
+            one->set_message(problem.message.toStdString());
+        }
+        return reply(response);
+    });
+    forAdministrators(method::admin("ListDevices"), [this](const QByteArray &bytes, const Actor &) {
+        const auto request = spire::parse<wire::ListDevicesRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const auto devices = m_authority.devices(stateFilter(request->state()));
+        if (!devices)
+            return refusal(devices.error());
+        const int size = request->page_size() > 0 ? std::min(request->page_size(), kMaxPage) : kMaxPage;
+        const auto page = pageOf(devices->size(), size, request->page_token());
+        if (!page)
+            return refusal(page.error());
+        wire::ListDevicesResponse response;
+        response.set_next_page_token(page->next);
+        for (qsizetype i = page->begin; i < page->end; ++i)
+            fill(response.add_devices(), devices->at(i));
+        return reply(response);
+    });
+
+    using Act = std::function<Result<Device>(const wire::DeviceRequest &, const Actor &)>;
+    const auto onDevice = [this](const char *name, Act act) {
+        forAdministrators(method::admin(name), [act = std::move(act)](const QByteArray &bytes, const Actor &actor) {
+            const auto request = spire::parse<wire::DeviceRequest>(bytes);
+            if (!request)
+                return refusal(request.error());
+            return replyDevice(act(*request, actor));
+        });
+    };
+    onDevice("GetDevice", [this](const wire::DeviceRequest &request, const Actor &) {
+        return m_authority.device(textOf(request.device()));
+    });
+    onDevice("ApproveDevice", [this](const wire::DeviceRequest &request, const Actor &actor) {
+        return m_authority.approve(textOf(request.device()), factsOf(request.enrolment()), actor);
+    });
+    onDevice("RevokeDevice", [this](const wire::DeviceRequest &request, const Actor &actor) -> Result<Device> {
+        const auto report = m_authority.revoke(textOf(request.device()), textOf(request.reason()), actor);
+        if (!report)
+            return report.error();
+        return report->device;
+    });
+    onDevice("ReattestDevice", [this](const wire::DeviceRequest &request, const Actor &actor) -> Result<Device> {
+        if (const auto done = m_authority.reattest(textOf(request.device()), actor); !done)
+            return done.error();
+        return m_authority.device(textOf(request.device()));
+    });
+
+    forAdministrators(method::admin("Backup"), [this](const QByteArray &bytes, const Actor &actor) {
+        const auto request = spire::parse<wire::BackupRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const QString dir = textOf(request->path());
+        if (!QDir::isAbsolutePath(dir))
+            return refusal({Errc::Malformed, u"The folder of the backup must be given as an absolute path."_s});
+        const auto done = m_authority.backup(dir, actor);
+        return done ? replyNothing() : refusal(done.error());
+    });
+    forAdministrators(method::admin("ListAudit"), [this](const QByteArray &bytes, const Actor &) {
+        const auto request = spire::parse<wire::ListAuditRequest>(bytes);
+        if (!request)
+            return refusal(request.error());
+        const int limit = request->limit() > 0 ? std::min(request->limit(), kMaxPage) : kMaxPage;
+        const auto records = m_authority.audit(qint64(request->after()), limit);
+        if (!records)
+            return refusal(records.error());
+        wire::ListAuditResponse response;
+        response.set_chain_intact(bool(m_authority.checkAudit()));
+        for (const AuditRecord &record : *records) {
+            if (!request->subject().empty() && record.subject != textOf(request->subject()))
+                continue;
+            auto *one = response.add_records();
+            one->set_seq(quint64(record.number));
+            one->set_at_ms(toEpochMillis(record.at));
+            one->set_actor(record.actor.toStdString());
+            one->set_action(record.action.toStdString());
+            one->set_subject(record.subject.toStdString());
+            one->set_detail(record.details.toStdString());
+            one->set_chain(record.hash.toStdString());
+        }
+        return reply(response);
+    });
+    forAdministrators(method::admin("SetReferenceValues"), [this](const QByteArray &bytes, const Actor &actor) {
+        const auto request = spire::parse<wire::ReferenceValues>(bytes);
+        if (!request)
+            return refusal(request.error());
+        ReferenceValues values{textOf(request->hardware()), textOf(request->release()), {}};
+        for (const auto &[number, digest] : request->pcrs())
+            values.pcrs[int(number)].append(bytesOf(digest));
+        const auto done = m_authority.setReferenceValues(values, actor);
+        return done ? replyNothing() : refusal(done.error());
+    });
+    forAdministrators(method::admin("ListReferenceValues"), [this](const QByteArray &, const Actor &) {
+        const auto all = m_authority.referenceValues();
+        if (!all)
+            return refusal(all.error());
+        wire::ReferenceValuesList response;
+        for (const ReferenceValues &values : *all) {
+            auto *one = response.add_values();
+            one->set_hardware(values.hardware.toStdString());
+            one->set_release(values.release.toStdString());
+            for (auto it = values.pcrs.cbegin(); it != values.pcrs.cend(); ++it) {
+                if (!it.value().isEmpty())
+                    (*one->mutable_pcrs())[quint32(it.key())] = it.value().first().toStdString();
+            }
+        }
+        return reply(response);
+    });
+    forAdministrators(method::admin("ListAuthorities"), [this](const QByteArray &, const Actor &) {
+        const auto status = m_authority.status();
+        if (!status)
+            return refusal(status.error());
+        wire::AuthorityKeys response;
+        for (const CaStatus &ca : status->authorities) {
+            auto *one = response.add_keys();
+            one->set_kind(wordFor(ca.kind));
+            one->set_phase(ca.phase == CaPhase::Active ? "active" : ca.phase == CaPhase::Prepared ? "prepared" : "old");
+            one->set_label(ca.label.toStdString());
+            one->set_not_before_ms(toEpochMillis(ca.notBefore));
+            one->set_not_after_ms(toEpochMillis(ca.notAfter));
+        }
+        return reply(response);
+    });
+}
+
+} // namespace lintel::authority
