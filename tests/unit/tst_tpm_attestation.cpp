@@ -1,5 +1,6 @@
 // Node attestation from end to end on software TPMs, and every attack that it has to refuse: each
 // changes one thing about an attestation that is right in all others.
+#include "boot_log.h"
 #include "fakes/software_tpm.h"
 #include "tls/pki.h"
 #include "tpm/attestation_verifier.h"
@@ -8,6 +9,9 @@
 #include "tpm/tpm_attestor.h"
 #include "tpm/verification_checks.h"
 #include "tpm_test_tools.h"
+
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_tctildr.h>
 
 #include <QDir>
 #include <QElapsedTimer>
@@ -29,7 +33,8 @@ const auto kBank = u"sha256"_s;
 
 /// One device with its TPM, and the key that it attests.
 struct Device {
-    explicit Device(const TpmVendor *vendor) : tpm(vendor)
+    explicit Device(const TpmVendor *vendor) : tpm(vendor) { reopen(); }
+    void reopen()
     {
         device = must(TpmDevice::open({tpm.tcti(), tpm.stateDir(), EndorsementChoice::Automatic}));
         key = must(device->createKey());
@@ -82,6 +87,23 @@ QByteArray withAttributes(const QByteArray &publicArea, TPMA_OBJECT set, TPMA_OB
     TPMT_PUBLIC area = publicFromBytes(publicArea).value();
     area.objectAttributes = (area.objectAttributes | set) & ~clear;
     return bytesOf(area);
+}
+
+/// What firmware does before any program of ours runs.
+void extend(const QString &tcti, ESYS_TR pcr, const QByteArray &data)
+{
+    TSS2_TCTI_CONTEXT *transport = nullptr;
+    ESYS_CONTEXT *esys = nullptr;
+    demand(Tss2_TctiLdr_Initialize(tcti.toUtf8().constData(), &transport) == 0, "TCTI");
+    demand(Esys_Initialize(&esys, transport, nullptr) == 0, "ESYS");
+    TPML_DIGEST_VALUES digests{};
+    digests.count = 1;
+    digests.digests[0].hashAlg = TPM2_ALG_SHA256;
+    const QByteArray hash = QCryptographicHash::hash(data, QCryptographicHash::Sha256);
+    memcpy(digests.digests[0].digest.sha256, hash.constData(), 32);
+    demand(Esys_PCR_Extend(esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &digests) == 0, "PCR_Extend");
+    Esys_Finalize(&esys);
+    Tss2_TctiLdr_Finalize(&transport);
 }
 
 QByteArray flipped(QByteArray bytes, qsizetype at)
@@ -156,10 +178,31 @@ private Q_SLOTS:
             QVERIFY(verification->answer(answer, kChannel, now()));
         }
     }
-    void reopenDevice()
+    void lintelTpm_worksAgainAfterAllOfThem()
     {
-        m_device = std::make_unique<Device>(m_vendor.get());
+        m_device->reopen();
         QVERIFY(attest([](LintelTpmAnswer &, const LintelTpmChallenge &, const QByteArray &) {}));
+    }
+
+    void eventLog_isJudgedByTheQuotedPcrs()
+    {
+        BootLog log;
+        log.measured(0, 8, "firmware").measured(7, 0x80000001, BootLog::secureBoot(true));
+        const auto before = withEventLog(log.bytes());
+        QVERIFY(before && !before->explainsPcrs); // this machine has measured nothing yet
+        QVERIFY(before->reason.contains(u"PCR 0"_s));
+        QVERIFY(!before->secureBoot);
+        m_device->device.reset();
+        m_device->key.reset();
+        extend(m_device->tpm.tcti(), 0, "firmware");
+        extend(m_device->tpm.tcti(), 7, BootLog::secureBoot(true));
+        m_device->reopen();
+        const auto after = withEventLog(log.bytes());
+        QVERIFY(after && after->explainsPcrs);
+        QCOMPARE(after->secureBoot, std::optional(true));
+        QCOMPARE(after->events, 2);
+        QVERIFY(!withEventLog(log.measured(4, 13, "boot loader").bytes())->explainsPcrs);
+        QVERIFY(!withEventLog("nonsense"_ba)->explainsPcrs);
     }
 
     void spireTpm_attestsWithAndWithoutTheSecondChallenge()
@@ -691,6 +734,16 @@ private:
         const auto step = attest(spoil);
         QVERIFY2(!step, qPrintable(words.toString()));
         QVERIFY2(step.error().message.contains(words), qPrintable(step.error().message));
+    }
+    [[nodiscard]] std::optional<VerifiedAttestation::EventLogFacts> withEventLog(const QByteArray &log) const
+    {
+        QTemporaryFile file;
+        demand(file.open() && file.write(log) == log.size() && file.flush(), "writing the log");
+        TpmAttestor attestor(m_device->device, {TpmAttestor::Wire::LintelTpm, file.fileName()});
+        const QByteArray csr = csrOf(must(attestor.newKey()).get());
+        auto verification = must(startLintel(must(attestor.begin()), csr, m_policy));
+        const auto answer = must(attestor.answer(verification->challenge(), {kChannel, csr}));
+        return must(verification->answer(answer, kChannel, now())).verified->eventLog;
     }
     [[nodiscard]] SpireTpmPlatform platform(const QByteArray &nonce, QList<int> pcrs = {}) const
     {
