@@ -2,6 +2,7 @@
 
 #include "adapters/log/log.h"
 #include "identity/own_identity.h"
+#include "identity/own_identity.h"
 #include "process/command_line.h"
 
 #include <csignal>

@@ -1,6 +1,7 @@
 #include "process/service_run.h"
 
 #include "adapters/log/log.h"
+#include "identity/own_identity.h"
 #include "tls/file_identity_source.h"
 
 namespace lintel::service {
@@ -18,10 +19,13 @@ Result<std::unique_ptr<IdentitySource>> openIdentity(const Program &program, con
     if (const auto current = identity->current(); !current)
         qCWarning(program.category).noquote()
             << u"no identity yet, so %1: %2"_s.arg(meanwhile, current.error().message);
-    QObject::connect(
-        identity.get(), &tls::FileIdentitySource::problemFound, identity.get(),
-        [category = program.category](const Error &problem) { qCWarning(category).noquote() << problem.message; });
-    return std::unique_ptr<IdentitySource>(std::move(identity));
+    const auto tell = [category = program.category](const Error &problem) {
+        qCWarning(category).noquote() << problem.message;
+    };
+    QObject::connect(identity.get(), &tls::FileIdentitySource::problemFound, identity.get(), tell);
+    auto own = std::make_unique<OwnIdentity>(std::move(identity), config.agent.spiffeId);
+    QObject::connect(own.get(), &OwnIdentity::refused, own.get(), tell);
+    return std::unique_ptr<IdentitySource>(std::move(own));
 }
 
 MqttEndpoint endpointOf(const MqttConfig &config)

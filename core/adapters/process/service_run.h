@@ -16,7 +16,7 @@ namespace lintel::service {
 
 /// The identity that the configuration names, and that is this agent's own: see checkIdentity() and
 /// checkIsSelf(). One that is not there yet is only logged, with what happens `meanwhile`, and so is
-/// what is found wrong with it later.
+/// what is found wrong with it later; another's certificate that comes later is none (see OwnIdentity).
 [[nodiscard]] Result<std::unique_ptr<IdentitySource>> openIdentity(const Program &program, const CommonConfig &config,
                                                                    const QString &meanwhile);
 
