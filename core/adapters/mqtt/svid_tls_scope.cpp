@@ -248,15 +248,24 @@ bool TlsPeer::fail(Error error)
     return false;
 }
 
+std::shared_ptr<const IdentitySnapshot> TlsPeer::snapshot()
+{
+    if (!m_identity)
+        return nullptr;
+    auto current = m_identity->current();
+    if (current)
+        return *std::move(current);
+    m_failure = current.error();
+    return nullptr;
+}
+
 bool TlsPeer::present(SSL *ssl)
 {
     const QMutexLocker lock(&m_mutex);
-    if (!m_identity)
-        return false;
-    const auto identity = m_identity->current();
+    const auto identity = snapshot();
     if (!identity)
-        return fail(identity.error());
-    const X509Svid &svid = (*identity)->svid;
+        return false;
+    const X509Svid &svid = identity->svid;
     const tls::X509Ptr leaf = svid.chainDer.isEmpty() ? nullptr : tls::x509FromDer(svid.chainDer.first());
     if (!leaf || SSL_use_certificate(ssl, leaf.get()) != 1 || SSL_use_PrivateKey(ssl, svid.key.get()) != 1)
         return fail({Errc::Conflict, u"Our certificate cannot be used: %1."_s.arg(tls::opensslReason())});
@@ -275,11 +284,9 @@ bool TlsPeer::present(SSL *ssl)
 bool TlsPeer::verify(X509_STORE_CTX *context)
 {
     const QMutexLocker lock(&m_mutex);
-    if (!m_identity)
-        return false;
-    const auto identity = m_identity->current();
+    const auto identity = snapshot();
     if (!identity)
-        return fail(identity.error());
+        return false;
     QList<QByteArray> chain;
     if (const X509 *leaf = X509_STORE_CTX_get0_cert(context))
         chain.append(tls::derOf(leaf));
@@ -288,7 +295,7 @@ bool TlsPeer::verify(X509_STORE_CTX *context)
         if (const QByteArray der = tls::derOf(sk_X509_value(others, i)); !chain.contains(der))
             chain.append(der);
     const auto good =
-        tls::verifyPeer(chain, m_expected, (*identity)->bundles, tls::PeerRole::Server, m_identity->trustedNow());
+        tls::verifyPeer(chain, m_expected, identity->bundles, tls::PeerRole::Server, m_identity->trustedNow());
     if (!good)
         return fail({good.error().code, u"The broker was refused. %1"_s.arg(good.error().message)});
     m_verified = true;

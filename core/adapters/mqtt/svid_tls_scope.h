@@ -57,6 +57,8 @@ private:
     void onAlert(int alert);
     void handshakeFailed();
     bool fail(Error error);
+    /// The identity of this moment, with m_mutex held; null, and why is noted, when there is none.
+    std::shared_ptr<const IdentitySnapshot> snapshot();
 
     const SpiffeId m_expected;
     const std::chrono::milliseconds m_timeout;
