@@ -50,6 +50,7 @@ void benchDecisions()
     const SystemClock clock;
     BrokerGuard guard([](const QString &) {});
     guard.setRoles(roles());
+    guard.setBundles({{*TrustDomain::parse(kDomain), {}}});
     std::vector<int> clients(kSensors);
     std::vector<QByteArray> names;
     std::vector<std::string> topics;
