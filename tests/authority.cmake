@@ -1,0 +1,14 @@
+# The authority's core, and the formats that SPIFFE fixes.
+lintel_add_test(tst_spiffe_x509 unit/tst_spiffe_x509.cpp fakes/odd_certificate.h LIBRARIES Lintel::Tls OpenSSL::Crypto)
+lintel_add_test(tst_spiffe_jwt unit/tst_spiffe_jwt.cpp fakes/odd_certificate.h LIBRARIES Lintel::Tls OpenSSL::Crypto)
+lintel_add_test(tst_authority_parts unit/tst_authority_parts.cpp LIBRARIES Lintel::AuthorityCore)
+lintel_add_test(tst_authority unit/tst_authority.cpp fakes/authority_fixture.h fakes/odd_certificate.h
+  LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
+lintel_add_test(tst_authority_kill integration/tst_authority_kill.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore)
+lintel_add_test(tst_pkcs11_keys integration/tst_pkcs11_keys.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore Lintel::Pkcs11)
+lintel_add_benchmark(bench_authority bench/bench_authority.cpp LIBRARIES Lintel::AuthorityCore)
+lintel_add_fuzzer(fuzz_bundle_document fuzz/fuzz_bundle_document.cpp LIBRARIES Lintel::Tls)
+lintel_add_fuzzer(fuzz_jwt_svid fuzz/fuzz_jwt_svid.cpp LIBRARIES Lintel::Tls)
+lintel_add_fuzzer(fuzz_deny_list fuzz/fuzz_deny_list.cpp LIBRARIES Lintel::Tls)
+lintel_add_fuzzer(fuzz_csr fuzz/fuzz_csr.cpp LIBRARIES Lintel::Tls)
+lintel_add_fuzzer(fuzz_enrolment_csv fuzz/fuzz_enrolment_csv.cpp LIBRARIES Lintel::AuthorityCore)

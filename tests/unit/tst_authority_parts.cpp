@@ -1,0 +1,157 @@
+// The pure parts of the authority: lists of devices, rate limits, the trust runway.
+#include "authority/enrolment_csv.h"
+#include "authority/rate_limiter.h"
+#include "authority/runway.h"
+#include "fakes/fake_clock.h"
+
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::authority;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+QByteArray hashOf(int number)
+{
+    return QByteArray::number(number).rightJustified(64, 'a');
+}
+const QByteArray kHead = "hash,name,kind,site,space,tags\n";
+} // namespace
+
+class TestAuthorityParts : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    // --- CSV ---
+    void csv_readsQuotesBlankLinesAndOtherOrders()
+    {
+        const auto list = parseEnrolments("\xef\xbb\xbfName, HASH ,tags,space\r\n\r\n a-1 ," + hashOf(1)
+                                          + ",\"x;y\",\"Roof, \"\"north\"\"\"\r\n");
+        QVERIFY2(list.problems.isEmpty(), list.problems.isEmpty() ? "" : qPrintable(list.problems.first().message));
+        QCOMPARE(list.rows.size(), 1);
+        QCOMPARE(list.rows[0].line, 3);
+        QCOMPARE(list.rows[0].facts.name, u"a-1"_s);
+        QCOMPARE(list.rows[0].facts.space, u"Roof, \"north\""_s);
+        QCOMPARE(list.rows[0].facts.tags, (QStringList{u"x"_s, u"y"_s}));
+    }
+    void csv_everyBrokenRowIsNamedByItsLine()
+    {
+        const auto list = parseEnrolments(kHead + "zz,a,,,,\n" + hashOf(2) + ",b,,,\n" + hashOf(3) + ",b/c,,,,\n"
+                                          + hashOf(4) + ",d,,,,\n" + hashOf(4) + ",e,,,,\n" + hashOf(6) + ",d,,,,\n"
+                                          + hashOf(7) + ",f,\"open,,,\n");
+        QList<int> lines;
+        for (const EnrolmentProblem &problem : list.problems)
+            lines.append(problem.line);
+        QCOMPARE(lines, (QList<int>{2, 3, 4, 6, 7, 8}));
+        QCOMPARE(list.rows.size(), 1);
+    }
+    void csv_headLineIsNeeded()
+    {
+        QCOMPARE(parseEnrolments({}).problems.size(), 1);
+        QCOMPARE(parseEnrolments(hashOf(1) + ",a,,,,\n").problems.first().line, 1);
+        QVERIFY(!parseEnrolments("hash,kind\n").problems.isEmpty());
+        QVERIFY(!parseEnrolments("hash,name,name\n").problems.isEmpty());
+    }
+    void ekHash_takesWhatToolsPrint()
+    {
+        QCOMPARE(*parseEkHash(QString(64, u'A')), QString(64, u'a'));
+        QCOMPARE(*parseEkHash(u"AA:"_s.repeated(31) + u"aa"_s), QString(64, u'a'));
+        QVERIFY(!parseEkHash(QString(63, u'a')));
+        QVERIFY(!parseEkHash(QString(64, u'g')));
+    }
+    void facts_nameMustFitIntoASpiffeId()
+    {
+        QVERIFY(checkFacts({u"hvac-001"_s, {}, {}, {}, {}}));
+        for (const QString &name : {u""_s, u"a/b"_s, u".."_s, u"ä"_s, u"a b"_s, QString(65, u'a')})
+            QVERIFY(!checkFacts({name, {}, {}, {}, {}}));
+        QVERIFY(!checkFacts({u"a"_s, u"x\ny"_s, {}, {}, {}}));
+    }
+
+    // --- Rate limits ---
+    void limiter_aBuildingComesBackWithinFiveMinutes()
+    {
+        FakeClock clock;
+        RateLimiter limiter(clock);
+        // 1,000 devices behind one address; each tries, and when refused tries again after 5 to 15 s.
+        std::vector<Timestamp> nextTry(1'000, clock.now());
+        int waiting = 1'000;
+        const Timestamp begin = clock.now();
+        while (waiting > 0 && clock.now() < begin + 10min) {
+            for (size_t i = 0; i < nextTry.size(); ++i) {
+                if (nextTry[i] == Timestamp{} || clock.now() < nextTry[i])
+                    continue;
+                if (limiter.admit(QString::number(i), u"192.0.2.1"_s)) {
+                    nextTry[i] = {};
+                    --waiting;
+                } else {
+                    nextTry[i] = clock.now() + 5s + Millis(qint64(i * 7919) % 10'000);
+                }
+            }
+            clock.advance(250ms);
+        }
+        QCOMPARE(waiting, 0);
+        QVERIFY(clock.now() - begin < 5min);
+    }
+    void limiter_oneChipCannotFlood_norUseUpItsBuildingsShare()
+    {
+        FakeClock clock;
+        RateLimiter limiter(clock);
+        int admitted = 0;
+        for (int i = 0; i < 10'000; ++i) {
+            admitted += bool(limiter.admit(u"flood"_s, u"192.0.2.1"_s));
+            clock.advance(10ms);
+        }
+        QVERIFY(admitted <= 5 + 4); // the burst, and two a minute over 100 s
+        const auto refused = limiter.admit(u"flood"_s, u"192.0.2.1"_s);
+        QCOMPARE(refused.error().code, Errc::Full);
+        for (int i = 0; i < 200; ++i)
+            QVERIFY(limiter.admit(QString::number(i), u"192.0.2.1"_s));
+        QVERIFY(limiter.admit(u"other"_s, u"192.0.2.2"_s));
+    }
+    void limiter_memoryIsBounded()
+    {
+        FakeClock clock;
+        RateLimits limits;
+        limits.maxBuckets = 100;
+        RateLimiter limiter(clock, limits);
+        for (int i = 0; i < 5; ++i)
+            (void)limiter.admit(u"flood"_s, u"a"_s);
+        for (int i = 0; i < 100'000; ++i)
+            (void)limiter.admit(QString::number(i), QString::number(i));
+        QVERIFY2(!limiter.admit(u"flood"_s, u"a"_s), "made-up names must not wash away who is limited");
+    }
+    void limiter_wallClockDoesNotMatter()
+    {
+        FakeClock clock;
+        RateLimiter limiter(clock);
+        while (limiter.admit(u"k"_s, u"a"_s)) {
+        }
+        clock.setNow(clock.now() + 24h);
+        QVERIFY(!limiter.admit(u"k"_s, u"a"_s));
+    }
+
+    // --- Runway ---
+    void runway_namesWhatEndsFirst()
+    {
+        const FakeClock clock;
+        const auto runway = trustRunway(
+            {{u"root"_s, clock.now() + 24h * 100, u"authority"_s}, {u"SVID"_s, clock.now() + 40min, u"authority"_s}},
+            clock.now());
+        QCOMPARE(runway.first->what, u"SVID"_s);
+        QCOMPARE(runway.left, 40min);
+        QVERIFY(runway.sentence.contains("40 minutes"_L1));
+    }
+    void runway_tellsOfWhatIsOverAndOfClocks()
+    {
+        const FakeClock clock;
+        const auto over = trustRunway({{u"SVID"_s, clock.now() - 1s, u"authority"_s}}, clock.now());
+        QCOMPARE(over.left, 0s);
+        QVERIFY(over.sentence.contains("ended"_L1));
+        QVERIFY(!trustRunway({}, fromEpochMillis(5)).clockIsPlausible);
+        QVERIFY(!trustRunway({}, clock.now()).first);
+    }
+};
+
+QTEST_APPLESS_MAIN(TestAuthorityParts)
+#include "tst_authority_parts.moc"
