@@ -21,7 +21,7 @@ using namespace Qt::StringLiterals;
 
 struct TwoDomains {
     Timestamp now = SystemClock().now();
-    tls::Pki building = *tls::Pki::create(*TrustDomain::parse(u"building-1.smart.local"), now);
+    tls::Pki building = *tls::Pki::create(*TrustDomain::parse(u"building-1.smart.local"), now - std::chrono::days{1});
     tls::Pki stranger = *tls::Pki::create(*TrustDomain::parse(u"elsewhere.example"), now);
     SpiffeId serverId = *SpiffeId::parse(u"spiffe://building-1.smart.local/spire/server");
     SpiffeId sensorId = *SpiffeId::parse(u"spiffe://building-1.smart.local/agent/hvac-001");
@@ -76,6 +76,15 @@ inline std::shared_ptr<EchoLog> serveEcho(grpc::Server &server)
         return grpc::UnaryReply{
             {static_cast<grpc::StatusCode>(request.toInt()), u"Zu spät: 100 % übel\n"_s, QByteArray("\0\1\2\xff", 4)},
             {}};
+    });
+    server.handleUnary("/test.Echo/Detail", [](const QByteArray &request, const ServerCall &) {
+        const QString message = u"Zu spät: 100 % übel\n"_s;
+        const QByteArray text = message.toUtf8();
+        // google.rpc.Status{7, message, [Any{"type.example/x", "v"}]}
+        const QByteArray details = "\x08\x07\x12" + QByteArray(1, static_cast<char>(text.size())) + text
+                                   + QByteArray::fromHex("1a130a0e") + "type.example/x" + QByteArray::fromHex("120176");
+        return grpc::UnaryReply{
+            {grpc::StatusCode::PermissionDenied, message, request.isEmpty() ? details : QByteArray()}, {}};
     });
     server.handleUnary("/test.Echo/Who", [](const QByteArray &, const ServerCall &call) {
         const grpc::Peer &peer = call.peer();

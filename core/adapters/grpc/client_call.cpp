@@ -165,6 +165,11 @@ void ClientCallImpl::streamClosed(quint32 error)
     m_session = nullptr;
     if (m_ended)
         return;
+    if (error == Http2::kCancel && std::chrono::steady_clock::now() >= m_expires) {
+        // The server watches the deadline as well, and was first to see it.
+        m_ended = Status{StatusCode::DeadlineExceeded, u"The server gave up at the deadline."_s, {}};
+        return;
+    }
     m_startAgain = error == Http2::kRefusedStream && m_canReplay;
     if (m_grpcStatus)
         m_ended = statusOfResponse();

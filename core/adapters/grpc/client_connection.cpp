@@ -12,6 +12,7 @@ namespace {
 constexpr auto kConnectTime = 20s; // all addresses and the handshake
 constexpr auto kGoodbyeTime = 2s;
 constexpr qsizetype kEnough = 16 * 1024;
+constexpr int kRoundsAtOnce = 8; // then it is the turn of others
 
 } // namespace
 
@@ -233,12 +234,17 @@ void ClientConnection::pump()
     if (!m_session || !m_host || std::exchange(m_isPumping, true))
         return;
     const auto self = shared_from_this();
-    m_session->dispatch();
-    flush();
-    m_session->dispatch();
-    flush();
+    // Sending may drain or close calls, whose slots may send again.
+    for (int round = 0; round < kRoundsAtOnce && (round == 0 || m_session->hasNews()); ++round) {
+        m_session->dispatch();
+        flush();
+    }
     m_isPumping = false;
-    if (!m_host || m_isEnding)
+    if (!m_host)
+        return;
+    if (m_session->hasNews())
+        flushSoon();
+    if (m_isEnding)
         return;
     if (m_session->isRetiring() && !std::exchange(m_toldRetired, true))
         m_host->connectionRetired(*this);

@@ -33,6 +33,7 @@ public:
     void forget(qint32 stream) { m_calls.remove(stream); }
     /// Lets calls see what has come since the last time. Outside of receive() and collect().
     void dispatch();
+    [[nodiscard]] bool hasNews() const { return !m_touched.empty(); }
     /// The connection is gone; all calls end with this.
     void abandon(const Status &status);
     [[nodiscard]] int callCount() const { return static_cast<int>(m_calls.size()); }

@@ -2,7 +2,6 @@
 
 #include "grpc/server_connection.h"
 
-#include <QDebug>
 #include <QPointer>
 #include <QSocketNotifier>
 #include <QTimer>
@@ -87,7 +86,7 @@ public:
     std::vector<std::shared_ptr<ServerConnection>> m_toFlush;
     QTimer m_tick;
     Clock::time_point m_nextTick = Clock::time_point::max();
-    Clock::time_point m_lastNotice{};
+    QHash<Errc, Clock::time_point> m_lastNotices;
     Clock::time_point m_acceptAgain = Clock::time_point::max();
     Clock::time_point m_closeAt = Clock::time_point::max();
     qsizetype m_buffered = 0;
@@ -173,9 +172,10 @@ void Server::Private::tick()
 void Server::Private::notice(const Error &what)
 {
     const auto now = Clock::now();
-    if (now - m_lastNotice < kNoticeInterval)
+    const auto last = m_lastNotices.constFind(what.code);
+    if (last != m_lastNotices.constEnd() && now - *last < kNoticeInterval)
         return;
-    m_lastNotice = now;
+    m_lastNotices.insert(what.code, now);
     // Not from inside of somebody's call.
     QMetaObject::invokeMethod(
         &m_owner, [owner = &m_owner, what] { Q_EMIT owner->noticed(what); }, Qt::QueuedConnection);

@@ -3,7 +3,7 @@
 // method needs one is its handler's business (Peer::id).
 //
 // Lives on the thread that made it. A handler may answer later and from another thread's result,
-// but touches a ServerCall only on the server's thread. Limits: message 4 MiB, 100 streams a
+// but touches a ServerCall only on the server's thread, and does not delete the server. Limits: message 4 MiB, 100 streams a
 // connection, header list 16 KiB, handshake and idle timeouts; what breaks HTTP/2 or gRPC ends its
 // own connection or stream and nothing else.
 #pragma once
@@ -121,7 +121,7 @@ Q_SIGNALS:
     /// After close(): no connection is left.
     void closed();
     /// Something that an operator should know, in a sentence: refused clients, no certificate to
-    /// show, no file descriptors left. At most one a second.
+    /// show, no file descriptors left. At most one of each code a second.
     void noticed(const lintel::Error &what);
 
 private:

@@ -193,7 +193,7 @@ struct Http2::Callbacks {
             nghttp2_option_set_no_auto_window_update(made, 1);
             nghttp2_option_set_no_closed_streams(made, 1);
             nghttp2_option_set_max_reserved_remote_streams(made, 0);
-            nghttp2_option_set_max_outbound_ack(made, 200);
+            nghttp2_option_set_max_outbound_ack(made, 1'000); // what one read can hold, and little more
             nghttp2_option_set_peer_max_concurrent_streams(made, 100);
             return made;
         }();

@@ -12,6 +12,7 @@ namespace {
 constexpr auto kGoodbyeTime = 2s;  // for the other side to close as well
 constexpr auto kAnnounceTime = 1s; // for an answer to the ping behind the announced GOAWAY
 constexpr qsizetype kEnough = 16 * 1024;
+constexpr int kRoundsAtOnce = 8; // then it is another connection's turn
 
 } // namespace
 
@@ -116,11 +117,14 @@ void ServerConnection::pump()
     if (!m_session || std::exchange(m_isPumping, true))
         return;
     const auto self = shared_from_this();
-    m_session->dispatch();
-    flush();
-    m_session->dispatch(); // what was drained or closed by sending
-    flush();
+    // Sending may drain or close calls, whose handlers may send again.
+    for (int round = 0; round < kRoundsAtOnce && (round == 0 || m_session->hasNews()); ++round) {
+        m_session->dispatch();
+        flush();
+    }
     m_isPumping = false;
+    if (m_session->hasNews())
+        flushSoon();
     noteActivity();
     if (m_phase == Phase::Ending)
         return;

@@ -53,6 +53,7 @@ public:
 
     /// Lets handlers see what has come since the last time. Outside of receive() and collect().
     void dispatch();
+    [[nodiscard]] bool hasNews() const { return !m_touched.empty(); }
     /// The connection is gone: every call is cancelled with the next dispatch().
     void abandon();
     [[nodiscard]] int callCount() const { return static_cast<int>(m_calls.size()); }

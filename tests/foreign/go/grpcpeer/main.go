@@ -242,6 +242,10 @@ var checks = []struct {
 			len(details) != 1 || details[0].GetTypeUrl() != "type.example/x" || string(details[0].GetValue()) != "v" {
 			return fmt.Errorf("status %v %q, details %v", answer.Code(), answer.Message(), details)
 		}
+		_, err = unary(ctx, c, "Detail", []byte("bare"))
+		if answer = status.Convert(err); answer.Message() != "Zu spät: 100 % übel\n" {
+			return fmt.Errorf("message %q", answer.Message())
+		}
 		return nil
 	}},
 	{"unknown", func(ctx context.Context, c *grpc.ClientConn) error {

@@ -1,0 +1,376 @@
+// What peers that break HTTP/2, TLS or gRPC do to the server: each harms itself and nobody else.
+#include "fakes/grpc_pair.h"
+#include "grpc/wire.h"
+
+#include <QProcess>
+#include <QRandomGenerator>
+#include <QTcpSocket>
+#include <QTemporaryDir>
+#include <QtEndian>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using namespace lintel;
+using namespace lintel::grpc;
+using namespace lintel::test;
+
+namespace {
+
+constexpr int kPatience = 20'000;
+const QByteArray kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+QByteArray frame(quint8 type, quint8 flags, quint32 stream, const QByteArray &payload)
+{
+    QByteArray head(9, '\0');
+    head[0] = static_cast<char>(payload.size() >> 16);
+    head[1] = static_cast<char>(payload.size() >> 8);
+    head[2] = static_cast<char>(payload.size());
+    head[3] = static_cast<char>(type);
+    head[4] = static_cast<char>(flags);
+    qToBigEndian(stream, head.data() + 5);
+    return head + payload;
+}
+
+constexpr quint8 kData = 0;
+constexpr quint8 kHeaders = 1;
+constexpr quint8 kReset = 3;
+constexpr quint8 kSettings = 4;
+constexpr quint8 kPing = 6;
+constexpr quint8 kGoAway = 7;
+constexpr quint8 kEndStream = 1;
+constexpr quint8 kEndHeaders = 4;
+
+/// HPACK literals without indexing and without Huffman codes.
+QByteArray field(const QByteArray &name, const QByteArray &value)
+{
+    const auto text = [](const QByteArray &bytes) { return char(bytes.size()) + bytes; };
+    return QByteArray(1, '\0') + text(name) + text(value);
+}
+
+QByteArray requestHeaders(const QByteArray &path, const QByteArray &extra = {}, const QByteArray &method = "POST",
+                          const QByteArray &type = "application/grpc")
+{
+    return field(":method", method) + field(":scheme", "http") + field(":path", path) + field(":authority", "x")
+           + field("te", "trailers") + field("content-type", type) + extra;
+}
+
+/// A client that writes bytes as it likes.
+class RawClient
+{
+public:
+    explicit RawClient(const QString &path)
+    {
+        m_socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        qstrncpy(address.sun_path, path.toLocal8Bit().constData(), sizeof address.sun_path);
+        m_isConnected = ::connect(m_socket, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0;
+    }
+    RawClient(const RawClient &) = delete;
+    RawClient &operator=(const RawClient &) = delete;
+    ~RawClient() { ::close(m_socket); }
+
+    [[nodiscard]] bool isConnected() const { return m_isConnected; }
+
+    /// Everything, or until the server has had enough.
+    void write(QByteArray bytes)
+    {
+        while (!bytes.isEmpty() && !m_isClosed) {
+            const auto sent = ::send(m_socket, bytes.constData(), size_t(bytes.size()), MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (sent > 0)
+                bytes.remove(0, sent);
+            else if (errno != EAGAIN)
+                m_isClosed = true;
+            QCoreApplication::processEvents();
+            read();
+        }
+    }
+    void read()
+    {
+        QByteArray buffer(65'536, '\0');
+        const auto got = ::recv(m_socket, buffer.data(), size_t(buffer.size()), MSG_DONTWAIT);
+        if (got > 0)
+            m_received += buffer.first(got);
+        else if (got == 0 || errno != EAGAIN)
+            m_isClosed = true;
+    }
+    [[nodiscard]] bool waitClosed()
+    {
+        return QTest::qWaitFor(
+            [this] {
+                read();
+                return m_isClosed;
+            },
+            kPatience);
+    }
+    /// The server has ended a stream in order: HEADERS with END_STREAM.
+    [[nodiscard]] bool hasTrailers() const
+    {
+        for (qsizetype at = 0; at + 9 <= m_received.size();) {
+            const auto *head = reinterpret_cast<const uchar *>(m_received.constData() + at);
+            if (head[3] == kHeaders && (head[4] & kEndStream))
+                return true;
+            at += 9 + ((head[0] << 16) | (head[1] << 8) | head[2]);
+        }
+        return false;
+    }
+    /// The error of the GOAWAY that came; -1 without one.
+    [[nodiscard]] int goAwayError() const
+    {
+        for (qsizetype at = 0; at + 9 <= m_received.size();) {
+            const auto *head = reinterpret_cast<const uchar *>(m_received.constData() + at);
+            const qsizetype size = (head[0] << 16) | (head[1] << 8) | head[2];
+            if (head[3] == kGoAway && at + 17 <= m_received.size())
+                return static_cast<int>(qFromBigEndian<quint32>(head + 13));
+            at += 9 + size;
+        }
+        return -1;
+    }
+    [[nodiscard]] const QByteArray &received() const { return m_received; }
+
+private:
+    int m_socket = -1;
+    bool m_isConnected = false;
+    bool m_isClosed = false;
+    QByteArray m_received;
+};
+
+} // namespace
+
+class TestGrpcAbuse : public QObject
+{
+    Q_OBJECT
+
+    TwoDomains m_domains;
+    std::unique_ptr<Server> m_server;
+    std::unique_ptr<Channel> m_good;
+    std::shared_ptr<EchoLog> m_log;
+    std::unique_ptr<QTemporaryDir> m_dir;
+    quint16 m_port = 0;
+
+    QString socketPath() const { return m_dir->filePath(u"api.sock"_s); }
+
+    void start(const ServerLimits &limits = {})
+    {
+        m_good.reset();
+        m_server = std::make_unique<Server>(limits);
+        m_log = serveEcho(*m_server);
+        QVERIFY(m_server->listenUnix(socketPath(), 0600));
+        m_port = *m_server->listenTcp(u"127.0.0.1"_s, 0, [this] {
+            return Result<ServerTls>(ServerTls{m_domains.svid(m_domains.serverId), m_domains.bundles, {}});
+        });
+        m_good = std::make_unique<Channel>(ChannelTarget{u"unix:"_s + socketPath(), {}});
+        QVERIFY(othersAreServed());
+    }
+    bool othersAreServed()
+    {
+        std::optional<Status> outcome;
+        m_good->unary("/test.Echo/Unary", "x", 15s, m_good.get(),
+                      [&](const Status &status, const QByteArray &) { outcome = status; });
+        return QTest::qWaitFor([&] { return outcome.has_value(); }, kPatience) && outcome->isOk()
+               && QTest::qWaitFor([&] { return m_server->connectionCount() <= 1; }, kPatience);
+    }
+
+private Q_SLOTS:
+    void init()
+    {
+        m_dir = std::make_unique<QTemporaryDir>();
+        start();
+    }
+    void cleanup()
+    {
+        m_good.reset();
+        m_server.reset();
+    }
+
+    void garbage_endsItsConnection_data()
+    {
+        QTest::addColumn<QByteArray>("bytes");
+        QTest::newRow("http1") << QByteArray("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        QTest::newRow("zeros") << QByteArray(1'000, '\0');
+        QTest::newRow("preface, then zeros") << kPreface + QByteArray(1'000, '\0');
+        QTest::newRow("frame too long") << kPreface + QByteArray::fromHex("ffffff040000000000");
+        QTest::newRow("headers on stream 0") << kPreface + frame(kSettings, 0, 0, {}) + frame(kHeaders, 5, 0, "x");
+        QTest::newRow("data on an idle stream") << kPreface + frame(kSettings, 0, 0, {}) + frame(kData, 0, 1, "x");
+        QTest::newRow("broken HPACK") << kPreface + frame(kSettings, 0, 0, {}) + frame(kHeaders, 5, 1, "\xff\xff\xff");
+    }
+    void garbage_endsItsConnection()
+    {
+        QFETCH(QByteArray, bytes);
+        RawClient raw(socketPath());
+        QVERIFY(raw.isConnected());
+        raw.write(bytes);
+        QVERIFY(raw.waitClosed());
+        QVERIFY(othersAreServed());
+    }
+
+    void randomBytes_endTheirConnections()
+    {
+        QRandomGenerator random(4); // the same bytes each time
+        for (int i = 0; i < 50; ++i) {
+            RawClient raw(socketPath());
+            QByteArray bytes(random.bounded(2'000), '\0');
+            for (char &c : bytes)
+                c = static_cast<char>(random.bounded(256));
+            raw.write(i % 2 ? kPreface + frame(kSettings, 0, 0, {}) + bytes : bytes);
+        }
+        QVERIFY(othersAreServed());
+    }
+
+    void settingsAndPings_inFloodsAreStopped_data()
+    {
+        QTest::addColumn<QByteArray>("one");
+        QTest::newRow("ping") << frame(kPing, 0, 0, "12345678");
+        QTest::newRow("settings") << frame(kSettings, 0, 0, {});
+    }
+    void settingsAndPings_inFloodsAreStopped()
+    {
+        QFETCH(QByteArray, one);
+        RawClient raw(socketPath());
+        raw.write(kPreface + frame(kSettings, 0, 0, {}));
+        raw.write(one.repeated(200)); // a lively peer
+        QVERIFY(raw.goAwayError() < 0);
+        for (int i = 0; i < 100; ++i)
+            raw.write(one.repeated(100));
+        QVERIFY(raw.waitClosed());
+        QCOMPARE(raw.goAwayError(), 11); // ENHANCE_YOUR_CALM
+        QVERIFY(othersAreServed());
+    }
+
+    void rapidReset_isStopped()
+    {
+        RawClient raw(socketPath());
+        raw.write(kPreface + frame(kSettings, 0, 0, {}));
+        const QByteArray headers = requestHeaders("/test.Echo/Wait");
+        for (quint32 stream = 1; stream < 20'000; stream += 2)
+            raw.write(frame(kHeaders, kEndHeaders, stream, headers) + frame(kReset, 0, stream, QByteArray(4, '\0')));
+        QVERIFY(raw.waitClosed());
+        QVERIFY(m_log->waiting < 2'000);
+        QVERIFY(othersAreServed());
+    }
+
+    void emptyDataFrames_inFloodsAreStopped()
+    {
+        RawClient raw(socketPath());
+        raw.write(kPreface + frame(kSettings, 0, 0, {}));
+        raw.write(frame(kHeaders, kEndHeaders, 1, requestHeaders("/test.Echo/Chat")));
+        for (int i = 0; i < 100; ++i)
+            raw.write(frame(kData, 0, 1, {}).repeated(100));
+        QVERIFY(raw.waitClosed());
+        QVERIFY(othersAreServed());
+    }
+
+    void longHeaderList_isRefused()
+    {
+        RawClient raw(socketPath());
+        raw.write(kPreface + frame(kSettings, 0, 0, {}));
+        QByteArray extra;
+        for (int i = 0; i < 170; ++i) // more than 16 KiB as RFC 9113 counts
+            extra += field("x-filler", QByteArray(100, 'f'));
+        const QByteArray all = requestHeaders("/test.Echo/Wait", extra);
+        raw.write(frame(kHeaders, 0, 1, all.first(10'000)) + frame(9, kEndHeaders, 1, all.sliced(10'000)));
+        QTRY_VERIFY_WITH_TIMEOUT((raw.read(), raw.received().contains(frame(kReset, 0, 1, {}).sliced(3, 6))),
+                                 kPatience);
+        QCOMPARE(m_log->waiting, 0);
+    }
+
+    void notGrpc_isAnsweredInHttp()
+    {
+        RawClient raw(socketPath());
+        raw.write(kPreface + frame(kSettings, 0, 0, {}));
+        raw.write(frame(kHeaders, kEndHeaders | kEndStream, 1, requestHeaders("/test.Echo/Wait", {}, "GET")));
+        raw.write(
+            frame(kHeaders, kEndHeaders | kEndStream, 3, requestHeaders("/test.Echo/Wait", {}, "POST", "text/html")));
+        QTRY_VERIFY_WITH_TIMEOUT((raw.read(), raw.received().contains("405") && raw.received().contains("415")),
+                                 kPatience);
+        QCOMPARE(m_log->waiting, 0);
+    }
+
+    void halfMessages_areBounded()
+    {
+        ServerLimits limits;
+        limits.maxBufferedBytes = 1024 * 1024;
+        start(limits);
+        // Many messages that begin and never end.
+        std::vector<std::unique_ptr<RawClient>> clients;
+        for (int i = 0; i < 10; ++i) {
+            clients.push_back(std::make_unique<RawClient>(socketPath()));
+            RawClient &raw = *clients.back();
+            raw.write(kPreface + frame(kSettings, 0, 0, {}));
+            raw.write(frame(kHeaders, kEndHeaders, 1, requestHeaders("/test.Echo/Collect")));
+            const QByteArray half = frameMessage(QByteArray(1'000'000, 'x')).first(200'000);
+            for (qsizetype at = 0; at < half.size(); at += 16'000)
+                raw.write(frame(kData, 0, 1, half.mid(at, 16'000)));
+        }
+        const auto refused = [&] {
+            return std::count_if(clients.begin(), clients.end(), [](const auto &raw) {
+                raw->read();
+                return raw->hasTrailers();
+            });
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(refused() >= 4, kPatience);
+        QVERIFY(refused() < 8);
+        clients.clear();
+        QVERIFY(othersAreServed()); // and the room is free again
+    }
+
+    void tooManyConnections_areRefused()
+    {
+        ServerLimits limits;
+        limits.maxConnections = 5;
+        start(limits);
+        std::vector<std::unique_ptr<RawClient>> clients;
+        for (int i = 0; i < 10; ++i)
+            clients.push_back(std::make_unique<RawClient>(socketPath()));
+        QVERIFY(clients.back()->waitClosed());
+        QCOMPARE(m_server->connectionCount(), 5);
+        clients.clear();
+        QVERIFY(othersAreServed());
+    }
+
+    void silence_doesNotHoldAHandshake()
+    {
+        ServerLimits limits;
+        limits.handshakeTimeout = 100ms;
+        start(limits);
+        QTcpSocket silent;
+        silent.connectToHost(u"127.0.0.1"_s, m_port);
+        QVERIFY(silent.waitForConnected());
+        QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 2, kPatience);
+        QTRY_COMPARE_WITH_TIMEOUT(silent.state(), QAbstractSocket::UnconnectedState, kPatience);
+        QVERIFY(othersAreServed());
+    }
+
+    void clearTextAndOldTls_areRefusedOnTcp()
+    {
+        QTcpSocket plain;
+        plain.connectToHost(u"127.0.0.1"_s, m_port);
+        plain.write(kPreface + frame(kSettings, 0, 0, {}));
+        QTRY_COMPARE_WITH_TIMEOUT(plain.state(), QAbstractSocket::UnconnectedState, kPatience);
+        QVERIFY(!plain.readAll().contains(frame(kSettings, 1, 0, {})));
+
+        const auto handshake = [this](const QStringList &arguments) {
+            QProcess client;
+            client.setProcessChannelMode(QProcess::MergedChannels);
+            client.start(u"openssl"_s,
+                         QStringList{u"s_client"_s, u"-connect"_s, u"127.0.0.1:%1"_s.arg(m_port)} + arguments);
+            client.closeWriteChannel();
+            (void)QTest::qWaitFor([&] { return client.state() == QProcess::NotRunning; }, kPatience);
+            return QString::fromUtf8(client.readAll());
+        };
+        const QString old = handshake({u"-tls1_2"_s, u"-alpn"_s, u"h2"_s});
+        QVERIFY2(old.contains("protocol version"_L1), qPrintable(old));
+        const QString noAlpn = handshake({u"-tls1_3"_s, u"-alpn"_s, u"http/1.1"_s});
+        QVERIFY2(noAlpn.contains("no application protocol"_L1), qPrintable(noAlpn));
+        const QString good = handshake({u"-tls1_3"_s, u"-alpn"_s, u"h2"_s});
+        QVERIFY2(good.contains("ALPN protocol: h2"_L1), qPrintable(good));
+        QVERIFY2(!good.contains("Post-Handshake New Session Ticket"_L1), qPrintable(good));
+        QVERIFY(othersAreServed());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestGrpcAbuse)
+#include "tst_grpc_abuse.moc"
