@@ -41,7 +41,7 @@ Error explain(const Error &error, const BrokerConnection &connection, const Call
 
 int runCall(const QStringList &arguments)
 {
-    const bool json = arguments.contains(u"--json"_s);
+    const bool json = !arguments.contains(u"--text"_s); // also for what cannot be parsed
     const auto options = parseCallOptions(arguments);
     if (!options) {
         reportError(options.error(), json);

@@ -1,4 +1,4 @@
-// `lintelctl call`: one capability call, its answer on standard output. Needs QCoreApplication.
+// `lintelctl call`: one capability call, its answer as JSON on standard output. Needs QCoreApplication.
 #pragma once
 
 #include <QStringList>

@@ -29,8 +29,9 @@ QList<QCommandLineOption> definitions()
     };
     all += mqtt::brokerOptions();
     all += {
-        {u"config"_s, u"JSON file with broker, broker_id and identity, for what is not on the line."_s, u"FILE"_s},
-        {u"json"_s, u"Print JSON (otherwise text for people)."_s},
+        {u"config"_s, u"YAML file with broker, broker_id and identity, for what is not on the line."_s, u"FILE"_s},
+        {u"text"_s, u"Print text for people, errors to standard error."_s},
+        {u"json"_s, u"Print JSON; that is so without it, too."_s},
     };
     return all;
 }
@@ -154,9 +155,11 @@ Result<CallOptions> parseCallOptions(const QStringList &arguments)
         return parsed.error();
     CallOptions options;
     options.help = parser.isSet(u"help"_s);
-    options.json = parser.isSet(u"json"_s);
+    options.text = parser.isSet(u"text"_s);
     if (options.help)
         return options;
+    if (options.text && parser.isSet(u"json"_s))
+        return Error{Errc::Malformed, u"--json and --text contradict each other; name one of them."_s};
     if (!parser.isSet(u"target"_s) || !parser.isSet(u"capability"_s))
         return Error{Errc::Malformed, u"A call needs --target and --capability. See `lintelctl call --help`."_s};
     const auto target = SpiffeId::parse(parser.value(u"target"_s));
@@ -191,11 +194,12 @@ Result<CallOptions> parseCallOptions(const QStringList &arguments)
 QString callHelp()
 {
     QString help = u"Usage: lintelctl call --target SPIFFE-ID --capability NAME [--data JSON] [options]\n"
-                   "Calls a capability of an agent over MQTT and prints its answer.\n\nOptions:\n"_s;
+                   "Calls a capability of an agent over MQTT and prints its answer as JSON. An error is JSON, too:\n"
+                   "{\"error\": {\"code\": \"denied\", \"message\": \"...\"}}.\n\nOptions:\n"_s;
     help += optionLines(definitions(), 26);
     help += u"\nExample:\n"
             "  lintelctl call --target spiffe://building-1.smart.local/agent/gateway \\\n"
-            "      --capability aggregate_sensors --timeout 5s --json \\\n"
+            "      --capability aggregate_sensors --timeout 5s \\\n"
             "      --broker 127.0.0.1:8883 --broker-id spiffe://building-1.smart.local/broker \\\n"
             "      --identity /etc/lintel/identity\n\n"
             "The file of --config:\n"

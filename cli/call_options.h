@@ -16,7 +16,7 @@ struct CallOptions {
     QCborMap args;
     Millis timeout{10'000};
     mqtt::BrokerOptions broker;
-    bool json = false;
+    bool text = false; // for people, in place of JSON
     bool help = false;
 };
 

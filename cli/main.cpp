@@ -32,7 +32,8 @@ QString help()
     for (const Command &command : kCommands)
         text += u"  "_s + QString(command.name).leftJustified(8) + u' ' + command.summary + u'\n';
     text += u"\n`lintelctl COMMAND --help` explains each, with examples. Errors go to standard error;\n"
-            "with --json results and errors are JSON on standard output, an error always as\n"
+            "with --json, and with `call` unless --text is given, results and errors are JSON on\n"
+            "standard output, an error always as\n"
             "{\"error\": {\"code\": \"not_found\", \"message\": \"...\"}}, with the codes of calls.\n\n"
             "Exit codes: 0 done, 1 the other side said no or something went wrong, 2 wrong options,\n"
             "3 no answer in time, 4 no connection, or something that is needed is missing.\n"_s;

@@ -4,6 +4,8 @@
 
 #include <QDir>
 #include <QFile>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QProcess>
 #include <QTcpServer>
 #include <QTemporaryDir>
@@ -262,7 +264,18 @@ private Q_SLOTS:
         QFETCH(QString, sentence);
         const Outcome outcome = run(u"lintelctl"_s, arguments);
         QCOMPARE(outcome.exitCode, exitCode);
-        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+        if (!arguments.startsWith(u"call"_s)) {
+            QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+            return;
+        }
+        // A call answers in JSON, errors too, unless it is asked for text.
+        const QString all = outcome.output + outcome.errors;
+        QVERIFY2(errorIn(outcome.output).contains(sentence), qPrintable(all));
+        QVERIFY2(outcome.errors.isEmpty(), qPrintable(all));
+        const Outcome text = run(u"lintelctl"_s, arguments + QStringList{u"--text"_s});
+        QCOMPARE(text.exitCode, exitCode);
+        QVERIFY2(text.errors.contains(sentence), qPrintable(text.errors));
+        QVERIFY2(text.output.isEmpty(), qPrintable(text.output));
     }
 
     void lintelctl_reportsErrorsAsJson()
@@ -274,6 +287,12 @@ private Q_SLOTS:
     }
 
 private:
+    static QString errorIn(const QString &json)
+    {
+        const QJsonObject error = QJsonDocument::fromJson(json.toUtf8()).object().value("error"_L1).toObject();
+        return error.value("code"_L1).toString().isEmpty() ? QString() : error.value("message"_L1).toString();
+    }
+
     static void programs()
     {
         QTest::addColumn<QString>("program");

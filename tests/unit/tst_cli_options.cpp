@@ -34,7 +34,24 @@ private Q_SLOTS:
         QVERIFY(options->timeout == Millis{500});
         QCOMPARE(options->broker.host, u"::1"_s);
         QCOMPARE(options->broker.port, quint16(1884));
-        QVERIFY(options->json);
+        QVERIFY(!options->text);
+    }
+
+    void call_answersInJsonUnlessTextIsAskedFor()
+    {
+        const QStringList call{u"--target"_s,     u"spiffe://b/agent/gateway"_s,
+                               u"--capability"_s, u"status"_s,
+                               u"--broker"_s,     u"localhost"_s,
+                               u"--broker-id"_s,  u"spiffe://b/broker"_s,
+                               u"--identity"_s,   u"/id"_s};
+        const auto plain = cli::parseCallOptions(call);
+        QVERIFY2(plain, plain ? "" : qPrintable(plain.error().message));
+        QVERIFY(!plain->text);
+        const auto text = cli::parseCallOptions(call + QStringList{u"--text"_s});
+        QVERIFY(text && text->text);
+        const auto both = cli::parseCallOptions(call + QStringList{u"--text"_s, u"--json"_s});
+        QVERIFY(!both);
+        QVERIFY2(both.error().message.contains(u"--text"_s), qPrintable(both.error().message));
     }
 
     void call_readsItsFileAsYamlAndAsJson_data()
