@@ -5,6 +5,11 @@ if(LINTEL_BUILD_TESTS)
       LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
     add_dependencies(tst_${name} lintel-sensor lintel-gateway lintel-backend lintelctl)
   endforeach()
+  if(TARGET lintel-console)
+    lintel_add_test(tst_console_live integration/tst_console_live.cpp integration/running_building.h
+      LIBRARIES Lintel::Cli Qt6::Gui LABELS gui slow TIMEOUT 600)
+    add_dependencies(tst_console_live lintel-sensor lintel-gateway lintel-backend lintel-console)
+  endif()
   lintel_add_test(tst_bad_input_live integration/tst_bad_input_live.cpp integration/running_building.h
     LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
   add_dependencies(tst_bad_input_live lintel-sensor lintel-gateway lintel-backend)
