@@ -161,13 +161,16 @@ Result<QSqlQuery> Historian::select(const char *text, const QVariantList &values
 
 Result<void> Historian::inTransaction(const std::function<Result<void>()> &work)
 {
-    if (!m_database.transaction())
-        return failure(m_database.lastError());
+    // As statements, because QSqlDatabase::commit() does not say why it failed: a full disk shows only here.
+    if (const auto begun = select("BEGIN", {}); !begun)
+        return begun.error();
     Result<void> result = work();
-    if (result && !m_database.commit())
-        result = failure(m_database.lastError());
+    if (result) {
+        if (const auto committed = select("COMMIT", {}); !committed)
+            result = committed.error();
+    }
     if (!result) {
-        m_database.rollback();
+        (void)select("ROLLBACK", {}); // refused where the database has done it itself
         forgetIds();
     }
     return result;

@@ -2,7 +2,6 @@
 
 #include "adapters/log/log.h"
 #include "identity/own_identity.h"
-#include "identity/own_identity.h"
 #include "process/command_line.h"
 
 #include <csignal>
