@@ -6,7 +6,9 @@
 #include "output.h"
 #include "ports/system_clock.h"
 
+#include <QCborArray>
 #include <QFileInfo>
+#include <QSet>
 #include <QTimer>
 
 namespace lintel::demo {
@@ -19,6 +21,7 @@ namespace {
 
 constexpr auto kStartPatience = 60s;   // until every sensor is online
 constexpr auto kDrainPatience = 60s;   // until nothing waits any more
+constexpr auto kReturnPatience = 60s;  // until the cloud sees a building again whose line was cut
 constexpr auto kConsolePatience = 30s; // for the picture
 constexpr auto kEndGrace = 10s;
 constexpr auto kCallTimeout = 5s;
@@ -272,6 +275,7 @@ void DemoRun::settle()
             m_building->wan().mend();
             m_report.outages << u"from %1 s to the end"_s.arg(m_cutSince, 0, 'f', 0);
         }
+        waitForReturn();
         finishConsole();
         stopSensors();
         waitForGateway();
@@ -283,6 +287,34 @@ void DemoRun::settle()
         m_cloud->close();
     if (m_building)
         m_building->endEverything(kEndGrace);
+}
+
+/// The console's picture and report are of the cloud's side: after an outage that has only just ended
+/// it would still show a building that is gone.
+void DemoRun::waitForReturn()
+{
+    if (!m_headless || m_failed || m_report.outages.isEmpty())
+        return;
+    const DemoPlan &plan = m_building->plan();
+    const auto isBack = [this, &plan] {
+        const auto answer = callNow(*m_cloud, ids::kBackend, u"list_devices"_s, {});
+        if (!answer)
+            return false;
+        QSet<QString> online;
+        const QCborArray devices = answer->value("devices"_L1).toArray();
+        for (const auto &device : devices) {
+            if (device.toMap().value("online"_L1).toBool())
+                online.insert(device.toMap().value("device"_L1).toString());
+        }
+        return std::all_of(plan.sensors.begin(), plan.sensors.end(),
+                           [&online](const SensorPlan &sensor) { return online.contains(sensor.name); });
+    };
+    m_board.say(u"Ending: the line to the cloud is whole; the devices come back …"_s);
+    const auto isAborted = [this] { return m_abort; };
+    QElapsedTimer waiting;
+    waiting.start();
+    while (!isBack() && !m_abort && !waiting.hasExpired(Millis{kReturnPatience}.count()))
+        (void)waitFor(isAborted, kTick);
 }
 
 void DemoRun::finishConsole()
@@ -305,7 +337,7 @@ void DemoRun::finishConsole()
         m_report.screenshot = picture.absoluteFilePath();
     else
         problem(u"The console wrote no picture to %1."_s.arg(picture.absoluteFilePath()));
-    for (const QString &sentence : problemsOfConsole(m_building->consoleReportFile()))
+    for (const QString &sentence : problemsOfConsole(m_building->consoleReportFile(), m_state.sensors))
         problem(sentence);
 }
 
@@ -365,15 +397,20 @@ void DemoRun::waitForGateway()
         problem(u"The gateway had not handed everything to the cloud after %1 s."_s.arg(kDrainPatience.count()));
 }
 
+Result<QCborMap> DemoRun::callNow(BrokerConnection &connection, QLatin1StringView target, const QString &method,
+                                  const QCborMap &args)
+{
+    // Shared: the answer may come when nobody waits for it any more.
+    const auto answer = std::make_shared<std::optional<Result<QCborMap>>>();
+    connection.client().call(Principal(*SpiffeId::parse(QString(target))), method, args, kFinalCallTimeout,
+                             [answer](Result<QCborMap> result) { *answer = std::move(result); });
+    (void)waitFor([&answer] { return answer->has_value(); }, kFinalCallTimeout + 1s, [this] { return m_abort; });
+    return answer->value_or(Error{Errc::Timeout, u"No answer."_s});
+}
+
 Result<QCborMap> DemoRun::statusNow(BrokerConnection &connection, QLatin1StringView target)
 {
-    const QCborMap exact{{"exact"_L1, true}}; // counted, not remembered
-
-    std::optional<Result<QCborMap>> answer;
-    connection.client().call(Principal(*SpiffeId::parse(QString(target))), u"status"_s, exact, kFinalCallTimeout,
-                             [&answer](Result<QCborMap> result) { answer = std::move(result); });
-    (void)waitFor([&answer] { return answer.has_value(); }, kFinalCallTimeout + 1s);
-    return answer.value_or(Error{Errc::Timeout, u"No answer."_s});
+    return callNow(connection, target, u"status"_s, {{"exact"_L1, true}}); // counted, not remembered
 }
 
 void DemoRun::readFinalStatus()

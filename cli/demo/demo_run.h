@@ -38,6 +38,7 @@ private:
     void waitForGateway();
     void readSensorSpools();
     void readFinalStatus();
+    void waitForReturn();
     void finishConsole();
     void report();
 
@@ -47,6 +48,8 @@ private:
     void askForStatus();
     void takeGatewayStatus(const QCborMap &status);
     void takeBackendStatus(const QCborMap &status);
+    [[nodiscard]] Result<QCborMap> callNow(cli::BrokerConnection &connection, QLatin1StringView target,
+                                           const QString &method, const QCborMap &args);
     [[nodiscard]] Result<QCborMap> statusNow(cli::BrokerConnection &connection, QLatin1StringView target);
     [[nodiscard]] double secondsRunning() const;
     void problem(const QString &sentence);

@@ -1,6 +1,7 @@
 #include "demo/final_state.h"
 
 #include "adapters/sqlite/sqlite_spool.h"
+#include "demo/accounting.h"
 #include "ports/system_clock.h"
 
 #include <QFile>
@@ -23,7 +24,7 @@ Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor)
     return (*spool)->status();
 }
 
-QStringList problemsOfConsole(const QString &reportFile)
+QStringList problemsOfConsole(const QString &reportFile, int sensors)
 {
     QFile file(reportFile);
     if (!file.open(QIODevice::ReadOnly))
@@ -37,6 +38,19 @@ QStringList problemsOfConsole(const QString &reportFile)
                     ? u"The console had not drawn a live value yet when it ended; a longer --duration gives it time."_s
                     : u"The console saw no live values: %1"_s.arg(why));
     }
+    if (!report.value("connected"_L1).toBool())
+        problems << u"The console was not connected to the cloud's broker when it ended (%1)."_s.arg(
+            report.value("state"_L1).toString(u"it does not say how it stood"_s));
+    // The gateway is a device of its own there.
+    if (const int online = report.value("devices_online"_L1).toInt(); online <= sensors)
+        problems << u"The console saw %1 of %2 devices online: %3 and the gateway."_s.arg(online)
+                        .arg(sensors + 1)
+                        .arg(sensorCount(sensors));
+    const auto malformed = report.value("malformed"_L1);
+    if (!malformed.isDouble())
+        problems << u"The console did not say whether it could read every message."_s;
+    else if (malformed.toInteger() != 0)
+        problems << u"The console could not read %1 of the messages that it received."_s.arg(malformed.toInteger());
     return problems;
 }
 

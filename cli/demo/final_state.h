@@ -12,8 +12,9 @@ namespace lintel::demo {
 
 /// The spool of a sensor that has ended.
 [[nodiscard]] Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor);
-/// What the console's report says went wrong, a sentence each.
-[[nodiscard]] QStringList problemsOfConsole(const QString &reportFile);
+/// What the console's report says went wrong, a sentence each: it drew live values, was connected, saw
+/// all sensors and the gateway online, and could read every message.
+[[nodiscard]] QStringList problemsOfConsole(const QString &reportFile, int sensors);
 /// How the demo's own client reaches a broker.
 [[nodiscard]] mqtt::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1StringView brokerId);
 /// A `lintelctl call` that works in this building, to copy.

@@ -2,12 +2,15 @@
 #include "demo/accounting.h"
 #include "demo/demo_options.h"
 #include "demo/demo_plan.h"
+#include "demo/final_state.h"
 #include "demo/process_memory.h"
 #include "demo/status_board.h"
 #include "output.h"
 
 #include <QCborArray>
 #include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QTemporaryDir>
 #include <QTest>
 
@@ -224,6 +227,40 @@ private Q_SLOTS:
         QVERIFY(!demo::problemsOf(totals).isEmpty());
     }
 
+    void console_isSoundWithAllThatItShouldSee() { QCOMPARE(problemsOf(soundConsole()), QStringList()); }
+
+    void console_saysWhatIsWrong_data()
+    {
+        QTest::addColumn<QString>("key");
+        QTest::addColumn<QJsonValue>("value");
+        QTest::addColumn<QString>("says");
+        const QJsonValue left(QJsonValue::Undefined);
+        QTest::addRow("no readings") << u"readings"_s << QJsonValue(0) << u"live value"_s;
+        QTest::addRow("nothing drawn") << u"lines_drawn"_s << QJsonValue(0) << u"live value"_s;
+        QTest::addRow("not connected") << u"connected"_s << QJsonValue(false) << u"not connected"_s;
+        QTest::addRow("connected left out") << u"connected"_s << left << u"not connected"_s;
+        QTest::addRow("a sensor is not online") << u"devices_online"_s << QJsonValue(8) << u"8 of 9 devices"_s;
+        QTest::addRow("devices left out") << u"devices_online"_s << left << u"0 of 9 devices"_s;
+        QTest::addRow("malformed") << u"malformed"_s << QJsonValue(1) << u"could not read 1"_s;
+        QTest::addRow("malformed left out") << u"malformed"_s << left << u"did not say"_s;
+    }
+    void console_saysWhatIsWrong()
+    {
+        QFETCH(QString, key);
+        QFETCH(QJsonValue, value);
+        QFETCH(QString, says);
+        QJsonObject report = soundConsole();
+        if (value.isUndefined())
+            report.remove(key);
+        else
+            report[key] = value;
+        const QStringList problems = problemsOf(report);
+        QCOMPARE(problems.size(), 1);
+        QVERIFY2(problems.first().contains(says), qPrintable(problems.first()));
+    }
+
+    void console_withoutAReportIsAProblem() { QCOMPARE(demo::problemsOfConsole(u"/nonexistent"_s, 8).size(), 1); }
+
     void memory_isReadFromTheKernelsTable()
     {
         const auto sample = demo::parseSmapsRollup(
@@ -262,6 +299,22 @@ private Q_SLOTS:
     }
 
 private:
+    /// Of eight sensors and their gateway.
+    static QJsonObject soundConsole()
+    {
+        return {{u"readings"_s, 100},     {u"lines_drawn"_s, 8}, {u"connected"_s, true},
+                {u"devices_online"_s, 9}, {u"malformed"_s, 0},   {u"state"_s, u"connected"_s}};
+    }
+    static QStringList problemsOf(const QJsonObject &report)
+    {
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"report.json"_s));
+        if (!file.open(QIODevice::WriteOnly) || file.write(QJsonDocument(report).toJson()) < 0)
+            return {u"The test cannot write its report."_s};
+        file.close();
+        return demo::problemsOfConsole(file.fileName(), 8);
+    }
+
     static demo::Totals sound()
     {
         demo::Totals totals;
