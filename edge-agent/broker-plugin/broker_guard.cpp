@@ -78,10 +78,9 @@ void BrokerGuard::setBundles(TrustBundles bundles)
     m_changed = true;
 }
 
-void BrokerGuard::setDenyList(tls::DenyList list)
+void BrokerGuard::setDenyList(const tls::DenyList &list)
 {
-    const TrustDomain issuer = list.issuer;
-    m_denyLists.insert(issuer, std::move(list));
+    m_denyLists.insert(list.issuer, list);
     m_changed = true;
     ++m_revision;
 }

@@ -80,7 +80,7 @@ public:
     void setRoles(BrokerRoles roles);
     void setBundles(TrustBundles bundles);
     /// One list for each trust domain; it can only refuse members of its own domain.
-    void setDenyList(tls::DenyList list);
+    void setDenyList(const tls::DenyList &list);
     [[nodiscard]] const QHash<TrustDomain, tls::DenyList> &denyLists() const { return m_denyLists; }
     [[nodiscard]] const TrustBundles &bundles() const { return m_bundles; }
 

@@ -172,7 +172,7 @@ Result<BrokerStatus> parseStatus(const QByteArray &json)
                              reader.flag(key::connected), reader.time(key::connectedAt),
                              reader.time(key::expiresAt), reader.optionalTime(key::lastAccepted)};
         ok = ok && reader.ok;
-        status.principals.insert(id, std::move(facts));
+        status.principals.insert(id, facts);
     }
     if (!ok)
         return Error{Errc::Malformed, u"A field of the broker's status is missing or has the wrong type."_s};

@@ -1,5 +1,6 @@
 #include "broker-plugin/plugin_options.h"
 
+#include <algorithm>
 #include <array>
 
 namespace lintel::broker {
@@ -21,11 +22,12 @@ Result<PluginOptions> parsePluginOptions(const QList<std::pair<QString, QString>
                                      Key{"certificate"_L1, &PluginOptions::certificateFile, false},
                                      Key{"key"_L1, &PluginOptions::keyFile, false}};
     PluginOptions parsed;
-    for (const auto &[name, value] : options) {
+    for (const auto &option : options) {
+        const QString &name = option.first;
         const auto *key = std::find_if(keys.begin(), keys.end(), [&](const Key &one) { return one.name == name; });
         if (key == keys.end())
             return Error{Errc::Malformed, u"plugin_opt_%1 is not known; take it out of mosquitto.conf."_s.arg(name)};
-        parsed.*(key->value) = value;
+        parsed.*(key->value) = option.second;
     }
     for (const Key &key : keys)
         if (key.needed && (parsed.*(key.value)).isEmpty())

@@ -90,8 +90,8 @@ bool TrustFiles::refresh(bool force)
         const auto domain = TrustDomain::parse(name.first(name.lastIndexOf(u'.')));
         if (!domain || fresh.contains(*domain))
             continue;
-        if (auto document = read(path, *domain)) {
-            fresh.insert(*domain, std::move(*document));
+        if (const auto document = read(path, *domain)) {
+            fresh.insert(*domain, *document);
             continue;
         } else {
             m_log(u"The trust bundle \"%1\" is not used: %2"_s.arg(path, document.error().message));
