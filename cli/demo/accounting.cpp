@@ -13,6 +13,18 @@ QJsonValue number(std::optional<quint64> value)
     return value ? QJsonValue(qint64(*value)) : QJsonValue();
 }
 
+QJsonValue milliseconds(std::optional<qint64> value)
+{
+    return value ? QJsonValue(*value) : QJsonValue();
+}
+
+QString latencyText(const Totals &totals)
+{
+    if (!totals.latencyP50 || !totals.latencyP99)
+        return u"not measured, as no live reading arrived"_s;
+    return u"%1 ms (median), %2 ms (99 %)"_s.arg(*totals.latencyP50).arg(*totals.latencyP99);
+}
+
 QString numberText(std::optional<quint64> value)
 {
     return value ? QString::number(*value) : u"unknown"_s;
@@ -78,7 +90,8 @@ QJsonObject toJson(const Report &report)
         {u"duplicates"_s, qint64(totals.duplicates)},
         {u"gaps"_s, qint64(totals.gaps)},
         {u"wire_duplicates"_s, qint64(totals.wireDuplicates)},
-        {u"latency_ms"_s, QJsonObject{{u"p50"_s, totals.latencyP50}, {u"p99"_s, totals.latencyP99}}},
+        {u"latency_ms"_s,
+         QJsonObject{{u"p50"_s, milliseconds(totals.latencyP50)}, {u"p99"_s, milliseconds(totals.latencyP99)}}},
         {u"processes"_s, processes},
         {u"sensors"_s, report.sensors},
         {u"duration_seconds"_s, report.seconds},
@@ -107,7 +120,7 @@ QString toText(const Report &report)
     text += line(u"gaps, duplicates"_s, u"%1, %2"_s.arg(totals.gaps).arg(totals.duplicates));
     text += line(u"sent again on the wire"_s,
                  u"%1 %2"_s.arg(totals.wireDuplicates).arg(totals.wireDuplicates == 1 ? u"batch"_s : u"batches"_s));
-    text += line(u"sensor to cloud"_s, u"%1 ms (median), %2 ms (99 %)"_s.arg(totals.latencyP50).arg(totals.latencyP99));
+    text += line(u"sensor to cloud"_s, latencyText(totals));
     for (const QString &outage : report.outages)
         text += line(u"line to the cloud cut"_s, outage);
     for (auto it = report.processes.cbegin(); it != report.processes.cend(); ++it) {

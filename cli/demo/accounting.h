@@ -29,8 +29,8 @@ struct Totals {
     quint64 gaps = 0;
     quint64 wireDuplicates = 0; // batches that came more than once and were stored once
     quint64 historical = 0;
-    qint64 latencyP50 = 0;
-    qint64 latencyP99 = 0;
+    std::optional<qint64> latencyP50; // in ms; nothing when no live reading came, only recorded ones
+    std::optional<qint64> latencyP99;
 };
 
 struct Report {

@@ -431,8 +431,8 @@ void DemoRun::readFinalStatus()
         totals.duplicates = quint64(backend->value("duplicates"_L1).toInteger());
         totals.gaps = quint64(backend->value("gaps"_L1).toInteger());
         totals.wireDuplicates += quint64(backend->value("wire_duplicates"_L1).toInteger());
-        totals.latencyP50 = m_state.latencyP50.value_or(0);
-        totals.latencyP99 = m_state.latencyP99.value_or(0);
+        totals.latencyP50 = m_state.latencyP50;
+        totals.latencyP99 = m_state.latencyP99;
     } else {
         problem(u"The backend does not answer: %1"_s.arg(backend.error().message));
     }

@@ -205,6 +205,24 @@ private Q_SLOTS:
         QVERIFY(json.value("ok"_L1).toBool());
     }
 
+    void accounting_saysNoLatencyWhenNothingWasMeasured()
+    {
+        demo::Report report;
+        report.totals = sound();
+        QJsonObject latency = demo::toJson(report).value("latency_ms"_L1).toObject();
+        for (const auto key : {"p50"_L1, "p99"_L1})
+            QVERIFY2(latency.value(key).isNull(), key.data());
+        QVERIFY2(demo::toText(report).contains(u"not measured"_s), qPrintable(demo::toText(report)));
+        QVERIFY2(!demo::toText(report).contains(u" ms "_s), qPrintable(demo::toText(report)));
+
+        report.totals.latencyP50 = 0; // faster than a millisecond is measured, too
+        report.totals.latencyP99 = 12;
+        latency = demo::toJson(report).value("latency_ms"_L1).toObject();
+        QCOMPARE(latency.value("p50"_L1), QJsonValue(0));
+        QCOMPARE(latency.value("p99"_L1), QJsonValue(12));
+        QVERIFY(demo::toText(report).contains(u"0 ms (median), 12 ms"_s));
+    }
+
     void accounting_saysWhatIsWrong_data()
     {
         QTest::addColumn<demo::Totals>("totals");
