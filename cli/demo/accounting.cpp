@@ -25,6 +25,16 @@ QString latencyText(const Totals &totals)
     return u"%1 ms (median), %2 ms (99 %)"_s.arg(*totals.latencyP50).arg(*totals.latencyP99);
 }
 
+/// Also a run without an outage has some, which looks like a fault to whoever is not told why.
+QString lateText(const Totals &totals)
+{
+    const QString number = QString::number(totals.historical);
+    if (totals.historical == 0)
+        return number;
+    return u"%1 (stored before it could be sent; so is each sensor's first sample, taken before it is connected)"_s.arg(
+        number);
+}
+
 QString numberText(std::optional<quint64> value)
 {
     return value ? QString::number(*value) : u"unknown"_s;
@@ -116,7 +126,7 @@ QString toText(const Report &report)
     text += line(u"readings produced"_s, QString::number(totals.produced));
     text += line(u"stored by the gateway"_s, numberText(totals.storedGateway));
     text += line(u"stored by the cloud"_s, numberText(totals.storedCloud));
-    text += line(u"arrived late"_s, QString::number(totals.historical));
+    text += line(u"arrived late"_s, lateText(totals));
     text += line(u"gaps, duplicates"_s, u"%1, %2"_s.arg(totals.gaps).arg(totals.duplicates));
     text += line(u"sent again on the wire"_s,
                  u"%1 %2"_s.arg(totals.wireDuplicates).arg(totals.wireDuplicates == 1 ? u"batch"_s : u"batches"_s));

@@ -223,6 +223,17 @@ private Q_SLOTS:
         QVERIFY(demo::toText(report).contains(u"0 ms (median), 12 ms"_s));
     }
 
+    void accounting_explainsWhatArrivedLate()
+    {
+        demo::Report report;
+        report.totals = sound();
+        QVERIFY(!demo::toText(report).contains(u"first sample"_s)); // nothing to explain
+        report.totals.historical = 36;
+        const QString text = demo::toText(report);
+        QVERIFY2(text.contains(u"36 (stored before it could be sent; so is each sensor's first sample"_s),
+                 qPrintable(text));
+    }
+
     void accounting_saysWhatIsWrong_data()
     {
         QTest::addColumn<demo::Totals>("totals");
