@@ -8,3 +8,4 @@ lintel_add_test(tst_foreign_grpc integration/tst_foreign_grpc.cpp fakes/grpc_pai
   LIBRARIES Lintel::Grpc Lintel::Tls LABELS foreign slow TIMEOUT 600)
 lintel_add_test(tst_grpc_wire unit/tst_grpc_wire.cpp LIBRARIES Lintel::Grpc)
 lintel_add_fuzzer(fuzz_grpc_server fuzz/fuzz_grpc_server.cpp LIBRARIES Lintel::Grpc)
+lintel_add_benchmark(bench_grpc bench/bench_grpc.cpp LIBRARIES Lintel::Grpc Lintel::Tls Qt6::Test)
