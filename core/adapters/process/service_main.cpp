@@ -1,8 +1,8 @@
 #include "process/service_main.h"
 
 #include "adapters/log/log.h"
-#include "identity/own_identity.h"
 #include "process/command_line.h"
+#include "process/own_identity.h"
 
 #include <csignal>
 

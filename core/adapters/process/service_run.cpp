@@ -1,7 +1,7 @@
 #include "process/service_run.h"
 
 #include "adapters/log/log.h"
-#include "identity/own_identity.h"
+#include "process/own_identity.h"
 #include "tls/file_identity_source.h"
 
 namespace lintel::service {

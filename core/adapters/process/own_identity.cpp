@@ -1,4 +1,4 @@
-#include "identity/own_identity.h"
+#include "process/own_identity.h"
 
 namespace lintel {
 
