@@ -25,8 +25,8 @@ Result<Ingested> Historian::ingest(std::span<const sparkplug::HostBatch> batches
         }
         if (const auto saved = saveStreams(change); !saved)
             return saved.error();
-        const auto counted = select(sql::kCountBatches, {change.done.batches, change.done.duplicates,
-                                                         change.done.rows, change.done.historicalRows});
+        const auto counted = select(sql::kCountBatches, {change.done.batches, change.done.duplicates, change.done.rows,
+                                                         change.done.historicalRows});
         if (!counted)
             return counted.error();
         return {};

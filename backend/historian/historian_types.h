@@ -66,7 +66,7 @@ struct DeviceInfo {
 struct Counters {
     quint64 rows = 0;
     quint64 batches = 0;
-    quint64 duplicatesRefused = 0; // batches that came again over the wire
+    quint64 duplicatesRefused = 0;        // batches that came again over the wire
     std::optional<quint64> duplicateRows; // that share device, point and device time with another; when counted
     quint64 gaps = 0;
     quint64 lostReadings = 0; // in those gaps, as far as known

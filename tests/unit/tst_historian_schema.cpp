@@ -98,10 +98,12 @@ private Q_SLOTS:
             QSqlQuery query(database);
             QVERIFY(query.exec(
                 QStringLiteral("INSERT INTO devices (id, site, name, node, online) VALUES (1, 's', 'd', 'n', 0)")));
-            QVERIFY(query.exec(QStringLiteral("INSERT INTO points VALUES (1, 1, 'p', '', 0, '', '', '', '', '', '', 0)")));
+            QVERIFY(
+                query.exec(QStringLiteral("INSERT INTO points VALUES (1, 1, 'p', '', 0, '', '', '', '', '', '', 0)")));
             for (const int historical : {0, 1, 0})
-                QVERIFY(query.exec(
-                    QStringLiteral("INSERT INTO readings VALUES (1, 5, 0, 1.5, NULL, NULL, '', 192, %1, 9)").arg(historical)));
+                QVERIFY(
+                    query.exec(QStringLiteral("INSERT INTO readings VALUES (1, 5, 0, 1.5, NULL, NULL, '', 192, %1, 9)")
+                                   .arg(historical)));
             QVERIFY(migrate(database));
             QVERIFY(query.exec(QStringLiteral("SELECT readings, historical, removed FROM totals")) && query.next());
             QCOMPARE(query.value(0).toInt(), 3);
