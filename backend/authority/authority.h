@@ -4,7 +4,7 @@
 //
 // Owned by main. Lives on one thread with all its functions; the signing of a batch is spread over
 // threads of its own, and is done when the function returns. A change and its audit record are one
-// transaction, on disk when the function returns; only a re-attestation, which a power cut makes a
+// transaction, on disk when the function returns; only an attestation, which a power cut makes a
 // device repeat, reaches the disk with the next one. Errors: Denied = policy says no,
 // NotFound, Conflict = it contradicts what is stored, Full = try later (rate limit, full queue),
 // Unavailable = the key store or the CA cannot sign now, Io = the disk.

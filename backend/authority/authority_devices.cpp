@@ -241,12 +241,11 @@ Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
         if (!*agent)
             continue;
         // What ran on it alone goes with it; what also runs elsewhere does not.
-        const QList<Entry> below = authorized(**agent);
-        for (const Entry &entry : below) {
+        const auto below = authorized(**agent);
+        for (const Entry &entry : below->entries) {
             const QList<Entry> same = entries.withId(entry.spiffeId);
-            const bool onlyHere = std::all_of(same.cbegin(), same.cend(), [&](const Entry &x) {
-                return std::any_of(below.cbegin(), below.cend(), [&](const Entry &y) { return y.id == x.id; });
-            });
+            const bool onlyHere = std::all_of(same.cbegin(), same.cend(),
+                                              [&](const Entry &other) { return below->entries.contains(other.id); });
             if (onlyHere && !ids.contains(entry.spiffeId))
                 ids.append(entry.spiffeId);
         }

@@ -147,7 +147,9 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
     if (!agentId)
         return agentId.error();
 
-    auto transaction = d->store->transaction(byTpm ? sqlite::Durability::Lazy : sqlite::Durability::Full);
+    // Lazily: a power cut that undoes it undoes the agent as well as the spent token, and the device
+    // attests again.
+    auto transaction = d->store->transaction(sqlite::Durability::Lazy);
     if (!transaction)
         return transaction.error();
     const auto known = d->store->agent(*agentId);
@@ -422,29 +424,37 @@ Result<void> Authority::deleteAgent(const SpiffeId &id, const Actor &actor)
 
 // --- What agents fetch ---------------------------------------------------------------------------
 
-QList<Entry> Authority::Private::authorized(const Agent &agent) const
+std::shared_ptr<const AuthorizedSet> Authority::Private::authorized(const Agent &agent)
 {
+    if (const auto *known = authorizedSets.object(agent.id);
+        known && (*known)->revision == entries.revision() && (*known)->selectors == agent.selectors)
+        return *known;
+    auto fresh = std::make_shared<AuthorizedSet>();
+    fresh->revision = entries.revision();
+    fresh->selectors = agent.selectors;
     QSet<SpiffeId> seen;
-    QHash<QString, Entry> found;
-    collect(entries, agent.id, seen, found);
+    collect(entries, agent.id, seen, fresh->entries);
     if (const auto server = makeId(u"/spire/server"_s)) {
         const QList<Entry> aliases = entries.childrenOf(*server);
         for (const Entry &alias : aliases)
             if (hasAll(agent.selectors, alias.selectors))
-                collect(entries, alias.spiffeId, seen, found);
+                collect(entries, alias.spiffeId, seen, fresh->entries);
     }
-    const Timestamp at = now();
-    QList<Entry> list;
-    for (const Entry &entry : std::as_const(found))
-        if (entry.expiresAt == Timestamp{} || entry.expiresAt > at)
-            list.append(entry);
-    std::sort(list.begin(), list.end(), [](const Entry &a, const Entry &b) { return a.id < b.id; });
-    return list;
+    const auto cost = fresh->entries.size() + 1;
+    authorizedSets.insert(agent.id, new std::shared_ptr<const AuthorizedSet>(fresh), cost);
+    return fresh;
 }
 
 Result<QList<Entry>> Authority::authorizedEntries(const Agent &agent)
 {
-    return d->authorized(agent);
+    const auto allowed = d->authorized(agent);
+    const Timestamp now = d->now();
+    QList<Entry> list;
+    for (const Entry &entry : allowed->entries)
+        if (Private::isCurrent(entry, now))
+            list.append(entry);
+    std::sort(list.begin(), list.end(), [](const Entry &a, const Entry &b) { return a.id < b.id; });
+    return list;
 }
 
 Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const QList<SvidRequest> &requests)
@@ -453,19 +463,15 @@ Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const
     if (!issuer)
         return issuer.error();
     const Timestamp now = d->now();
-    QHash<QString, Entry> allowed;
-    const QList<Entry> list = d->authorized(agent);
-    for (const Entry &entry : list)
-        allowed.insert(entry.id, entry);
-
+    const auto allowed = d->authorized(agent);
     QList<Result<IssuedSvid>> results(requests.size(), Error{Errc::NotFound, {}});
     Result<IssuedSvid> *slot = results.data();
     const Private &parts = *d;
     d->pool.forEach(requests.size(), [&](qsizetype i) {
         const SvidRequest &request = requests[i];
         slot[i] = [&]() -> Result<IssuedSvid> {
-            const auto entry = allowed.constFind(request.entryId);
-            if (entry == allowed.cend())
+            const auto entry = allowed->entries.constFind(request.entryId);
+            if (entry == allowed->entries.cend() || !Private::isCurrent(*entry, now))
                 return Error{Errc::NotFound,
                              u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), request.entryId.left(80))};
             const auto csr = tls::readCsr(request.csrDer);

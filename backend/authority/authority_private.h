@@ -26,11 +26,21 @@ public:
     [[nodiscard]] QList<Entry> withId(const SpiffeId &id) const;
     [[nodiscard]] QList<Entry> all() const;
     [[nodiscard]] qsizetype size() const { return m_entries.size(); }
+    /// Another one after each change.
+    [[nodiscard]] quint64 revision() const { return m_revision; }
 
 private:
+    quint64 m_revision = 0;
     QHash<QString, Entry> m_entries;
     QMultiHash<SpiffeId, QString> m_byParent;
     QMultiHash<SpiffeId, QString> m_bySpiffeId;
+};
+
+/// What one agent may fetch, by entry id, as long as neither the entries nor its selectors change.
+struct AuthorizedSet {
+    quint64 revision = 0;
+    Selectors selectors;
+    QHash<QString, Entry> entries;
 };
 
 struct LeafFacts {
@@ -56,7 +66,8 @@ struct Authority::Private {
     QHash<SpiffeId, Timestamp> lastSeen;         // what tick() will write down
     QHash<SpiffeId, Timestamp> noOlderSvid;      // SVIDs of these begin here at the earliest
     QCache<QByteArray, LeafFacts> leaves{4'000}; // parsing a certificate costs more than finding its agent
-    QByteArray denyJws;                          // empty: to be signed anew
+    QCache<SpiffeId, std::shared_ptr<const AuthorizedSet>> authorizedSets{50'000}; // cost: entries
+    QByteArray denyJws;                                                            // empty: to be signed anew
     QString denyKeyId;
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
@@ -87,7 +98,11 @@ struct Authority::Private {
     [[nodiscard]] Result<void> renewServerSvid();
     [[nodiscard]] SvidOrder orderFor(const SpiffeId &id, const QByteArray &publicKeyDer, std::chrono::seconds ttl,
                                      const QStringList &dnsNames = {}) const;
-    [[nodiscard]] QList<Entry> authorized(const Agent &agent) const;
+    [[nodiscard]] std::shared_ptr<const AuthorizedSet> authorized(const Agent &agent);
+    [[nodiscard]] static bool isCurrent(const Entry &entry, Timestamp at)
+    {
+        return entry.expiresAt == Timestamp{} || entry.expiresAt > at;
+    }
     [[nodiscard]] Result<JwtIssued> signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl);
 
     // Devices; the caller holds a transaction.

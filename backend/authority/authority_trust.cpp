@@ -159,10 +159,10 @@ Result<JwtIssued> Authority::Private::signJwt(const SpiffeId &id, const QStringL
 
 Result<JwtIssued> Authority::issueJwt(const Agent &agent, const QString &entryId, const QStringList &audience)
 {
-    const QList<Entry> allowed = d->authorized(agent);
-    for (const Entry &entry : allowed)
-        if (entry.id == entryId)
-            return d->signJwt(entry.spiffeId, audience, entry.jwtTtl);
+    const auto allowed = d->authorized(agent);
+    const auto entry = allowed->entries.constFind(entryId);
+    if (entry != allowed->entries.cend() && Private::isCurrent(*entry, d->now()))
+        return d->signJwt(entry->spiffeId, audience, entry->jwtTtl);
     return Error{Errc::NotFound, u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), entryId.left(80))};
 }
 

@@ -6,6 +6,7 @@ namespace lintel::authority {
 
 void EntryTable::assign(const QList<Entry> &entries)
 {
+    ++m_revision;
     m_entries.clear();
     m_byParent.clear();
     m_bySpiffeId.clear();
@@ -15,6 +16,7 @@ void EntryTable::assign(const QList<Entry> &entries)
 
 void EntryTable::put(const Entry &entry)
 {
+    ++m_revision;
     remove(entry.id);
     m_entries.insert(entry.id, entry);
     m_byParent.insert(entry.parentId, entry.id);
@@ -26,6 +28,7 @@ void EntryTable::remove(const QString &id)
     const auto found = m_entries.constFind(id);
     if (found == m_entries.cend())
         return;
+    ++m_revision;
     m_byParent.remove(found->parentId, id);
     m_bySpiffeId.remove(found->spiffeId, id);
     m_entries.erase(found);
