@@ -314,6 +314,15 @@ private Q_SLOTS:
             refused(u"other PCRs", [&](LintelTpmAnswer &answer, const LintelTpmChallenge &, const QByteArray &data) {
                 m_device->setQuote(answer, pcrs, data);
             });
+        // Healthy PCRs under the numbers of those that were asked for.
+        refused(u"other PCRs",
+                [&](LintelTpmAnswer &answer, const LintelTpmChallenge &challenge, const QByteArray &data) {
+                    m_device->setQuote(answer, {8, 9, 10, 11, 12, 13, 15, 16, 23}, data);
+                    const QList<QByteArray> values = answer.pcrs.values();
+                    answer.pcrs.clear();
+                    for (qsizetype i = 0; i < challenge.pcrs.size(); ++i)
+                        answer.pcrs.insert(challenge.pcrs[i], values[i]);
+                });
         // Values of more PCRs than were quoted, or of fewer.
         refused(u"other PCRs", [](LintelTpmAnswer &answer, const auto &, const auto &) {
             answer.pcrs.insert(23, QByteArray(32, '\0'));
