@@ -54,6 +54,9 @@ struct UnixPeer {
     qint64 pid = 0;
     quint32 uid = 0;
     quint32 gid = 0;
+    /// When the process began, in the kernel's ticks since boot, as seen when the connection was
+    /// accepted: a process of the same pid with another beginning is another one. 0: it had ended.
+    quint64 startedAt = 0;
 };
 
 struct Peer {

@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -251,6 +252,38 @@ UnixListener::~UnixListener()
         (void)::unlink(m_path.constData());
 }
 
+namespace {
+
+#ifndef SO_PEERPIDFD
+constexpr int SO_PEERPIDFD = 77; // Linux 6.5
+#endif
+
+/// 0 when the process that connected has ended, whatever has its pid now.
+quint64 startOf(int socket, qint64 pid)
+{
+    const quint64 start = processStart(pid);
+    int descriptor = -1;
+    socklen_t length = sizeof descriptor;
+    // Older kernels cannot tell; then only a pid that was reused before we accepted goes unseen.
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &length) != 0)
+        return start;
+    const Socket process(descriptor);
+    pollfd ended{process.descriptor(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0 ? start : 0;
+}
+
+} // namespace
+
+quint64 processStart(qint64 pid)
+{
+    // Field 22 of proc(5)'s stat; the name in field 2 may hold anything, but nothing after its last ')'.
+    QFile file(u"/proc/%1/stat"_s.arg(pid));
+    if (!file.open(QIODevice::ReadOnly))
+        return 0;
+    const QByteArray text = file.readAll();
+    return text.mid(text.lastIndexOf(')') + 1).simplified().split(' ').value(19).toULongLong();
+}
+
 Accepted acceptOne(const Socket &listener, bool isUnix)
 {
     SocketAddress from;
@@ -270,7 +303,8 @@ Accepted acceptOne(const Socket &listener, bool isUnix)
     ucred credentials{};
     socklen_t length = sizeof credentials;
     if (::getsockopt(accepted.socket.descriptor(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0)
-        accepted.process = UnixPeer{credentials.pid, credentials.uid, credentials.gid};
+        accepted.process = UnixPeer{credentials.pid, credentials.uid, credentials.gid,
+                                    startOf(accepted.socket.descriptor(), credentials.pid)};
     return accepted;
 }
 

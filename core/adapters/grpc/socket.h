@@ -90,6 +90,8 @@ struct Accepted {
     std::optional<UnixPeer> process;
     int error = 0; // errno without a socket
 };
+/// UnixPeer::startedAt of a process that runs; 0 when there is none.
+[[nodiscard]] quint64 processStart(qint64 pid);
 [[nodiscard]] Accepted acceptOne(const Socket &listener, bool isUnix);
 
 /// "Permission denied" for an errno, by the system.

@@ -38,14 +38,6 @@ constexpr auto kBindingLabel = "EXPORTER-Lintel-Node-Attestation";
 constexpr int kBindingBytes = 32;
 constexpr int kNonceBytes = 32;
 
-QList<QByteArray> chainOf(const types::X509SVID &svid)
-{
-    QList<QByteArray> chain;
-    for (const std::string &der : svid.cert_chain())
-        chain.append(bytesOf(der));
-    return chain;
-}
-
 } // namespace
 
 SvidFetch::SvidFetch(FetchOrder order, Attestor &attestor, const TimeFloor &time, QObject *parent)
@@ -207,13 +199,7 @@ void SvidFetch::onEntries(const QByteArray &message)
         const auto id = spiffeIdOf(entry.spiffe_id());
         if (!id || *id != m_order.wanted)
             continue;
-        for (const std::string &name : entry.federates_with()) {
-            QString domainName = textOf(name);
-            if (domainName.startsWith("spiffe://"_L1))
-                domainName.remove(0, 9);
-            if (const auto domain = TrustDomain::parse(domainName))
-                m_federatesWith.append(*domain);
-        }
+        m_federatesWith = federatesWithOf(entry);
         return askSvid(bytesOf(entry.id()));
     }
     fail({Errc::NotFound,
@@ -262,21 +248,7 @@ Result<tls::BundleDocument> SvidFetch::takeBundle(const QByteArray &message, con
     const auto bundle = parse<types::Bundle>(message);
     if (!bundle)
         return bundle.error();
-    if (textOf(bundle->trust_domain()) != domain.name())
-        return Error{Errc::Denied, u"The authority answered with the bundle of \"%1\" when asked for %2."_s.arg(
-                                       textOf(bundle->trust_domain()), domain.name())};
-    tls::BundleDocument document;
-    for (const auto &certificate : bundle->x509_authorities()) {
-        if (!certificate.tainted())
-            document.x509Authorities.append(bytesOf(certificate.asn1()));
-    }
-    for (const auto &key : bundle->jwt_authorities()) {
-        if (!key.tainted())
-            document.jwtAuthorities.append({textOf(key.key_id()), bytesOf(key.public_key())});
-    }
-    document.sequence = bundle->sequence_number();
-    document.refreshHint = std::chrono::seconds{bundle->refresh_hint()};
-    return document;
+    return bundleOf(*bundle, domain);
 }
 
 void SvidFetch::askBundle()

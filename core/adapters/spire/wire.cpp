@@ -55,6 +55,46 @@ void setSpiffeId(::spire::api::types::SPIFFEID *out, const SpiffeId &id)
     out->set_path(id.path().toStdString());
 }
 
+QList<QByteArray> chainOf(const ::spire::api::types::X509SVID &svid)
+{
+    QList<QByteArray> chain;
+    for (const std::string &der : svid.cert_chain())
+        chain.append(bytesOf(der));
+    return chain;
+}
+
+QList<TrustDomain> federatesWithOf(const ::spire::api::types::Entry &entry)
+{
+    QList<TrustDomain> domains;
+    for (const std::string &text : entry.federates_with()) {
+        QString name = textOf(text);
+        if (name.startsWith("spiffe://"_L1))
+            name.remove(0, 9);
+        if (const auto domain = TrustDomain::parse(name))
+            domains.append(*domain);
+    }
+    return domains;
+}
+
+Result<tls::BundleDocument> bundleOf(const ::spire::api::types::Bundle &bundle, const TrustDomain &domain)
+{
+    if (textOf(bundle.trust_domain()) != domain.name())
+        return Error{Errc::Denied, u"The authority answered with the bundle of \"%1\" when asked for %2."_s.arg(
+                                       textOf(bundle.trust_domain()), domain.name())};
+    tls::BundleDocument document;
+    for (const auto &certificate : bundle.x509_authorities()) {
+        if (!certificate.tainted())
+            document.x509Authorities.append(bytesOf(certificate.asn1()));
+    }
+    for (const auto &key : bundle.jwt_authorities()) {
+        if (!key.tainted())
+            document.jwtAuthorities.append({textOf(key.key_id()), bytesOf(key.public_key())});
+    }
+    document.sequence = bundle.sequence_number();
+    document.refreshHint = std::chrono::seconds{bundle.refresh_hint()};
+    return document;
+}
+
 grpc::Status permissionDenied(const QString &message, Details::Reason reason)
 {
     Details details;

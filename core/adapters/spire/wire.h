@@ -5,6 +5,7 @@
 #include "domain/result.h"
 #include "domain/spiffe_id.h"
 #include "grpc/grpc_types.h"
+#include "tls/bundle_document.h"
 
 #include "spire_types.pb.h"
 
@@ -45,6 +46,14 @@ template <class Message>
 
 [[nodiscard]] Result<SpiffeId> spiffeIdOf(const ::spire::api::types::SPIFFEID &id);
 void setSpiffeId(::spire::api::types::SPIFFEID *out, const SpiffeId &id);
+
+/// Leaf first.
+[[nodiscard]] QList<QByteArray> chainOf(const ::spire::api::types::X509SVID &svid);
+/// The trust domains of an entry, with and without "spiffe://"; what is none is left out.
+[[nodiscard]] QList<TrustDomain> federatesWithOf(const ::spire::api::types::Entry &entry);
+/// Without tainted keys. Denied when it is not about `domain`.
+[[nodiscard]] Result<tls::BundleDocument> bundleOf(const ::spire::api::types::Bundle &bundle,
+                                                   const TrustDomain &domain);
 
 /// A refusal as gRPC says it, with SPIRE's reason for agents in its details.
 [[nodiscard]] grpc::Status permissionDenied(const QString &message,

@@ -189,6 +189,14 @@ Result<QByteArray> privateKeyToPem(const EVP_PKEY &key)
     return contentsOf(bio.get());
 }
 
+Result<QByteArray> privateKeyToDer(const EVP_PKEY &key)
+{
+    const BioPtr bio{BIO_new(BIO_s_secmem())};
+    if (i2d_PKCS8PrivateKey_bio(bio.get(), &key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+        return Error{Errc::Io, u"The private key cannot be written: %1."_s.arg(opensslReason())};
+    return contentsOf(bio.get());
+}
+
 Result<CertificateFacts> describeCertificate(const QByteArray &der)
 {
     const X509Ptr certificate = x509FromDer(der);

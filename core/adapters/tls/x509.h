@@ -33,6 +33,8 @@ struct CertificateFacts {
 [[nodiscard]] Result<std::shared_ptr<EVP_PKEY>> privateKeyFromDer(const QByteArray &der);
 /// PKCS #8, not encrypted. Io when the key cannot leave its store.
 [[nodiscard]] Result<QByteArray> privateKeyToPem(const EVP_PKEY &key);
+/// The same in DER.
+[[nodiscard]] Result<QByteArray> privateKeyToDer(const EVP_PKEY &key);
 
 [[nodiscard]] Result<CertificateFacts> describeCertificate(const QByteArray &der);
 
