@@ -3,7 +3,13 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <memory>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include <sys/mman.h>
 
 namespace lintel::grpc {
 
@@ -26,6 +32,60 @@ std::vector<nghttp2_nv> toNghttp2(const QList<QPair<QByteArray, QByteArray>> &he
         list.push_back({bytes(name), bytes(value), size_t(name.size()), size_t(value.size()), NGHTTP2_NV_FLAG_NONE});
     return list;
 }
+
+// nghttp2 keeps a frame buffer of 16 KiB for each connection, of which our small frames touch the
+// first page. From the heap it would get memory that others have used already, and all of it would
+// count; as a mapping of its own it costs the page that is touched.
+constexpr size_t kMapFrom = 16 * 1024;
+constexpr size_t kSizeBytes = alignof(std::max_align_t); // before each block, its size
+
+void *allocate(size_t size, void *)
+{
+    const size_t whole = size + kSizeBytes;
+    void *block = whole < kMapFrom ? std::malloc(whole)
+                                   : ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!block || block == MAP_FAILED)
+        return nullptr;
+    std::memcpy(block, &whole, sizeof whole);
+    return static_cast<char *>(block) + kSizeBytes;
+}
+
+void release(void *pointer, void *)
+{
+    if (!pointer)
+        return;
+    void *block = static_cast<char *>(pointer) - kSizeBytes;
+    size_t whole = 0;
+    std::memcpy(&whole, block, sizeof whole);
+    if (whole < kMapFrom)
+        std::free(block);
+    else
+        (void)::munmap(block, whole);
+}
+
+void *allocateZeroed(size_t count, size_t size, void *)
+{
+    if (size != 0 && count > std::numeric_limits<size_t>::max() / size)
+        return nullptr;
+    void *pointer = allocate(count * size, nullptr);
+    return pointer ? std::memset(pointer, 0, count * size) : nullptr;
+}
+
+void *reallocate(void *pointer, size_t size, void *)
+{
+    if (!pointer)
+        return allocate(size, nullptr);
+    size_t whole = 0;
+    std::memcpy(&whole, static_cast<char *>(pointer) - kSizeBytes, sizeof whole);
+    void *moved = allocate(size, nullptr);
+    if (!moved)
+        return nullptr;
+    std::memcpy(moved, pointer, std::min(size, whole - kSizeBytes));
+    release(pointer, nullptr);
+    return moved;
+}
+
+nghttp2_mem memory{nullptr, allocate, release, allocateZeroed, reallocate};
 
 } // namespace
 
@@ -203,8 +263,8 @@ struct Http2::Callbacks {
 
 Http2::Http2(Role role, int maxStreams)
 {
-    const auto make = role == Role::Server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-    (void)make(&m_session, Callbacks::table(), this, Callbacks::options());
+    const auto make = role == Role::Server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+    (void)make(&m_session, Callbacks::table(), this, Callbacks::options(), &memory);
     if (!m_session)
         return;
     const nghttp2_settings_entry settings[] = {
