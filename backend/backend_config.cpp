@@ -38,6 +38,7 @@ Result<BackendConfig> readBackendConfig(const QString &path)
     config.common = readCommon(root);
     config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval,
                            brokerOf(config.common.agent.trustDomain));
+    config.broker = readBrokerFiles(root.section(u"broker"), config.common);
     readHost(root.section(u"host"), config);
     readHistorian(root.section(u"historian"), config);
     root.finish();

@@ -10,6 +10,7 @@ namespace lintel {
 struct BackendConfig {
     CommonConfig common;
     MqttConfig mqtt;
+    BrokerFilesConfig broker; // the cloud's broker, when it stands beside this backend
     // host
     QString hostId = QStringLiteral("lintel-cloud");
     QStringList groups;    // sites; empty = all

@@ -156,6 +156,8 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
     };
     const auto intake = m_ingestion.counters();
     answers::addSetAside(map, intake.setAsideBatches, intake.setAsideReadings, m_ingestion.lastSetAside());
+    for (auto it = m_reports.cbegin(); it != m_reports.cend(); ++it)
+        map.insert(it.key(), it.value()());
     return map;
 }
 

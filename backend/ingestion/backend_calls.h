@@ -6,6 +6,10 @@
 #include "ingestion/historian_store.h"
 #include "ingestion/ingestion_service.h"
 
+#include <QMap>
+
+#include <functional>
+
 namespace lintel {
 
 class BackendCalls
@@ -15,6 +19,8 @@ public:
                  sparkplug::HostSession &host, const Clock &clock);
 
     void serve(CallServer &server);
+    /// What the call "status" says beside the backend itself, each under its key.
+    void addReport(const QString &key, std::function<QCborMap()> report) { m_reports.insert(key, std::move(report)); }
 
     /// {device, point, group, from, to, bucket, max}: {readings: […]}, or with `bucket` (seconds)
     /// {buckets: [{start, count, min, max, avg, historical}]}. Without times the last 24 hours; at most `max`
@@ -37,6 +43,7 @@ private:
     IngestionService &m_ingestion;
     sparkplug::HostSession &m_host;
     const Clock &m_clock;
+    QMap<QString, std::function<QCborMap()>> m_reports;
     Timestamp m_startedAt;
 };
 

@@ -76,6 +76,7 @@ Result<GatewayConfig> readGatewayConfig(const QString &path)
     readBuilding(root.section(u"building"), config);
     readCloud(root.section(u"cloud"), config);
     readStorage(root.section(u"storage"), config);
+    config.broker = readBrokerFiles(root.section(u"broker"), config.common);
     root.finish();
     if (!problems.isEmpty())
         return problems.error();

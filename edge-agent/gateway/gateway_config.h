@@ -25,6 +25,7 @@ struct GatewayConfig {
     int window = 256;    // batches in flight
     bool aliases = true; // off: every metric by its name
     Millis ackTimeout{5'000};
+    BrokerFilesConfig broker; // the building's broker, when it stands beside this gateway
     // storage
     QString directory;
     qint64 spoolBytes = 256LL * 1024 * 1024;

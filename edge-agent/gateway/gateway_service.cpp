@@ -274,6 +274,8 @@ QCborMap GatewayService::status() const
     answers::addSetAside(map, intake.setAsideBatches, intake.setAsideReadings, m_intake.lastSetAside());
     if (m_lastSync)
         map.insert("last_sync"_L1, toIso8601(*m_lastSync));
+    for (auto it = m_reports.cbegin(); it != m_reports.cend(); ++it)
+        map.insert(it.key(), it.value()());
     return map;
 }
 

@@ -14,6 +14,7 @@
 #include "gateway/device_table.h"
 #include "gateway/spool_store.h"
 
+#include <QMap>
 #include <QObject>
 #include <QTimer>
 
@@ -49,6 +50,8 @@ public:
         m_history = std::move(history);
         m_buckets = std::move(buckets);
     }
+    /// What the call "status" says beside the gateway itself, each under its key.
+    void addReport(const QString &key, std::function<QCborMap()> report) { m_reports.insert(key, std::move(report)); }
     /// Answers capability calls there. Both brokers get the same.
     void serve(CallServer &server);
 
@@ -103,6 +106,7 @@ private:
     RefusalNotes m_refusals;
     History m_history;
     Buckets m_buckets;
+    QMap<QString, std::function<QCborMap()>> m_reports;
     QTimer m_tick;
     QList<Sync> m_syncs;
     std::chrono::nanoseconds m_nextSync{};

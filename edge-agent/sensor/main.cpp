@@ -2,6 +2,7 @@
 
 #include "adapters/log/log.h"
 #include "adapters/mqtt/paho_transport.h"
+#include "adapters/process/identity_report.h"
 #include "adapters/process/service_run.h"
 #include "adapters/process/small_memory.h"
 #include "adapters/sqlite/sqlite_spool.h"
@@ -57,13 +58,18 @@ sparkplug::EdgeNodeConfig sessionConfig(const SensorConfig &config)
 void logConnection(const PahoTransport &transport, const MqttConfig &mqtt, QObject *context)
 {
     const QString broker = u"%1:%2"_s.arg(mqtt.host).arg(mqtt.port);
-    QObject::connect(&transport, &MqttTransport::connected, context,
-                     [broker] { qCInfo(lcSensor).noquote() << u"connected"_s << log::field(u"broker", broker); });
+    const auto told = std::make_shared<QString>(); // why attempts fail; said again when it is another reason
+    QObject::connect(&transport, &MqttTransport::connected, context, [broker, told] {
+        told->clear();
+        qCInfo(lcSensor).noquote() << u"connected"_s << log::field(u"broker", broker);
+    });
     QObject::connect(&transport, &MqttTransport::disconnected, context, [broker](const Error &reason) {
         qCWarning(lcSensor).noquote() << u"disconnected; readings stay in the spool: %1"_s.arg(reason.message)
                                       << log::field(u"broker", broker);
     });
-    QObject::connect(&transport, &MqttTransport::connectFailed, context, [broker](const Error &reason) {
+    QObject::connect(&transport, &MqttTransport::connectFailed, context, [broker, told](const Error &reason) {
+        if (std::exchange(*told, reason.message) == reason.message)
+            return;
         qCWarning(lcSensor).noquote() << u"no connection; readings stay in the spool: %1"_s.arg(reason.message)
                                       << log::field(u"broker", broker);
     });
@@ -96,6 +102,7 @@ Result<int> run(const SensorConfig &config)
     sparkplug::EdgeNodeSession session(sessionConfig(config), clock, transport, **spool, **state);
     CallServer calls(Principal(config.common.agent.spiffeId), clock, transport);
     SensorAgent agent(config.settings, **driver, clock, **spool, session, calls);
+    agent.setIdentityReport([&source = **identity] { return service::identityReport(source); });
     service::ServiceRun life(program, agent, service::ServiceRun::SecondSignal::StopAgain);
 
     logConnection(transport, config.mqtt, &agent);

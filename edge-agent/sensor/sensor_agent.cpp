@@ -233,6 +233,8 @@ QCborMap SensorAgent::status() const
         {"clock_unset"_L1, counts.isClockUnset},
         {"refused_subscriptions"_L1, QCborArray::fromStringList(session.refusedSubscriptions)},
     };
+    if (m_identityReport)
+        answer[u"identity"_s] = m_identityReport();
     if (m_playback) {
         answer[u"playback"_s] =
             QCborMap{{"state"_L1,

@@ -17,6 +17,7 @@
 #include <QObject>
 #include <QTimer>
 
+#include <functional>
 #include <memory>
 
 namespace lintel {
@@ -36,6 +37,8 @@ public:
     /// What is due now. The agent's own timer calls it ten times a second.
     void tick();
 
+    /// What the call "status" says of the identity under "identity".
+    void setIdentityReport(std::function<QCborMap()> report) { m_identityReport = std::move(report); }
     /// For the call "status" and tests.
     [[nodiscard]] QCborMap status() const;
     [[nodiscard]] SpoolWriter::Counts counts() const { return m_writer.counts(); }
@@ -66,6 +69,7 @@ private:
     SpoolWriter m_writer;
     Sampler m_sampler;
     std::unique_ptr<Playback> m_playback; // in place of sampling, for recordings
+    std::function<QCborMap()> m_identityReport;
     QTimer m_timer;
     State m_state = State::Idle;
     std::chrono::nanoseconds m_drainUntil{};

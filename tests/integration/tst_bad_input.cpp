@@ -154,8 +154,8 @@ private Q_SLOTS:
         for (const char *program : {"lintel-gateway", "lintel-backend", "lintel-sensor"})
             QTest::addRow("%s, Workload API", program)
                 << QString::fromLatin1(program)
-                << QByteArray("identity: {provider: spiffe, spiffe_endpoint: \"unix:///run/agent.sock\"}\n")
-                << u"identity.provider"_s;
+                << QByteArray("identity: {provider: spiffe, spiffe_endpoint: \"tcp://127.0.0.1:1\"}\n")
+                << u"identity.spiffe_endpoint"_s;
         for (const char *program : {"lintel-gateway", "lintel-backend"})
             QTest::addRow("%s, policy", program)
                 << QString::fromLatin1(program)

@@ -21,6 +21,7 @@ public:
     [[nodiscard]] Result<std::shared_ptr<const IdentitySnapshot>> current() const override;
     [[nodiscard]] IdentityStatus status() const override;
     [[nodiscard]] Timestamp trustedNow() const override { return m_source->trustedNow(); }
+    [[nodiscard]] IdentitySource &source() const { return *m_source; }
 
 Q_SIGNALS:
     /// Another's certificate came; a sentence for the log.

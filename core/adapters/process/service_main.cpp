@@ -3,6 +3,7 @@
 #include "adapters/log/log.h"
 #include "process/command_line.h"
 #include "process/own_identity.h"
+#include "spire/workload_identity_source.h"
 
 #include <csignal>
 
@@ -70,20 +71,31 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
     return {};
 }
 
+QString workloadEndpoint(const IdentityConfig &identity)
+{
+    return identity.spiffeEndpoint.isEmpty() ? spire::workloadEndpointFromEnvironment() : identity.spiffeEndpoint;
+}
+
 Result<void> checkIdentity(const CommonConfig &config)
 {
+    using Provider = IdentityConfig::Provider;
     const IdentityConfig &identity = config.identity;
-    if (identity.provider == IdentityConfig::Provider::Spiffe) {
-        return Error{
-            Errc::Unsupported,
-            u"This version cannot fetch its identity from the SPIFFE Workload API at %1; it needs identity.provider \"files\" with a directory that \"lintelctl pki\" has filled for %2."_s
-                .arg(identity.spiffeEndpoint.isEmpty() ? u"any socket"_s : identity.spiffeEndpoint,
-                     config.agent.spiffeId.toString())};
+    if (identity.provider == Provider::Spiffe) {
+        const QString endpoint = workloadEndpoint(identity);
+        if (endpoint.isEmpty())
+            return Error{
+                Errc::NotFound,
+                u"There is no SPIFFE Workload API to ask: give identity.spiffe_endpoint (unix:///path/of/socket), or set SPIFFE_ENDPOINT_SOCKET."_s};
+        if (!endpoint.startsWith("unix:"_L1))
+            return Error{
+                Errc::Unsupported,
+                u"The Workload API at %1 would send private keys over a network connection in clear text; use one on a socket of this host (identity.spiffe_endpoint unix:///path)."_s
+                    .arg(endpoint)};
     }
-    if (identity.directory.isEmpty())
+    if (identity.provider == Provider::Files && identity.directory.isEmpty())
         return Error{
             Errc::NotFound,
-            u"The configuration names no identity; add identity.provider \"files\" and identity.directory, filled by \"lintelctl pki\"."_s};
+            u"The configuration names no identity; add section identity with provider \"embedded\", \"spiffe\", or \"files\" and a directory that \"lintelctl pki\" has filled."_s};
     return {};
 }
 

@@ -45,6 +45,10 @@ struct Program {
 /// (ulimit -f) is a write that fails, as on a full disk, and no signal that ends the process.
 void startLogging(const Program &program, const ObservabilityConfig &config);
 
+/// Where the provider "spiffe" asks: what the configuration names, else SPIFFE_ENDPOINT_SOCKET; empty:
+/// neither does.
+[[nodiscard]] QString workloadEndpoint(const IdentityConfig &identity);
+
 /// What this version can use as an identity; Unsupported or NotFound say what it needs instead.
 [[nodiscard]] Result<void> checkIdentity(const CommonConfig &config);
 

@@ -1,32 +1,12 @@
 #include "process/service_run.h"
 
 #include "adapters/log/log.h"
-#include "process/own_identity.h"
-#include "tls/file_identity_source.h"
+
+#include <utility>
 
 namespace lintel::service {
 
 using namespace Qt::StringLiterals;
-
-Result<std::unique_ptr<IdentitySource>> openIdentity(const Program &program, const CommonConfig &config,
-                                                     const QString &meanwhile)
-{
-    if (const auto usable = checkIdentity(config); !usable)
-        return usable.error();
-    auto identity = std::make_unique<tls::FileIdentitySource>(config.identity.directory);
-    if (const auto isSelf = checkIsSelf(*identity, config.agent.spiffeId); !isSelf)
-        return isSelf.error();
-    if (const auto current = identity->current(); !current)
-        qCWarning(program.category).noquote()
-            << u"no identity yet, so %1: %2"_s.arg(meanwhile, current.error().message);
-    const auto tell = [category = program.category](const Error &problem) {
-        qCWarning(category).noquote() << problem.message;
-    };
-    QObject::connect(identity.get(), &tls::FileIdentitySource::problemFound, identity.get(), tell);
-    auto own = std::make_unique<OwnIdentity>(std::move(identity), config.agent.spiffeId);
-    QObject::connect(own.get(), &OwnIdentity::refused, own.get(), tell);
-    return std::unique_ptr<IdentitySource>(std::move(own));
-}
 
 MqttEndpoint endpointOf(const MqttConfig &config)
 {
@@ -40,16 +20,21 @@ MqttEndpoint endpointOf(const MqttConfig &config)
 void logConnection(const Program &program, const MqttTransport &transport, const QString &broker)
 {
     const LogCategory category = program.category;
-    QObject::connect(&transport, &MqttTransport::connected, &transport,
-                     [category, broker] { qCInfo(category).noquote() << u"connected to %1"_s.arg(broker); });
+    const auto told = std::make_shared<QString>(); // why attempts fail; said again when it is another reason
+    QObject::connect(&transport, &MqttTransport::connected, &transport, [category, broker, told] {
+        told->clear();
+        qCInfo(category).noquote() << u"connected to %1"_s.arg(broker);
+    });
     QObject::connect(&transport, &MqttTransport::disconnected, &transport,
                      [category, broker, &transport](const Error &reason) {
                          if (transport.state() != MqttTransport::State::Stopped)
                              qCWarning(category).noquote() << u"%1 is gone: %2"_s.arg(broker, reason.message);
                      });
-    QObject::connect(&transport, &MqttTransport::connectFailed, &transport, [category, broker](const Error &reason) {
-        qCWarning(category).noquote() << u"%1 cannot be reached: %2"_s.arg(broker, reason.message);
-    });
+    QObject::connect(&transport, &MqttTransport::connectFailed, &transport,
+                     [category, broker, told](const Error &reason) {
+                         if (std::exchange(*told, reason.message) != reason.message)
+                             qCWarning(category).noquote() << u"%1 cannot be reached: %2"_s.arg(broker, reason.message);
+                     });
 }
 
 void logStart(const Program &program, const CommonConfig &config)

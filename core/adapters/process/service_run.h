@@ -4,6 +4,7 @@
 
 #include "mqtt/mqtt_endpoint.h"
 #include "ports/mqtt_transport.h"
+#include "process/open_identity.h"
 #include "process/service_main.h"
 #include "process/stop_signals.h"
 
@@ -14,15 +15,10 @@
 
 namespace lintel::service {
 
-/// The identity that the configuration names, and that is this agent's own: see checkIdentity() and
-/// checkIsSelf(). One that is not there yet is only logged, with what happens `meanwhile`, and so is
-/// what is found wrong with it later; another's certificate that comes later is none (see OwnIdentity).
-[[nodiscard]] Result<std::unique_ptr<IdentitySource>> openIdentity(const Program &program, const CommonConfig &config,
-                                                                   const QString &meanwhile);
-
 [[nodiscard]] MqttEndpoint endpointOf(const MqttConfig &config);
 
-/// Log lines when the connection to `broker` ("the cloud's broker") comes, goes or fails.
+/// Log lines when the connection to `broker` ("the cloud's broker") comes, goes or fails; why attempts
+/// fail is said once per reason.
 void logConnection(const Program &program, const MqttTransport &transport, const QString &broker);
 
 /// The log line with which a service begins: name, version, SPIFFE ID.

@@ -3,6 +3,7 @@
 #include "spire/directory_state_store.h"
 #include "spire/svid_fetch.h"
 #include "tls/identity_files.h"
+#include "tls/issuer_end.h"
 #include "tls/x509.h"
 
 #include <QMutex>
@@ -38,27 +39,6 @@ Result<QList<QByteArray>> rootsOf(const QByteArray &text)
         return document->x509Authorities;
     }
     return tls::certificatesFromPem(text);
-}
-
-Timestamp lastEnd(const QList<QByteArray> &certificates)
-{
-    Timestamp last{};
-    for (const QByteArray &der : certificates) {
-        if (const auto facts = tls::describeCertificate(der))
-            last = std::max(last, facts->notAfter);
-    }
-    return last;
-}
-
-/// The first of the certificates above the leaf to end, and the last of its domain's roots.
-Timestamp issuerEnd(const IdentitySnapshot &snapshot)
-{
-    Timestamp first = lastEnd(snapshot.bundles.value(snapshot.svid.id.trustDomain()));
-    for (const QByteArray &der : snapshot.svid.chainDer.mid(1)) {
-        if (const auto facts = tls::describeCertificate(der))
-            first = std::min(first, facts->notAfter);
-    }
-    return first;
 }
 
 IdentityStatus::State stateOf(SvidKeeper::State state)
@@ -229,7 +209,7 @@ private:
         }
         const QMutexLocker lock(&m_shared->mutex);
         if (m_shared->current)
-            status.issuerExpiresAt = issuerEnd(*m_shared->current);
+            status.issuerExpiresAt = tls::issuerEnd(*m_shared->current);
         m_shared->status = status;
     }
 

@@ -3,6 +3,7 @@
 #include "ports/system_clock.h"
 #include "spire/server_methods.h"
 #include "spire/wire.h"
+#include "tls/issuer_end.h"
 #include "tls/x509.h"
 
 #include "workload.pb.h"
@@ -108,8 +109,16 @@ IdentityStatus WorkloadIdentitySource::status() const
     status.proof = u"whatever the agent behind the Workload API attests; the key is in memory"_s;
     const QMutexLocker lock(&m_mutex);
     status.rotations = m_rotations;
-    if (m_current && !m_reported.isEmpty())
+    if (!m_current) {
+        if (m_hadOne)
+            status.state = IdentityStatus::State::Expired;
+        return status;
+    }
+    status.issuerExpiresAt = tls::issuerEnd(*m_current);
+    if (!m_reported.isEmpty() && status.state == IdentityStatus::State::Valid) {
         status.state = IdentityStatus::State::Overdue;
+        status.sentence += u", but: %1"_s.arg(m_reported);
+    }
     return status;
 }
 
@@ -131,15 +140,18 @@ void WorkloadIdentitySource::onMessage(const QByteArray &message)
     m_failures = 0;
     const Timestamp notAfter = snapshot->svid.notAfter;
     bool isNewSvid = true;
+    bool wasTroubled = false;
     {
         const QMutexLocker lock(&m_mutex);
+        wasTroubled = !std::exchange(m_reported, QString()).isEmpty();
+        m_hadOne = true;
         isNewSvid = !m_current || m_current->svid.chainDer != snapshot->svid.chainDer;
         if (m_current && isNewSvid)
             ++m_rotations;
         m_current = std::make_shared<const IdentitySnapshot>(std::move(*snapshot));
     }
     m_expiry.start(std::clamp(notAfter - SystemClock().now(), Millis{1}, kLongestTimer));
-    if (!std::exchange(m_reported, QString()).isEmpty())
+    if (wasTroubled)
         Q_EMIT problemSolved();
     if (isNewSvid)
         Q_EMIT svidChanged();
@@ -189,7 +201,12 @@ void WorkloadIdentitySource::renounce(const Error &why)
 
 void WorkloadIdentitySource::report(const Error &problem)
 {
-    if (std::exchange(m_reported, problem.message) != problem.message)
+    bool isNew = false;
+    {
+        const QMutexLocker lock(&m_mutex);
+        isNew = std::exchange(m_reported, problem.message) != problem.message;
+    }
+    if (isNew)
         Q_EMIT problemFound(problem);
 }
 

@@ -49,8 +49,9 @@ private:
     QTimer m_retry;
     QTimer m_expiry;
     int m_failures = 0;
-    QString m_reported;
     mutable QMutex m_mutex; // guards what follows
+    QString m_reported;
+    bool m_hadOne = false;
     std::shared_ptr<const IdentitySnapshot> m_current;
     Error m_missing;
     quint64 m_rotations = 0;

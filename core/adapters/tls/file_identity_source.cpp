@@ -1,6 +1,7 @@
 #include "tls/file_identity_source.h"
 
 #include "tls/identity_files.h"
+#include "tls/issuer_end.h"
 #include "tls/x509.h"
 
 #include <QDir>
@@ -112,6 +113,17 @@ Result<std::shared_ptr<const IdentitySnapshot>> FileIdentitySource::current() co
     if (!m_current)
         return m_missing;
     return m_current;
+}
+
+IdentityStatus FileIdentitySource::status() const
+{
+    IdentityStatus status = IdentitySource::status();
+    status.attestation = QStringLiteral("files");
+    status.proof = QStringLiteral("files that lie in a folder: not attested");
+    const QMutexLocker lock(&m_mutex);
+    if (m_current)
+        status.issuerExpiresAt = issuerEnd(*m_current);
+    return status;
 }
 
 void FileIdentitySource::refresh()

@@ -26,6 +26,7 @@ public:
                                 QObject *parent = nullptr);
 
     [[nodiscard]] Result<std::shared_ptr<const IdentitySnapshot>> current() const override;
+    [[nodiscard]] IdentityStatus status() const override;
 
     /// Looks now instead of at the next interval.
     void refresh();

@@ -34,6 +34,65 @@ bool isWorkloadEndpoint(const QString &endpoint)
     return (endpoint.startsWith("unix:///"_L1) && endpoint.size() > 8) || endpoint.startsWith("tcp://"_L1);
 }
 
+bool isHostAndPort(const QString &address)
+{
+    const qsizetype colon = address.lastIndexOf(u':');
+    bool isNumber = false;
+    const uint port = address.mid(colon + 1).toUInt(&isNumber);
+    return colon > 0 && isNumber && port > 0 && port <= 65'535;
+}
+
+/// The ways to a TPM that Lintel is tried with; the name before the colon is a library's.
+bool isTcti(const QString &text)
+{
+    const QString name = text.section(u':', 0, 0);
+    return name == "device"_L1 || name == "swtpm"_L1 || name == "mssim"_L1 || name == "tabrmd"_L1;
+}
+
+void readEmbedded(Section &section, const AgentConfig &agent, IdentityConfig &identity)
+{
+    using Attestor = IdentityConfig::Attestor;
+    identity.authorityId = agent.trustDomain.isEmpty() ? SpiffeId() : idOf(agent.trustDomain, u"/spire/server"_s);
+    if (!agent.name.isEmpty())
+        identity.stateDir = u"/var/lib/lintel/%1/identity"_s.arg(agent.name);
+    section.text(u"authority", identity.authority);
+    section.check(u"authority", isHostAndPort(identity.authority), u"host:port, such as authority.local:8081"_s);
+    section.spiffeId(u"authority_id", identity.authorityId);
+    section.check(u"authority_id", identity.authorityId.isMemberOf(agent.trustDomain),
+                  u"an ID in the trust domain %1"_s.arg(agent.trustDomain.name()));
+    section.choice<Attestor>(
+        u"attestor", identity.attestor,
+        {{u"lintel_tpm", Attestor::LintelTpm}, {u"tpm", Attestor::Tpm}, {u"join_token", Attestor::JoinToken}});
+    section.text(u"tpm", identity.tpm);
+    section.check(u"tpm", isTcti(identity.tpm), u"device:/dev/tpmrm0, or swtpm:path=/run/tpm.sock"_s);
+    section.text(u"state_dir", identity.stateDir);
+    section.text(u"bootstrap_bundle", identity.bootstrapBundle);
+    section.text(u"join_token_file", identity.joinTokenFile);
+    section.number(u"renew_at", identity.renewAt, 0.2, 0.8);
+}
+
+/// What a provider cannot do without.
+void requireOfProvider(Section &section, const IdentityConfig &identity)
+{
+    using Provider = IdentityConfig::Provider;
+    if (section.isPresent() && identity.provider == Provider::Files && identity.directory.isEmpty())
+        section.complain(
+            u"directory",
+            u"this must be given with provider \"files\": the folder with the SVID, its key and the bundles."_s);
+    if (identity.provider != Provider::Embedded)
+        return;
+    if (identity.authority.isEmpty() && !section.has(u"authority"))
+        section.complain(u"authority", u"this must be given with provider \"embedded\": host:port of the authority."_s);
+    if (identity.bootstrapBundle.isEmpty() && !section.has(u"bootstrap_bundle"))
+        section.complain(
+            u"bootstrap_bundle",
+            u"this must be given with provider \"embedded\": the file with the authority's trust bundle."_s);
+    if (identity.attestor == IdentityConfig::Attestor::JoinToken && identity.joinTokenFile.isEmpty()
+        && !section.has(u"join_token_file"))
+        section.complain(u"join_token_file",
+                         u"this must be given with attestor \"join_token\": the file with the token."_s);
+}
+
 } // namespace
 
 AgentConfig readAgent(Section section)
@@ -63,23 +122,22 @@ AgentConfig readAgent(Section section)
     return agent;
 }
 
-IdentityConfig readIdentity(Section section)
+IdentityConfig readIdentity(Section section, const AgentConfig &agent)
 {
     using Provider = IdentityConfig::Provider;
     IdentityConfig identity;
-    section.choice<Provider>(u"provider", identity.provider,
-                             {{u"files", Provider::Files}, {u"spiffe", Provider::Spiffe}});
+    section.choice<Provider>(
+        u"provider", identity.provider,
+        {{u"files", Provider::Files}, {u"spiffe", Provider::Spiffe}, {u"embedded", Provider::Embedded}});
     section.text(u"directory", identity.directory);
+    readEmbedded(section, agent, identity);
     section.text(u"spiffe_endpoint", identity.spiffeEndpoint);
     section.check(u"spiffe_endpoint", isWorkloadEndpoint(identity.spiffeEndpoint),
                   u"unix:///path/of/socket or tcp://address:port"_s);
     section.flag(u"lightweight", identity.lightweight);
     section.integer(u"svid_cache_size", identity.svidCacheSize, 1, 1'000);
     section.duration(u"bundle_refresh_interval", identity.bundleRefreshInterval, 1s, 7 * day);
-    if (section.isPresent() && identity.provider == Provider::Files && identity.directory.isEmpty())
-        section.complain(
-            u"directory",
-            u"this must be given with provider \"files\": the folder with the SVID, its key and the bundles."_s);
+    requireOfProvider(section, identity);
     return identity;
 }
 
@@ -157,12 +215,32 @@ SpoolConfig readSpool(Section section, const QString &defaultPath)
     return spool;
 }
 
+BrokerFilesConfig readBrokerFiles(Section section, const CommonConfig &common)
+{
+    BrokerFilesConfig broker;
+    broker.id = brokerOf(common.agent.trustDomain);
+    if (section.isPresent())
+        section.require({u"directory"});
+    section.text(u"directory", broker.directory);
+    if (!broker.directory.isEmpty())
+        broker.status = broker.directory + u"/status.json"_s;
+    section.text(u"status", broker.status);
+    section.spiffeId(u"id", broker.id);
+    section.check(u"id", broker.id.isMemberOf(common.agent.trustDomain),
+                  u"an ID in the trust domain %1"_s.arg(common.agent.trustDomain.name()));
+    section.number(u"renew_at", broker.renewAt, 0.2, 0.8);
+    if (section.isPresent() && common.identity.provider != IdentityConfig::Provider::Embedded)
+        section.complain(u"directory", u"a broker's files are kept with identity.provider \"embedded\" only; "
+                                       "remove this section, or correct identity.provider."_s);
+    return broker;
+}
+
 CommonConfig readCommon(Section &root)
 {
     root.require({u"agent"});
     CommonConfig common;
     common.agent = readAgent(root.section(u"agent"));
-    common.identity = readIdentity(root.section(u"identity"));
+    common.identity = readIdentity(root.section(u"identity"), common.agent);
     common.authorization = readAuthorization(root.section(u"authorization"));
     common.transport = readTransport(root.section(u"transport"));
     common.server = readServer(root.section(u"server"));

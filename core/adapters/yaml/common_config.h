@@ -30,12 +30,25 @@ struct AgentConfig {
 /// Section identity.
 struct IdentityConfig {
     enum class Provider {
-        Files,  // SVID, key and bundles in a directory
-        Spiffe, // SPIFFE Workload API
+        Files,    // SVID, key and bundles in a directory
+        Spiffe,   // SPIFFE Workload API
+        Embedded, // attests to the authority by itself
     };
+    /// How an embedded identity proves which device this is.
+    enum class Attestor { LintelTpm, Tpm, JoinToken };
     Provider provider = Provider::Files;
-    QString directory;      // files
-    QString spiffeEndpoint; // spiffe: unix:///run/lintel/agent.sock
+    QString directory; // files
+    // embedded
+    QString authority;    // host:port
+    SpiffeId authorityId; // default spiffe://<trust_domain>/spire/server
+    Attestor attestor = Attestor::LintelTpm;
+    QString tpm = QStringLiteral("device:/dev/tpmrm0"); // TCTI
+    QString stateDir;                                   // default /var/lib/lintel/<name>/identity
+    QString bootstrapBundle;                            // file: whom to believe the first time
+    QString joinTokenFile;
+    double renewAt = 0.5; // of the SVID's life
+    // spiffe
+    QString spiffeEndpoint; // unix:///run/lintel/agent.sock; empty: SPIFFE_ENDPOINT_SOCKET
     bool lightweight = false;
     int svidCacheSize = 1;
     std::chrono::seconds bundleRefreshInterval{3'600};
@@ -99,8 +112,23 @@ struct SpoolConfig {
     quint64 maxBatches = 1'000'000;
 };
 
+/// Section broker: the files of the broker beside this agent, which keeps them. Empty directory: there
+/// is none.
+struct BrokerFilesConfig {
+    QString directory; // bundles/, deny-lists/, svid.pem, svid.key
+    QString status;    // what the broker's plugin writes; default <directory>/status.json
+    SpiffeId id;       // default spiffe://<trust_domain>/broker
+    double renewAt = 0.5;
+
+    [[nodiscard]] QString bundlesDir() const { return directory + QStringLiteral("/bundles"); }
+    [[nodiscard]] QString denyListsDir() const { return directory + QStringLiteral("/deny-lists"); }
+    [[nodiscard]] QString certificateFile() const { return directory + QStringLiteral("/svid.pem"); }
+    [[nodiscard]] QString keyFile() const { return directory + QStringLiteral("/svid.key"); }
+};
+
 [[nodiscard]] AgentConfig readAgent(config::Section section);
-[[nodiscard]] IdentityConfig readIdentity(config::Section section);
+/// `agent` gives the defaults; a program that only reads an identity from files has none.
+[[nodiscard]] IdentityConfig readIdentity(config::Section section, const AgentConfig &agent = {});
 [[nodiscard]] AuthorizationConfig readAuthorization(config::Section section);
 [[nodiscard]] TransportConfig readTransport(config::Section section);
 [[nodiscard]] ServerConfig readServer(config::Section section);
@@ -110,6 +138,7 @@ struct SpoolConfig {
 [[nodiscard]] MqttConfig readMqtt(config::Section section, std::chrono::seconds keepAlive,
                                   const SpiffeId &defaultBroker);
 [[nodiscard]] SpoolConfig readSpool(config::Section section, const QString &defaultPath);
+[[nodiscard]] BrokerFilesConfig readBrokerFiles(config::Section section, const CommonConfig &common);
 
 /// The six sections that every process has, from the root of its file.
 [[nodiscard]] CommonConfig readCommon(config::Section &root);
