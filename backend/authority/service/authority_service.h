@@ -63,6 +63,9 @@ private:
     void pushDenyList();
     [[nodiscard]] Result<QByteArray> denyListDocument();
     [[nodiscard]] grpc::UnaryReply status();
+    [[nodiscard]] grpc::UnaryReply federationState();
+    [[nodiscard]] Result<QList<Entry>> entriesFor(const Agent &agent);
+    [[nodiscard]] grpc::UnaryReply createToken(const QByteArray &request, const Actor &actor);
     [[nodiscard]] grpc::UnaryReply enroll(const QByteArray &request, const Actor &actor);
 
     Authority &m_authority;

@@ -105,7 +105,8 @@ Result<void> relate(Authority &authority, const types::FederationRelationship &w
 }
 
 template <class Request>
-grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const Actor &actor)
+grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const Actor &actor,
+                           const std::function<void(const TrustDomain &)> &changed)
 {
     const auto request = spire::parse<Request>(bytes);
     if (!request)
@@ -117,6 +118,8 @@ grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const 
         fill(result->mutable_status(), stored ? grpc::Status{} : statusOf(stored.error()));
         if (stored)
             *result->mutable_federation_relationship() = wanted;
+        if (const auto domain = TrustDomain::parse(textOf(wanted.trust_domain())); stored && domain)
+            changed(*domain);
     }
     return reply(response);
 }
@@ -196,8 +199,34 @@ void AuthorityService::serveBundleMethods()
         });
 }
 
+grpc::UnaryReply AuthorityService::federationState()
+{
+    const auto all = m_authority.relationships();
+    const auto bundles = m_authority.federatedBundles();
+    if (!all || !bundles)
+        return refusal(!all ? all.error() : bundles.error());
+    wire::FederationState response;
+    for (const FederationRelationship &one : *all) {
+        auto *domain = response.add_domains();
+        domain->set_trust_domain(one.domain.name().toStdString());
+        domain->set_url(one.url.toStdString());
+        if (one.profile == EndpointProfile::HttpsSpiffe)
+            domain->set_endpoint_spiffe_id(one.endpointId.toString().toStdString());
+        domain->set_refreshed_at_ms(toEpochMillis(one.refreshedAt));
+        domain->set_problem(one.problem.toStdString());
+        const auto bundle = bundles->constFind(one.domain);
+        domain->set_has_bundle(bundle != bundles->cend());
+        if (bundle != bundles->cend())
+            domain->set_sequence(bundle->sequence.value_or(0));
+    }
+    return reply(response);
+}
+
 void AuthorityService::serveFederationMethods()
 {
+    const auto changed = [this](const TrustDomain &domain) { Q_EMIT refreshWanted(domain); };
+    forAdministrators(method::admin("ListFederation"),
+                      [this](const QByteArray &, const Actor &) { return federationState(); });
     forAdministrators(method::trustDomain("ListFederationRelationships"),
                       [this](const QByteArray &bytes, const Actor &) {
                           const auto request = spire::parse<federationApi::ListFederationRelationshipsRequest>(bytes);
@@ -231,14 +260,14 @@ void AuthorityService::serveFederationMethods()
         }
         return refusal({Errc::NotFound, u"There is no federation with %1."_s.arg(textOf(request->trust_domain()))});
     });
-    forAdministrators(
-        method::trustDomain("BatchCreateFederationRelationship"), [this](const QByteArray &bytes, const Actor &actor) {
-            return relateAll<federationApi::BatchCreateFederationRelationshipRequest>(m_authority, bytes, actor);
-        });
-    forAdministrators(
-        method::trustDomain("BatchUpdateFederationRelationship"), [this](const QByteArray &bytes, const Actor &actor) {
-            return relateAll<federationApi::BatchUpdateFederationRelationshipRequest>(m_authority, bytes, actor);
-        });
+    forAdministrators(method::trustDomain("BatchCreateFederationRelationship"), [this, changed](const QByteArray &bytes,
+                                                                                                const Actor &actor) {
+        return relateAll<federationApi::BatchCreateFederationRelationshipRequest>(m_authority, bytes, actor, changed);
+    });
+    forAdministrators(method::trustDomain("BatchUpdateFederationRelationship"), [this, changed](const QByteArray &bytes,
+                                                                                                const Actor &actor) {
+        return relateAll<federationApi::BatchUpdateFederationRelationshipRequest>(m_authority, bytes, actor, changed);
+    });
     forAdministrators(method::trustDomain("BatchDeleteFederationRelationship"), [this](const QByteArray &bytes,
                                                                                        const Actor &actor) {
         const auto request = spire::parse<federationApi::BatchDeleteFederationRelationshipRequest>(bytes);

@@ -88,11 +88,37 @@ grpc::UnaryReply AuthorityService::enroll(const QByteArray &bytes, const Actor &
     return replyDevice(m_authority.enroll(textOf(enrolment.ek_hash()), factsOf(enrolment), actor));
 }
 
+grpc::UnaryReply AuthorityService::createToken(const QByteArray &bytes, const Actor &actor)
+{
+    const auto request = spire::parse<wire::CreateTokenRequest>(bytes);
+    if (!request)
+        return refusal(request.error());
+    const DeviceFacts facts = factsOf(request->enrolment());
+    SpiffeId id;
+    if (!facts.name.isEmpty()) {
+        const auto named = SpiffeId::parse(u"spiffe://%1/agent/%2"_s.arg(m_authority.domain().name(), facts.name));
+        if (!named)
+            return refusal(named.error());
+        id = *named;
+    }
+    const auto token = m_authority.createToken(std::chrono::seconds{request->ttl_s()}, id, actor, facts);
+    if (!token)
+        return refusal(token.error());
+    wire::CreateTokenResponse response;
+    response.set_token(token->token.toStdString());
+    response.set_expires_at_ms(toEpochMillis(token->expiresAt));
+    if (!id.isEmpty())
+        response.set_spiffe_id(id.toString().toStdString());
+    return reply(response);
+}
+
 void AuthorityService::serveDeviceMethods()
 {
     forAdministrators(method::admin("GetStatus"), [this](const QByteArray &, const Actor &) { return status(); });
     forAdministrators(method::admin("Enroll"),
                       [this](const QByteArray &bytes, const Actor &actor) { return enroll(bytes, actor); });
+    forAdministrators(method::admin("CreateToken"),
+                      [this](const QByteArray &bytes, const Actor &actor) { return createToken(bytes, actor); });
     // The CSV text itself travels, so that its rows are judged in one place.
     forAdministrators(method::admin("EnrollBatch"), [this](const QByteArray &bytes, const Actor &actor) {
         const auto request = spire::parse<wire::EnrollBatchRequest>(bytes);

@@ -53,7 +53,29 @@ Result<QList<Entry>> filtered(Authority &authority, const api::EntryFilter &filt
     return entries;
 }
 
+/// Made by an enrolment, or by a token for a device; an operator did not say with whom it federates.
+bool isOfEnrolment(const Entry &entry)
+{
+    const Selectors ofToken{{u"spiffe_id"_s, entry.parentId.toString()}};
+    return entry.selectors == ofToken
+           || std::all_of(entry.selectors.cbegin(), entry.selectors.cend(),
+                          [](const Selector &selector) { return selector.type == "lintel"_L1; });
+}
+
 } // namespace
+
+Result<QList<Entry>> AuthorityService::entriesFor(const Agent &agent)
+{
+    auto entries = m_authority.authorizedEntries(agent);
+    const auto bundles = m_authority.federatedBundles();
+    if (!entries || !bundles)
+        return !entries ? entries : bundles.error();
+    // Devices talk to every domain that is known here: a gateway to the cloud, a broker to all its clients.
+    for (Entry &entry : *entries)
+        if (isOfEnrolment(entry))
+            entry.federatesWith = bundles->keys();
+    return entries;
+}
 
 void AuthorityService::serveEntryStream(const std::shared_ptr<grpc::ServerCall> &call)
 {
@@ -67,7 +89,7 @@ void AuthorityService::serveEntryStream(const std::shared_ptr<grpc::ServerCall> 
                          const auto request = spire::parse<api::SyncAuthorizedEntriesRequest>(bytes);
                          if (!request)
                              return raw->finish(statusOf(request.error()));
-                         const auto entries = m_authority.authorizedEntries(caller);
+                         const auto entries = entriesFor(caller);
                          if (!entries)
                              return raw->finish(statusOf(entries.error()));
                          QSet<QString> wanted;
@@ -90,7 +112,7 @@ void AuthorityService::serveEntryMethods()
         const auto request = spire::parse<api::GetAuthorizedEntriesRequest>(bytes);
         if (!request)
             return refusal(request.error());
-        const auto entries = m_authority.authorizedEntries(agent);
+        const auto entries = entriesFor(agent);
         if (!entries)
             return refusal(entries.error());
         api::GetAuthorizedEntriesResponse response;

@@ -30,6 +30,12 @@ QString reason()
     return alert < 0 ? words : u"alert \"%1\""_s.arg(words.sliced(alert + 6));
 }
 
+bool isLiteral(const QString &host)
+{
+    return host.contains(u':')
+           || std::all_of(host.begin(), host.end(), [](QChar c) { return c.isDigit() || c == u'.'; });
+}
+
 } // namespace
 
 struct TlsSession::Callbacks {
@@ -80,6 +86,8 @@ struct TlsSession::Callbacks {
         auto *self = ssl ? static_cast<TlsSession *>(SSL_get_app_data(ssl)) : nullptr;
         if (!self)
             return 0;
+        if (self->m_byName)
+            return checkByName(*self, context);
         self->m_peerChain.clear();
         // What was shown, leaf first; the context holds all of it as untrusted.
         const STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(context);
@@ -96,6 +104,17 @@ struct TlsSession::Callbacks {
             self->m_peerChain.isEmpty() ? malformed() : tls::describeCertificate(self->m_peerChain.first());
         const bool expired = facts && facts->notAfter < self->verificationTime();
         X509_STORE_CTX_set_error(context, expired ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_ERR_CERT_REJECTED);
+        return 0;
+    }
+
+    /// What OpenSSL does by itself: a path to the system's roots, and the name of the host.
+    static int checkByName(TlsSession &self, X509_STORE_CTX *context)
+    {
+        if (X509_verify_cert(context) == 1)
+            return 1;
+        const int error = X509_STORE_CTX_get_error(context);
+        self.m_failure = {Errc::Denied, u"The server's certificate is not to be trusted: %1."_s.arg(
+                                            QString::fromUtf8(X509_verify_cert_error_string(error)))};
         return 0;
     }
 
@@ -191,17 +210,53 @@ Result<std::unique_ptr<TlsSession>> TlsSession::client(int socket, const ClientT
     self.m_expected = setup.expectedServer;
     self.m_bundles = setup.bundles;
     self.m_verifyAt = setup.verifyAt;
-    SSL_set_verify(self.m_ssl, SSL_VERIFY_PEER, nullptr);
-    SSL_set_alpn_protos(self.m_ssl, kH2, sizeof kH2);
-    const bool isLiteral =
-        host.contains(u':') || std::all_of(host.begin(), host.end(), [](QChar c) { return c.isDigit() || c == u'.'; });
-    if (!isLiteral)
-        SSL_set_tlsext_host_name(self.m_ssl, host.toUtf8().constData());
-    SSL_set_connect_state(self.m_ssl);
+    self.greet(host, kH2, sizeof kH2);
     if (setup.own)
         if (const auto shown = self.present(*setup.own); !shown)
             return shown.error();
     return session;
+}
+
+Result<std::unique_ptr<TlsSession>> TlsSession::documentClient(int socket, const ClientTls &setup, const QString &host)
+{
+    auto session = make(socket, TlsUse::Documents, false);
+    if (!session)
+        return session;
+    TlsSession &self = **session;
+    self.m_expected = setup.expectedServer;
+    self.m_bundles = setup.bundles;
+    self.m_verifyAt = setup.verifyAt;
+    self.greet(host, kHttp1, sizeof kHttp1);
+    if (setup.expectedServer.isEmpty())
+        if (const auto expected = self.expectHost(host); !expected)
+            return expected.error();
+    return session;
+}
+
+Result<void> TlsSession::expectHost(const QString &host)
+{
+    m_byName = true;
+    X509_VERIFY_PARAM *terms = SSL_get0_param(m_ssl);
+    const QByteArray name = host.toUtf8();
+    const tls::X509StorePtr roots{X509_STORE_new()};
+    const bool named = isLiteral(host) ? X509_VERIFY_PARAM_set1_ip_asc(terms, name.constData()) == 1
+                                       : SSL_set1_host(m_ssl, name.constData()) == 1;
+    if (!named || !roots || X509_STORE_set_default_paths(roots.get()) != 1
+        || SSL_set1_verify_cert_store(m_ssl, roots.get()) != 1)
+        return Error{Errc::Io, u"The system's certificates cannot be used: %1."_s.arg(tls::opensslReason())};
+    if (m_verifyAt != Timestamp{})
+        X509_VERIFY_PARAM_set_time(terms, toEpochMillis(m_verifyAt) / 1000);
+    ERR_clear_error();
+    return {};
+}
+
+void TlsSession::greet(const QString &host, const unsigned char *protocols, unsigned int size)
+{
+    SSL_set_verify(m_ssl, SSL_VERIFY_PEER, nullptr);
+    SSL_set_alpn_protos(m_ssl, protocols, size);
+    if (!isLiteral(host))
+        SSL_set_tlsext_host_name(m_ssl, host.toUtf8().constData());
+    SSL_set_connect_state(m_ssl);
 }
 
 Result<std::unique_ptr<TlsSession>> TlsSession::server(int socket, const ServerTls &setup, TlsUse use)

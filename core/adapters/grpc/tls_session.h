@@ -38,6 +38,10 @@ class TlsSession
 public:
     [[nodiscard]] static Result<std::unique_ptr<TlsSession>> client(int socket, const ClientTls &setup,
                                                                     const QString &host);
+    /// For documents: without a certificate of ours. Who answers must be `setup.expectedServer`; without
+    /// that it must be `host`, with a certificate under the system's roots (RFC 6125).
+    [[nodiscard]] static Result<std::unique_ptr<TlsSession>> documentClient(int socket, const ClientTls &setup,
+                                                                            const QString &host);
     [[nodiscard]] static Result<std::unique_ptr<TlsSession>> server(int socket, const ServerTls &setup, TlsUse use);
     ~TlsSession();
 
@@ -58,6 +62,8 @@ private:
 
     TlsSession() = default;
     [[nodiscard]] static Result<std::unique_ptr<TlsSession>> make(int socket, TlsUse use, bool isServer);
+    [[nodiscard]] Result<void> expectHost(const QString &host);
+    void greet(const QString &host, const unsigned char *protocols, unsigned int size);
     [[nodiscard]] Result<void> present(const X509Svid &own);
     [[nodiscard]] Timestamp verificationTime() const;
     [[nodiscard]] Result<void> checkPeer() const;
@@ -66,7 +72,8 @@ private:
     SSL *m_ssl = nullptr;
     int m_socket = -1;
     bool m_isServer = false;
-    bool m_ended = false; // the socket had no more bytes
+    bool m_byName = false; // the Web PKI decides about the peer, not a SPIFFE ID
+    bool m_ended = false;  // the socket had no more bytes
     TlsUse m_use = TlsUse::Grpc;
     SpiffeId m_expected; // of a server
     TrustBundles m_bundles;

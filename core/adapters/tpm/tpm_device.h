@@ -78,6 +78,10 @@ public:
     /// Loaded from the state directory, or made when there is none or the TPM was cleared.
     [[nodiscard]] Result<TpmAttestationKey> attestationKey();
     [[nodiscard]] Result<std::shared_ptr<TpmKey>> createKey();
+    /// What openKey() makes the key from again: readable by this TPM only.
+    [[nodiscard]] static QByteArray wrappedFormOf(const TpmKey &key);
+    /// Denied: another TPM wrapped it, or this one was cleared since. Malformed: no wrapped key.
+    [[nodiscard]] Result<std::shared_ptr<TpmKey>> openKey(const QByteArray &wrapped);
     /// For OpenSSL: TLS, CSRs, any thread. See docs/decisions/0006.
     [[nodiscard]] Result<std::shared_ptr<EVP_PKEY>> evpKey(const std::shared_ptr<TpmKey> &key);
     /// TPMT_PUBLIC.

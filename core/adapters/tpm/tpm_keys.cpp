@@ -200,6 +200,35 @@ TpmDevice::Private::Created TpmDevice::Private::create(ESYS_CONTEXT *esys, const
             parent.name};
 }
 
+QByteArray TpmDevice::wrappedFormOf(const TpmKey &key)
+{
+    return tpm::marshalled<Tss2_MU_TPM2B_PUBLIC_Marshal>(key.wrapped().publicArea)
+           + tpm::marshalled<Tss2_MU_TPM2B_PRIVATE_Marshal>(key.wrapped().privateArea);
+}
+
+Result<std::shared_ptr<TpmKey>> TpmDevice::openKey(const QByteArray &wrapped)
+{
+    // TPM2B_PUBLIC begins with its own size.
+    const qsizetype publicSize = wrapped.size() < 2 ? 0 : 2 + ((quint8(wrapped.at(0)) << 8) | quint8(wrapped.at(1)));
+    const auto publicArea = tpm::unmarshalled<TPM2B_PUBLIC, Tss2_MU_TPM2B_PUBLIC_Unmarshal>(wrapped.left(publicSize));
+    const auto privateArea = tpm::unmarshalled<TPM2B_PRIVATE, Tss2_MU_TPM2B_PRIVATE_Unmarshal>(wrapped.mid(publicSize));
+    if (!publicArea || !privateArea)
+        return Error{Errc::Malformed, u"This is no key that a TPM has wrapped."_s};
+    auto key = std::make_shared<tpm::WrappedKey>();
+    key->publicArea = *publicArea;
+    key->privateArea = *privateArea;
+    return d->run([&](ESYS_CONTEXT *esys) -> Result<std::shared_ptr<TpmKey>> {
+        try {
+            static_cast<void>(d->load(esys, key));
+        } catch (const TssError &failure) {
+            if (tpm::plainCode(failure.code) != TPM2_RC_INTEGRITY)
+                throw;
+            return Error{Errc::Denied, u"The key belongs to another TPM, or this one was cleared since."_s};
+        }
+        return std::make_shared<TpmKey>(d, key);
+    });
+}
+
 TpmKey::TpmKey(std::shared_ptr<TpmDevice::Private> device, std::shared_ptr<const tpm::WrappedKey> wrapped)
     : m_device(std::move(device)), m_wrapped(std::move(wrapped))
 {}
