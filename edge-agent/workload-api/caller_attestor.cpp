@@ -1,0 +1,237 @@
+#include "workload-api/caller_attestor.h"
+
+#include <QCryptographicHash>
+
+#include <array>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace lintel::workloads {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+
+constexpr qint64 kMaxHashedBytes = 256 * 1024 * 1024;
+constexpr qsizetype kMaxHashes = 256;
+constexpr qsizetype kMaxProcFile = 64 * 1024;
+
+class Descriptor
+{
+public:
+    explicit Descriptor(int number) : m_number(number) {}
+    Descriptor(const Descriptor &) = delete;
+    Descriptor &operator=(const Descriptor &) = delete;
+    ~Descriptor()
+    {
+        if (m_number >= 0)
+            ::close(m_number);
+    }
+    [[nodiscard]] int number() const { return m_number; }
+    [[nodiscard]] bool isOpen() const { return m_number >= 0; }
+
+private:
+    int m_number;
+};
+
+/// The folder of one process: it stays that process's, whoever gets the pid after it.
+Descriptor openProcess(const QString &procDir, qint64 pid)
+{
+    const QByteArray path = (procDir + u'/' + QString::number(pid)).toUtf8();
+    return Descriptor(::open(path.constData(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+std::optional<QByteArray> readIn(const Descriptor &process, const char *name)
+{
+    const Descriptor file(::openat(process.number(), name, O_RDONLY | O_CLOEXEC));
+    if (!file.isOpen())
+        return std::nullopt;
+    QByteArray text;
+    std::array<char, 4096> buffer{};
+    while (text.size() < kMaxProcFile) {
+        const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
+        if (got < 0)
+            return std::nullopt;
+        if (got == 0)
+            break;
+        text.append(buffer.data(), got);
+    }
+    return text;
+}
+
+/// As grpc::UnixPeer::startedAt; 0 when the process has ended.
+quint64 startOf(const Descriptor &process)
+{
+    const auto text = readIn(process, "stat");
+    if (!text)
+        return 0;
+    return text->mid(text->lastIndexOf(')') + 1).simplified().split(' ').value(19).toULongLong();
+}
+
+/// The words after "Uid:" and the like in /proc/<pid>/status.
+QList<QByteArray> wordsOf(const QByteArray &status, const QByteArray &key)
+{
+    for (const QByteArray &line : status.split('\n')) {
+        if (line.startsWith(key))
+            return line.mid(key.size()).simplified().split(' ');
+    }
+    return {};
+}
+
+QByteArray fingerprintOf(const struct stat &file)
+{
+    QByteArray text;
+    for (const auto value :
+         {qint64(file.st_dev), qint64(file.st_ino), qint64(file.st_size), qint64(file.st_mtim.tv_sec),
+          qint64(file.st_mtim.tv_nsec), qint64(file.st_ctim.tv_sec), qint64(file.st_ctim.tv_nsec)})
+        text += QByteArray::number(value) + ' ';
+    return text;
+}
+
+void addExecutable(const Descriptor &process, Caller &caller)
+{
+    std::array<char, 4096> buffer{};
+    const ssize_t length = ::readlinkat(process.number(), "exe", buffer.data(), buffer.size());
+    const Descriptor file(::openat(process.number(), "exe", O_PATH | O_CLOEXEC));
+    struct stat running {
+    };
+    if (length <= 0 || length == ssize_t(buffer.size()) || !file.isOpen() || ::fstat(file.number(), &running) != 0)
+        return;
+    const QByteArray path(buffer.data(), length);
+    caller.executable = QString::fromUtf8(path);
+    caller.executableFile = fingerprintOf(running);
+    struct stat seen {
+    };
+    if (path.startsWith('/') && ::stat(path.constData(), &seen) == 0 && seen.st_dev == running.st_dev
+        && seen.st_ino == running.st_ino)
+        caller.selectors.insert(u"unix:path:"_s + caller.executable);
+}
+
+Error gone(const grpc::UnixPeer &peer)
+{
+    return {Errc::Denied, u"The process that connected (pid %1) has ended."_s.arg(peer.pid)};
+}
+
+} // namespace
+
+QString systemdUnitOf(const QByteArray &cgroupFile)
+{
+    for (const QByteArray &line : cgroupFile.split('\n')) {
+        const qsizetype first = line.indexOf(':');
+        const qsizetype second = line.indexOf(':', first + 1);
+        if (first < 0 || second < 0)
+            continue;
+        const QByteArray controllers = line.mid(first + 1, second - first - 1);
+        const bool isSystemd = line.startsWith("0:") ? controllers.isEmpty() : controllers == "name=systemd";
+        if (!isSystemd)
+            continue;
+        for (QByteArray part : line.mid(second + 1).split('/')) {
+            if (part.startsWith('_')) // how systemd escapes names that the kernel uses itself
+                part.remove(0, 1);
+            if (part.isEmpty() || part.endsWith(".slice"))
+                continue;
+            return part.endsWith(".service") || part.endsWith(".scope") ? QString::fromUtf8(part) : QString();
+        }
+    }
+    return {};
+}
+
+QString Caller::toString() const
+{
+    const QString who = u"pid %1 of uid %2"_s.arg(process.pid).arg(process.uid);
+    return executable.isEmpty() ? who : u"%1 (%2)"_s.arg(who, executable);
+}
+
+Result<Caller> CallerAttestor::attest(const grpc::UnixPeer &peer) const
+{
+    const Descriptor process = openProcess(m_procDir, peer.pid);
+    if (peer.startedAt == 0 || !process.isOpen() || startOf(process) != peer.startedAt)
+        return gone(peer);
+
+    Caller caller;
+    caller.process = peer;
+    const auto status = readIn(process, "status");
+    if (!status)
+        return gone(peer);
+    // The effective ones, second of four. A program that became another user keeps its connection.
+    const QList<QByteArray> users = wordsOf(*status, "Uid:");
+    const QList<QByteArray> groups = wordsOf(*status, "Gid:");
+    if (users.value(1) != QByteArray::number(peer.uid) || groups.value(1) != QByteArray::number(peer.gid))
+        return Error{
+            Errc::Denied,
+            u"Pid %1 is another user or group than when it connected; it has to connect anew."_s.arg(peer.pid)};
+    caller.selectors.insert(u"unix:uid:%1"_s.arg(peer.uid));
+    caller.selectors.insert(u"unix:gid:%1"_s.arg(peer.gid));
+    for (const QByteArray &group : wordsOf(*status, "Groups:")) {
+        if (!group.isEmpty())
+            caller.selectors.insert(u"unix:supplementary_gid:"_s + QString::fromLatin1(group));
+    }
+    if (const auto cgroup = readIn(process, "cgroup")) {
+        if (const QString unit = systemdUnitOf(*cgroup); !unit.isEmpty())
+            caller.selectors.insert(u"systemd:id:"_s + unit);
+    }
+    addExecutable(process, caller);
+    if (startOf(process) != peer.startedAt)
+        return gone(peer);
+    return caller;
+}
+
+bool CallerAttestor::isStillThere(const Caller &caller) const
+{
+    const Descriptor process = openProcess(m_procDir, caller.process.pid);
+    return process.isOpen() && startOf(process) == caller.process.startedAt;
+}
+
+bool CallerAttestor::matches(Caller &caller, const Selectors &wanted)
+{
+    if (wanted.isEmpty())
+        return false;
+    const Selectors missing = wanted - caller.selectors;
+    if (missing.isEmpty())
+        return true;
+    for (const QString &selector : missing) {
+        if (!selector.startsWith("unix:sha256:"_L1))
+            return false;
+    }
+    addHash(caller);
+    return caller.selectors.contains(wanted);
+}
+
+void CallerAttestor::addHash(Caller &caller)
+{
+    if (std::exchange(caller.wasHashed, true) || caller.executableFile.isEmpty())
+        return;
+    QString hash = m_hashes.value(caller.executableFile);
+    if (hash.isEmpty()) {
+        const Descriptor process = openProcess(m_procDir, caller.process.pid);
+        if (!process.isOpen() || startOf(process) != caller.process.startedAt)
+            return;
+        const Descriptor file(::openat(process.number(), "exe", O_RDONLY | O_CLOEXEC));
+        struct stat running {
+        };
+        // It may run something else by now.
+        if (!file.isOpen() || ::fstat(file.number(), &running) != 0 || running.st_size > kMaxHashedBytes
+            || fingerprintOf(running) != caller.executableFile)
+            return;
+        QCryptographicHash sha256(QCryptographicHash::Sha256);
+        QByteArray buffer(1024 * 1024, Qt::Uninitialized);
+        for (;;) {
+            const ssize_t got = ::read(file.number(), buffer.data(), size_t(buffer.size()));
+            if (got < 0)
+                return;
+            if (got == 0)
+                break;
+            sha256.addData(QByteArrayView(buffer.constData(), got));
+        }
+        hash = QString::fromLatin1(sha256.result().toHex());
+        if (m_hashes.size() >= kMaxHashes)
+            m_hashes.clear();
+        m_hashes.insert(caller.executableFile, hash);
+    }
+    caller.selectors.insert(u"unix:sha256:"_s + hash);
+}
+
+} // namespace lintel::workloads

@@ -1,0 +1,444 @@
+#include "workload-api/workload_server.h"
+
+#include "spire/server_methods.h"
+#include "tls/jwt_svid.h"
+
+#include <algorithm>
+
+namespace lintel::workloads {
+
+using namespace Qt::StringLiterals;
+using grpc::ServerCall;
+using grpc::Status;
+using grpc::StatusCode;
+
+namespace {
+
+constexpr int kMaxTokenErrands = 64;
+constexpr qsizetype kMaxAudiences = 16;
+constexpr qsizetype kMaxAudienceLength = 1'024;
+constexpr qsizetype kMaxTold = 256;
+
+grpc::ServerLimits limits()
+{
+    grpc::ServerLimits limits;
+    limits.maxMessageBytes = 128 * 1024; // a token of 64 KiB is the largest thing that is asked
+    limits.maxConnections = 1'000;
+    limits.maxQueuedBytes = 4 * 1024 * 1024;
+    limits.maxBufferedBytes = 8 * 1024 * 1024;
+    return limits;
+}
+
+Status invalid(const QString &why)
+{
+    return {StatusCode::InvalidArgument, why, {}};
+}
+
+Status ofIssuer(const Error &why)
+{
+    switch (why.code) {
+    case Errc::Denied: return {StatusCode::PermissionDenied, why.message, {}};
+    case Errc::Full: return {StatusCode::ResourceExhausted, why.message, {}};
+    default: return {StatusCode::Unavailable, why.message, {}};
+    }
+}
+
+/// Section 4.1: against programs that are tricked into fetching from a local address.
+Status checkSecurityHeader(const ServerCall &call)
+{
+    if (!call.path().startsWith(spire::method::workload("")) || call.metadata("workload.spiffe.io") == "true")
+        return {};
+    return invalid(u"The security header is missing: send the metadata workload.spiffe.io: true."_s);
+}
+
+} // namespace
+
+/// FetchJWTSVID for all identities of one caller.
+struct WorkloadServer::TokenErrand {
+    std::shared_ptr<ServerCall> call;
+    Caller caller;
+    QList<WorkloadEntry> entries;
+    QList<HandedToken> tokens; // by entry
+    qsizetype missing = 0;
+    Status failure;
+};
+
+WorkloadServer::WorkloadServer(WorkloadIssuer &issuer, WorkloadServerOptions options, const Clock &clock,
+                               QObject *parent)
+    : QObject(parent), m_issuer(issuer), m_options(std::move(options)), m_clock(clock),
+      m_svids(issuer, clock, m_options.excluded), m_server(limits())
+{
+    m_pushSoon.setSingleShot(true);
+    m_pushSoon.setInterval(0);
+    connect(&m_pushSoon, &QTimer::timeout, this, &WorkloadServer::pushAll);
+    connect(&m_svids, &SvidCache::changed, this, &WorkloadServer::pushSoon);
+    connect(&m_svids, &SvidCache::problemFound, this, &WorkloadServer::noticed);
+    connect(&m_issuer, &WorkloadIssuer::changed, this, &WorkloadServer::pushSoon);
+    connect(&m_server, &grpc::Server::closed, this, &WorkloadServer::closed);
+    connect(&m_server, &grpc::Server::noticed, this, &WorkloadServer::noticed);
+
+    m_server.setGuard(checkSecurityHeader);
+    serveStream("FetchX509SVID", Topic::X509Svid);
+    serveStream("FetchX509Bundles", Topic::X509Bundles);
+    serveStream("FetchJWTBundles", Topic::JwtBundles);
+    serveUnary("FetchJWTSVID", &WorkloadServer::fetchToken);
+    serveUnary("ValidateJWTSVID", &WorkloadServer::validateToken);
+}
+
+WorkloadServer::~WorkloadServer() = default;
+
+Result<void> WorkloadServer::listen(const QString &socketPath, uint mode)
+{
+    return m_server.listenUnix(socketPath, mode);
+}
+
+void WorkloadServer::close(std::chrono::milliseconds grace)
+{
+    // Streams never end by themselves. Unavailable makes clients come back.
+    for (const auto &stream : QHash(m_streams))
+        stream->call->finish({StatusCode::Unavailable, u"The Workload API is shutting down."_s, {}});
+    m_streams.clear();
+    m_server.close(grace);
+}
+
+WorkloadServer::Counts WorkloadServer::counts() const
+{
+    Counts counts{int(m_streams.size()), 0, 0, m_refused};
+    for (const WorkloadEntry &entry : m_svids.entries()) {
+        ++counts.entries;
+        counts.svids += m_svids.find(entry.id) != nullptr ? 1 : 0;
+    }
+    return counts;
+}
+
+void WorkloadServer::setDenyList(const tls::DenyList &list)
+{
+    m_svids.setDenyList(list);
+    pushAll();
+}
+
+// --- Calls ----------------------------------------------------------------------------------------
+
+void WorkloadServer::serveStream(const char *name, Topic topic)
+{
+    m_server.handleStream(spire::method::workload(name), [this, topic](const std::shared_ptr<ServerCall> &call) {
+        // The call owns its connections, so they must not own it; the server keeps it while it runs.
+        const std::weak_ptr<ServerCall> weak = call;
+        connect(call.get(), &ServerCall::messageReceived, this, [this, weak, topic](const QByteArray &message) {
+            const auto asked = weak.lock();
+            if (!asked || m_streams.contains(asked.get()))
+                return;
+            if (const auto read = readEmptyQuestion(message); !read)
+                return asked->finish(invalid(read.error().message));
+            onSubscribed(asked, topic);
+        });
+        connect(call.get(), &ServerCall::halfClosed, this, [this, weak] {
+            const auto asked = weak.lock();
+            if (asked && !m_streams.contains(asked.get()))
+                asked->finish(invalid(u"The call ended without a request."_s));
+        });
+        connect(call.get(), &ServerCall::cancelled, this, [this, key = call.get()] { m_streams.remove(key); });
+    });
+}
+
+void WorkloadServer::serveUnary(const char *name, void (WorkloadServer::*handler)(const std::shared_ptr<ServerCall> &,
+                                                                                  const QByteArray &))
+{
+    m_server.handleStream(spire::method::workload(name), [this, handler](const std::shared_ptr<ServerCall> &call) {
+        const auto hasAsked = std::make_shared<bool>(false);
+        const std::weak_ptr<ServerCall> weak = call;
+        connect(call.get(), &ServerCall::messageReceived, this,
+                [this, weak, handler, hasAsked](const QByteArray &message) {
+                    const auto asked = weak.lock();
+                    if (asked && !std::exchange(*hasAsked, true))
+                        (this->*handler)(asked, message);
+                });
+        connect(call.get(), &ServerCall::halfClosed, this, [weak, hasAsked] {
+            const auto asked = weak.lock();
+            if (asked && !*hasAsked)
+                asked->finish(invalid(u"The call ended without a request."_s));
+        });
+    });
+}
+
+std::optional<Caller> WorkloadServer::attest(ServerCall &call)
+{
+    const auto &process = call.peer().process;
+    auto caller = process ? m_attestor.attest(*process)
+                          : Result<Caller>(Error{Errc::Denied, u"The system does not tell who calls."_s});
+    if (caller)
+        return *caller;
+    ++m_refused;
+    call.finish({StatusCode::PermissionDenied, caller.error().message, {}});
+    return std::nullopt;
+}
+
+void WorkloadServer::refuse(ServerCall &call, const Caller &caller)
+{
+    ++m_refused;
+    call.finish({StatusCode::PermissionDenied, u"No identity is registered for this process."_s, {}});
+    const QString who = u"uid %1 (%2)"_s.arg(caller.process.uid).arg(caller.executable);
+    if (m_told.contains(who))
+        return;
+    if (m_told.size() >= kMaxTold)
+        m_told.clear();
+    m_told.insert(who);
+    QStringList selectors = caller.selectors.values();
+    selectors.sort();
+    Q_EMIT noticed({Errc::Denied, u"The Workload API has no identity for %1: no registration entry fits %2."_s.arg(
+                                      caller.toString(), selectors.join(u", "_s))});
+}
+
+QList<WorkloadEntry> WorkloadServer::entriesOf(Caller &caller)
+{
+    QList<WorkloadEntry> found;
+    for (const WorkloadEntry &entry : m_svids.entries()) {
+        if (m_attestor.matches(caller, entry.selectors))
+            found.append(entry);
+    }
+    return found;
+}
+
+Bundles WorkloadServer::bundlesOf(const QList<WorkloadEntry> &entries) const
+{
+    const auto known = m_issuer.bundles();
+    Bundles wanted;
+    const auto take = [&](const TrustDomain &domain) {
+        if (known.contains(domain))
+            wanted.insert(domain, known.value(domain));
+    };
+    take(m_issuer.trustDomain());
+    for (const WorkloadEntry &entry : entries) {
+        for (const TrustDomain &domain : entry.federatesWith)
+            take(domain);
+    }
+    return wanted;
+}
+
+// --- Streams --------------------------------------------------------------------------------------
+
+void WorkloadServer::onSubscribed(const std::shared_ptr<ServerCall> &call, Topic topic)
+{
+    auto caller = attest(*call);
+    if (!caller)
+        return;
+    auto stream = std::make_shared<Stream>(Stream{call, topic, std::move(*caller), {}, false});
+    m_streams.insert(call.get(), stream);
+    // The stream holds the call; it goes when either side ends it.
+    const std::weak_ptr<Stream> weak = stream;
+    connect(call.get(), &ServerCall::drained, this, [this, weak] {
+        if (const auto drained = weak.lock())
+            push(*drained);
+    });
+    QTimer::singleShot(m_options.patience, this, [this, weak] {
+        const auto late = weak.lock();
+        if (!late || !m_streams.contains(late->call.get()))
+            return;
+        late->isLate = true;
+        push(*late);
+    });
+    push(*stream);
+}
+
+void WorkloadServer::pushSoon()
+{
+    if (!m_pushSoon.isActive())
+        m_pushSoon.start();
+}
+
+void WorkloadServer::pushAll()
+{
+    QSet<QString> present;
+    for (const WorkloadEntry &entry : m_svids.entries())
+        present.insert(entry.id);
+    m_tokens.retain(present, m_issuer.bundles().value(m_issuer.trustDomain()).jwtAuthorities);
+    for (const auto &stream : QHash(m_streams))
+        push(*stream);
+}
+
+void WorkloadServer::push(Stream &stream)
+{
+    const std::shared_ptr<ServerCall> call = stream.call;
+    if (!m_streams.contains(call.get()))
+        return;
+    if (!m_attestor.isStillThere(stream.caller)) {
+        m_streams.remove(call.get());
+        return call->finish({StatusCode::PermissionDenied, u"The process that asked for this stream has ended."_s, {}});
+    }
+    const Answer next = answer(stream);
+    switch (next.kind) {
+    case Answer::Kind::Refused: {
+        const auto kept = m_streams.take(call.get());
+        return refuse(*call, kept->caller);
+    }
+    case Answer::Kind::NotYet:
+        if (stream.isLate) {
+            m_streams.remove(call.get());
+            call->finish({StatusCode::Unavailable, next.why, {}});
+        }
+        return;
+    case Answer::Kind::Message: break;
+    }
+    // Whoever does not read gets the newest state later, not every one between.
+    if (next.message == stream.lastSent || call->queuedBytes() > 0)
+        return;
+    stream.lastSent = next.message;
+    stream.isLate = true; // changes do not wait for what is missing
+    call->send(next.message);
+    if (!next.ids.isEmpty())
+        Q_EMIT handedOut(stream.caller.toString(), next.ids);
+}
+
+WorkloadServer::Answer WorkloadServer::answer(Stream &stream)
+{
+    if (const auto ready = m_issuer.ready(); !ready)
+        return {Answer::Kind::NotYet, {}, {}, ready.error().message};
+    const QList<WorkloadEntry> entries = entriesOf(stream.caller);
+    if (entries.isEmpty())
+        return {Answer::Kind::Refused, {}, {}, {}};
+    const Bundles bundles = bundlesOf(entries);
+    switch (stream.topic) {
+    case Topic::X509Svid: return x509Answer(entries, stream.isLate);
+    case Topic::X509Bundles: return {Answer::Kind::Message, x509BundlesResponse(bundles), {}, {}};
+    case Topic::JwtBundles: break;
+    }
+    const auto message = jwtBundlesResponse(bundles);
+    if (message && !message->isEmpty())
+        return {Answer::Kind::Message, *message, {}, {}};
+    return {Answer::Kind::NotYet,
+            {},
+            {},
+            message ? u"There are no JWT keys of %1 yet."_s.arg(m_issuer.trustDomain().name())
+                    : message.error().message};
+}
+
+WorkloadServer::Answer WorkloadServer::x509Answer(const QList<WorkloadEntry> &entries, bool isLate) const
+{
+    QList<HandedSvid> svids;
+    QStringList ids;
+    QString why = u"The authority has not issued an SVID for this process yet."_s;
+    for (const WorkloadEntry &entry : entries) {
+        if (const SvidCache::Svid *svid = m_svids.find(entry.id)) {
+            svids.append({entry.spiffeId, svid->chainDer, svid->keyDer, entry.hint});
+            ids.append(entry.spiffeId.toString());
+        } else if (const QString problem = m_svids.problemOf(entry.id); !problem.isEmpty()) {
+            why = problem;
+        }
+    }
+    if (svids.isEmpty() || (svids.size() < entries.size() && !isLate))
+        return {Answer::Kind::NotYet, {}, {}, why};
+    return {Answer::Kind::Message, x509SvidResponse(svids, bundlesOf(entries)), ids, {}};
+}
+
+// --- Tokens ---------------------------------------------------------------------------------------
+
+void WorkloadServer::fetchToken(const std::shared_ptr<ServerCall> &call, const QByteArray &message)
+{
+    const auto question = readTokenQuestion(message);
+    if (!question)
+        return call->finish(invalid(question.error().message));
+    if (question->audience.isEmpty() || question->audience.contains(QString()))
+        return call->finish(invalid(u"A JWT-SVID needs an audience: name who will check it."_s));
+    if (question->audience.size() > kMaxAudiences
+        || std::any_of(question->audience.begin(), question->audience.end(),
+                       [](const QString &name) { return name.size() > kMaxAudienceLength; }))
+        return call->finish(invalid(
+            u"A JWT-SVID may name %1 audiences of %2 characters."_s.arg(kMaxAudiences).arg(kMaxAudienceLength)));
+    std::optional<SpiffeId> wanted;
+    if (!question->spiffeId.isEmpty()) {
+        const auto id = SpiffeId::parse(question->spiffeId);
+        if (!id)
+            return call->finish(invalid(id.error().message));
+        wanted = *id;
+    }
+    auto caller = attest(*call);
+    if (!caller)
+        return;
+    if (const auto ready = m_issuer.ready(); !ready)
+        return call->finish({StatusCode::Unavailable, ready.error().message, {}});
+
+    auto errand = std::make_shared<TokenErrand>();
+    errand->call = call;
+    errand->entries = entriesOf(*caller);
+    errand->entries.removeIf([&](const WorkloadEntry &entry) { return wanted && entry.spiffeId != *wanted; });
+    if (errand->entries.isEmpty())
+        return refuse(*call, *caller);
+    if (m_tokenErrands >= kMaxTokenErrands)
+        return call->finish(
+            {StatusCode::ResourceExhausted, u"Too many tokens are asked for at once; try again."_s, {}});
+    errand->caller = std::move(*caller);
+    ++m_tokenErrands;
+    errand->tokens.resize(errand->entries.size());
+    errand->missing = errand->entries.size();
+    for (qsizetype i = 0; i < errand->entries.size(); ++i) {
+        const WorkloadEntry &entry = errand->entries[i];
+        errand->tokens[i] = {entry.spiffeId, {}, entry.hint};
+        if (const auto kept = m_tokens.find(entry.id, question->audience, m_clock.now())) {
+            errand->tokens[i].token = *kept;
+            --errand->missing;
+            continue;
+        }
+        m_issuer.newJwt(entry, question->audience, this,
+                        [this, errand, i, audience = question->audience](const Result<IssuedToken> &token) {
+                            const WorkloadEntry &of = errand->entries[i];
+                            if (!token) {
+                                errand->failure = ofIssuer(token.error());
+                            } else if (m_svids.isDenied(of.spiffeId, {}, token->issuedAt)) {
+                                errand->failure = {
+                                    StatusCode::PermissionDenied, u"%1 is revoked."_s.arg(of.spiffeId.toString()), {}};
+                            } else {
+                                m_tokens.keep(of.id, audience, *token, m_clock.now());
+                                errand->tokens[i].token = token->token;
+                            }
+                            if (--errand->missing == 0)
+                                finishErrand(errand);
+                        });
+    }
+    if (errand->missing == 0)
+        finishErrand(errand);
+}
+
+void WorkloadServer::finishErrand(const std::shared_ptr<TokenErrand> &errand)
+{
+    --m_tokenErrands;
+    if (!errand->failure.isOk())
+        return errand->call->finish(errand->failure);
+    QStringList ids;
+    for (const HandedToken &token : errand->tokens)
+        ids.append(token.id.toString());
+    errand->call->send(tokenAnswer(errand->tokens));
+    errand->call->finish({});
+    Q_EMIT handedOut(errand->caller.toString(), ids);
+}
+
+void WorkloadServer::validateToken(const std::shared_ptr<ServerCall> &call, const QByteArray &message)
+{
+    const auto question = readValidationQuestion(message);
+    if (!question)
+        return call->finish(invalid(question.error().message));
+    if (question->audience.isEmpty())
+        return call->finish(invalid(u"Name the audience that the token must be meant for."_s));
+    if (question->token.isEmpty())
+        return call->finish(invalid(u"There is no token to validate."_s));
+    auto caller = attest(*call);
+    if (!caller)
+        return;
+    if (const auto ready = m_issuer.ready(); !ready)
+        return call->finish({StatusCode::Unavailable, ready.error().message, {}});
+    const QList<WorkloadEntry> entries = entriesOf(*caller);
+    if (entries.isEmpty())
+        return refuse(*call, *caller);
+    tls::JwtBundles keys;
+    const Bundles bundles = bundlesOf(entries);
+    for (auto it = bundles.cbegin(); it != bundles.cend(); ++it)
+        keys.insert(it.key(), it->jwtAuthorities);
+    const auto svid = tls::validateJwtSvid(question->token, question->audience, keys, m_clock.now());
+    if (!svid)
+        return call->finish(invalid(svid.error().message));
+    if (m_svids.isDenied(svid->id, {}, svid->issuedAt))
+        return call->finish(invalid(u"%1 is revoked."_s.arg(svid->id.toString())));
+    call->send(validationAnswer(svid->id, svid->claims));
+    call->finish({});
+}
+
+} // namespace lintel::workloads
