@@ -20,3 +20,13 @@ if(LINTEL_BUILD_TESTS AND Python3_Interpreter_FOUND)
     set_tests_properties(linkage_findsHeavyLibraries PROPERTIES PASS_REGULAR_EXPRESSION "loads libQt6Network")
   endif()
 endif()
+
+# A mistyped option must not start an hour of work.
+if(LINTEL_BUILD_TESTS)
+  add_test(NAME ci_saysHowItIsUsed COMMAND "${PROJECT_SOURCE_DIR}/.ci/run" --help)
+  set_tests_properties(ci_saysHowItIsUsed PROPERTIES PASS_REGULAR_EXPRESSION "^usage: .ci/run\n" TIMEOUT 10)
+  add_test(NAME ci_refusesArguments
+    COMMAND sh -c "out=$(\"$0\" --quick 2>&1); [ $? -eq 2 ] && [ $(printf '%s\\n' \"$out\" | wc -l) -eq 1 ] && echo refused: \"$out\""
+      "${PROJECT_SOURCE_DIR}/.ci/run")
+  set_tests_properties(ci_refusesArguments PROPERTIES PASS_REGULAR_EXPRESSION "refused: .*takes no arguments" TIMEOUT 10)
+endif()
