@@ -1,0 +1,3 @@
+# The Workload API server: its rules, its callers, its real issuer, and clients that we did not write.
+lintel_add_test(tst_workload_api unit/tst_workload_api.cpp fakes/workload_host.h
+  LIBRARIES Lintel::WorkloadApi Lintel::SpireWire TIMEOUT 300)
