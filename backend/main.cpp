@@ -1,5 +1,6 @@
 // lintel-backend: chooses the adapters and puts the cloud's services together.
 #include "backend_config.h"
+#include "broker-plugin/broker_status.h"
 #include "calls/call_server.h"
 #include "ingestion/backend_calls.h"
 #include "ingestion/historian_store.h"
@@ -7,7 +8,10 @@
 #include "ingestion/retention.h"
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
+#include "process/broker_trust.h"
+#include "process/identity_report.h"
 #include "process/service_run.h"
+#include "tls/identity_files.h"
 
 #include <QCoreApplication>
 #include <QDir>
@@ -32,6 +36,23 @@ Result<void> checkServices(const QString &names)
             return Error{Errc::Malformed, u"--services: there is no service \"%1\"; there is: historian."_s.arg(name)};
     }
     return {};
+}
+
+/// What the broker's plugin tells of its clients.
+spire::ReadPrincipals principalsIn(const QString &statusFile)
+{
+    return [statusFile]() -> Result<QMap<QString, spire::BrokerPrincipal>> {
+        const auto bytes = tls::readWholeFile(statusFile);
+        if (!bytes)
+            return bytes.error();
+        const auto status = broker::parseStatus(*bytes);
+        if (!status)
+            return status.error();
+        QMap<QString, spire::BrokerPrincipal> principals;
+        for (auto it = status->principals.cbegin(); it != status->principals.cend(); ++it)
+            principals.insert(it.key(), {it->serial, it->lastAccepted.value_or(Timestamp{})});
+        return principals;
+    };
 }
 
 Result<int> run(const BackendConfig &config)
@@ -74,6 +95,14 @@ Result<int> run(const BackendConfig &config)
     QObject::connect(&retention, &Retention::removed, &ingestion, [&ingestion](quint64 readings) {
         Q_EMIT ingestion.notice(u"%1 readings were older than historian.max_age and are removed."_s.arg(readings));
     });
+
+    const auto trust = service::openBrokerTrust(kProgram, config.common, config.broker, **identity,
+                                                principalsIn(config.broker.status), clock);
+    answers.addReport(u"identity"_s, [&source = **identity, &trust] {
+        return service::identityReport(source, service::credentialsOf(trust.get()));
+    });
+    if (trust)
+        answers.addReport(u"broker"_s, [&trust] { return service::brokerTrustReport(*trust); });
 
     const service::ServiceRun life(kProgram, ingestion);
     service::logStart(kProgram, config.common);

@@ -2,12 +2,16 @@
 #include "adapters/sqlite/sqlite_history.h"
 #include "adapters/sqlite/sqlite_spool.h"
 #include "adapters/sqlite/sqlite_state_store.h"
+#include "broker-plugin/broker_status.h"
 #include "gateway/gateway_config.h"
 #include "gateway/gateway_service.h"
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
+#include "process/broker_trust.h"
+#include "process/identity_report.h"
 #include "process/service_run.h"
 #include "process/small_memory.h"
+#include "tls/identity_files.h"
 
 #include <QCoreApplication>
 #include <QDir>
@@ -79,6 +83,23 @@ sparkplug::EdgeNodeConfig uplinkConfig(const GatewayConfig &config, const Princi
     return uplink;
 }
 
+/// What the broker's plugin tells of its clients.
+spire::ReadPrincipals principalsIn(const QString &statusFile)
+{
+    return [statusFile]() -> Result<QMap<QString, spire::BrokerPrincipal>> {
+        const auto bytes = tls::readWholeFile(statusFile);
+        if (!bytes)
+            return bytes.error();
+        const auto status = broker::parseStatus(*bytes);
+        if (!status)
+            return status.error();
+        QMap<QString, spire::BrokerPrincipal> principals;
+        for (auto it = status->principals.cbegin(); it != status->principals.cend(); ++it)
+            principals.insert(it.key(), {it->serial, it->lastAccepted.value_or(Timestamp{})});
+        return principals;
+    };
+}
+
 Result<int> run(const GatewayConfig &config)
 {
     const auto identity = service::openIdentity(kProgram, config.common, u"no connection"_s);
@@ -132,6 +153,14 @@ Result<int> run(const GatewayConfig &config)
     CallServer cloudCalls(self, clock, cloud);
     gateway.serve(buildingCalls);
     gateway.serve(cloudCalls);
+
+    const auto trust = service::openBrokerTrust(kProgram, config.common, config.broker, **identity,
+                                                principalsIn(config.broker.status), clock);
+    gateway.addReport(u"identity"_s, [&source = **identity, &trust] {
+        return service::identityReport(source, service::credentialsOf(trust.get()));
+    });
+    if (trust)
+        gateway.addReport(u"broker"_s, [&trust] { return service::brokerTrustReport(*trust); });
 
     service::ServiceRun life(kProgram, gateway);
     QObject::connect(&gateway, &GatewayService::trouble, &life, [&] {

@@ -1,0 +1,463 @@
+#include "spire/broker_trust_keeper.h"
+
+#include "spire/server_methods.h"
+#include "spire/wire.h"
+#include "tls/certificate_writer.h"
+#include "tls/file_key_store.h"
+#include "tls/identity_files.h"
+#include "tls/x509.h"
+
+#include "lintel_authority.pb.h"
+#include "spire_entry.pb.h"
+#include "spire_svid.pb.h"
+
+#include <QDir>
+#include <QRandomGenerator>
+
+#include <algorithm>
+#include <utility>
+
+namespace lintel::spire {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+namespace entryApi = ::spire::api::server::entry::v1;
+namespace svidApi = ::spire::api::server::svid::v1;
+namespace authority = ::lintel::authority::v1;
+
+namespace {
+
+constexpr auto kCallTime = 15s;
+// A stream over a dead network says nothing: somebody must ask.
+constexpr auto kPulse = 20s;
+constexpr auto kReportEvery = 2s;
+constexpr Millis kFirstRetry{1s};
+constexpr Millis kLastRetry{30s};
+constexpr Millis kLookAgain{30s};
+constexpr int kMaxReports = 1'000;
+
+/// Writes only what differs, so that whoever watches the file is not woken for nothing.
+Result<void> replaceFile(const QString &path, const QByteArray &bytes)
+{
+    const auto there = tls::readWholeFile(path);
+    if (there && *there == bytes)
+        return {};
+    return tls::writePublicFile(path, bytes);
+}
+
+Result<void> makeFolder(const QString &path)
+{
+    if (QDir().mkpath(path))
+        return {};
+    return Error{Errc::Io, u"The folder %1 for the broker's files cannot be made; correct its path or its "
+                           u"permissions."_s.arg(path)};
+}
+
+} // namespace
+
+BrokerTrustKeeper::BrokerTrustKeeper(BrokerTrustOptions options, EmbeddedIdentitySource &identity,
+                                     ReadPrincipals readPrincipals, const Clock &clock, QObject *parent)
+    : QObject(parent), m_options(std::move(options)), m_identity(identity), m_readPrincipals(std::move(readPrincipals)),
+      m_clock(clock), m_time(clock, nullptr), m_keeper(clock, m_time, m_options.renewal, m_options.seed),
+      m_channel({m_options.authority, [this] { return asAgent(); }})
+{
+    m_step.setSingleShot(true);
+    m_rewatch.setSingleShot(true);
+    connect(&m_step, &QTimer::timeout, this, &BrokerTrustKeeper::step);
+    connect(&m_rewatch, &QTimer::timeout, this, &BrokerTrustKeeper::watch);
+    connect(&m_pulse, &QTimer::timeout, this, &BrokerTrustKeeper::checkWatch);
+    connect(&m_reportTimer, &QTimer::timeout, this, &BrokerTrustKeeper::report);
+    connect(&m_identity, &IdentitySource::svidChanged, this, &BrokerTrustKeeper::onIdentity);
+    connect(&m_identity, &IdentitySource::bundlesChanged, this, &BrokerTrustKeeper::onIdentity);
+}
+
+BrokerTrustKeeper::~BrokerTrustKeeper() = default;
+
+void BrokerTrustKeeper::start()
+{
+    for (const QString &folder : {m_options.bundlesDir, m_options.denyListsDir}) {
+        if (const auto made = makeFolder(folder); !made)
+            troubled(Part::Bundles, made.error());
+    }
+    readCertificate();
+    m_pulse.start(kPulse);
+    m_reportTimer.start(kReportEvery);
+    if (m_identity.agentSvid())
+        onIdentity();
+    step();
+}
+
+BrokerTrustStatus BrokerTrustKeeper::status() const
+{
+    BrokerTrustStatus status;
+    status.certificate = m_keeper.state();
+    status.certificateExpiresAt = m_keeper.expiresAt().value_or(Timestamp{});
+    status.rotations = m_keeper.rotations();
+    status.isWatching = m_isWatching;
+    if (m_denyList) {
+        status.denySequence = m_denyList->sequence;
+        status.denied = m_denyList->entries.size();
+    }
+    status.bundles = m_bundles;
+    status.reported = m_reports;
+    status.problem = QStringList(m_problems.values()).join(u' ');
+    return status;
+}
+
+/// The agent has a new SVID, or there are new roots.
+void BrokerTrustKeeper::onIdentity()
+{
+    if (const auto raised = m_time.raise(m_identity.trustedNow()); !raised)
+        troubled(Part::Certificate, raised.error());
+    writeBundles();
+    if (!m_denyList)
+        readDenyList();
+    if (!m_refused.isEmpty())
+        takeDenyList(std::exchange(m_refused, {}));
+    if (!m_identity.agentSvid())
+        return;
+    watch(); // with the SVID of the moment
+    if (m_keeper.state() != SvidKeeper::State::Valid)
+        m_keeper.hurry();
+    step();
+}
+
+Result<grpc::ClientTls> BrokerTrustKeeper::asAgent() const
+{
+    const auto agent = m_identity.agentSvid();
+    if (!agent)
+        return agent.error();
+    grpc::ClientTls tls;
+    tls.own = *agent;
+    tls.expectedServer = m_options.authorityId;
+    const auto documents = m_identity.documents();
+    for (auto it = documents.cbegin(); it != documents.cend(); ++it)
+        tls.bundles.insert(it.key(), it.value().x509Authorities);
+    tls.verifyAt = m_identity.trustedNow();
+    return tls;
+}
+
+// --- Deny list --------------------------------------------------------------------------------------
+
+void BrokerTrustKeeper::watch()
+{
+    m_rewatch.stop();
+    if (m_stream != nullptr) {
+        m_stream->disconnect(this);
+        m_stream->cancel();
+        m_channel.reset();
+    }
+    m_stream = m_channel.start(method::trust("WatchDenyList"));
+    connect(m_stream, &grpc::ClientCall::messageReceived, this, &BrokerTrustKeeper::onDenyList);
+    connect(m_stream, &grpc::ClientCall::finished, this, &BrokerTrustKeeper::onWatchEnded);
+    m_stream->send({}); // the request has no fields
+    m_stream->closeSending();
+}
+
+void BrokerTrustKeeper::onDenyList(const QByteArray &message)
+{
+    m_isWatching = true;
+    m_watchFailures = 0;
+    fine(Part::Watch);
+    const auto document = parse<authority::DenyListDocument>(message);
+    if (!document)
+        return troubled(Part::DenyList, document.error());
+    takeDenyList(bytesOf(document->jws()));
+}
+
+void BrokerTrustKeeper::onWatchEnded(const grpc::Status &status)
+{
+    m_stream = nullptr;
+    m_isWatching = false;
+    // SPIRE has no deny list: nothing will ever come, and that is no trouble.
+    if (status.code == grpc::StatusCode::Unimplemented)
+        return;
+    // A server that closed in order says Ok or Unavailable once; only a second time is worth a sentence.
+    if (m_watchFailures > 0)
+        troubled(Part::Watch, errorOf(status, u"Watching the authority's deny list"_s));
+    const Millis longest = std::min(kFirstRetry * (1 << std::min(m_watchFailures++, 10)), kLastRetry);
+    m_rewatch.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))});
+}
+
+/// Any call that is answered at all proves that the connection lives.
+void BrokerTrustKeeper::checkWatch()
+{
+    if (m_stream == nullptr)
+        return;
+    authority::TimeRequest request;
+    request.set_nonce(std::string(32, '\0'));
+    m_channel.unary(method::trust("GetTime"), serialize(request), kCallTime, this,
+                    [this](const grpc::Status &status, const QByteArray &) {
+                        if (status.code != grpc::StatusCode::DeadlineExceeded || m_stream == nullptr)
+                            return;
+                        m_stream->disconnect(this);
+                        m_stream->cancel();
+                        m_channel.reset();
+                        onWatchEnded(status);
+                    });
+}
+
+void BrokerTrustKeeper::takeDenyList(const QByteArray &jws)
+{
+    const TrustDomain &domain = m_options.authorityId.trustDomain();
+    const auto keys = m_identity.documents().value(domain).jwtAuthorities;
+    const auto list = tls::verifyDenyList(jws, domain, keys, m_denyList ? m_denyList->sequence : 0);
+    if (!list) {
+        // Perhaps the key is newer than our bundle.
+        if (list.error().code == Errc::Denied) {
+            m_refused = jws;
+            if (std::exchange(m_hurriedFor, jws) != jws) // once: the next errand may bring no other keys
+                m_identity.hurry();
+        }
+        return troubled(Part::DenyList,
+                        {list.error().code, u"The authority's deny list is not used: %1"_s.arg(list.error().message)});
+    }
+    const QString path = u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain.name());
+    if (const auto written = replaceFile(path, jws); !written)
+        return troubled(Part::DenyList, written.error());
+    const bool isNew = !m_denyList || m_denyList->sequence != list->sequence;
+    m_denyList = *list;
+    fine(Part::DenyList);
+    if (isNew && !list->entries.isEmpty())
+        Q_EMIT notice(u"deny list %1 of %2 names %3 identities; the broker has it"_s.arg(list->sequence)
+                          .arg(domain.name())
+                          .arg(list->entries.size()));
+    report();
+}
+
+/// What a run before this one has written: an older list does not take its place.
+void BrokerTrustKeeper::readDenyList()
+{
+    const TrustDomain &domain = m_options.authorityId.trustDomain();
+    const auto bytes = tls::readWholeFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain.name()));
+    const auto keys = m_identity.documents().value(domain).jwtAuthorities;
+    if (!bytes || keys.isEmpty())
+        return;
+    // One whose key is gone by now is judged by nobody; the authority's next one replaces it.
+    if (const auto list = tls::verifyDenyList(*bytes, domain, keys, 0))
+        m_denyList = *list;
+}
+
+// --- Bundles ----------------------------------------------------------------------------------------
+
+void BrokerTrustKeeper::writeBundles()
+{
+    const auto documents = m_identity.documents();
+    if (documents.isEmpty())
+        return; // nothing was fetched yet; what lies there stays
+    QStringList names;
+    for (auto it = documents.cbegin(); it != documents.cend(); ++it) {
+        const QString name = it.key().name() + u".json"_s;
+        names.append(name);
+        const auto text = tls::printBundle(it.value());
+        const auto written =
+            text ? replaceFile(u"%1/%2"_s.arg(m_options.bundlesDir, name), *text) : Result<void>(text.error());
+        if (!written)
+            return troubled(Part::Bundles, written.error());
+    }
+    // A federation that ended: its clients have no business here any more.
+    QDir folder(m_options.bundlesDir);
+    for (const QString &name : folder.entryList({u"*.json"_s}, QDir::Files)) {
+        if (names.contains(name))
+            continue;
+        if (!folder.remove(name))
+            return troubled(
+                Part::Bundles,
+                {Errc::Io, u"%1 cannot be removed, and its trust domain is no longer ours; remove it."_s.arg(
+                               folder.filePath(name))});
+        Q_EMIT notice(u"the trust domain of %1 is no longer ours; its bundle is removed"_s.arg(name));
+    }
+    m_bundles = names.size();
+    fine(Part::Bundles);
+}
+
+// --- The broker's SVID ------------------------------------------------------------------------------
+
+void BrokerTrustKeeper::step()
+{
+    for (;;) {
+        const SvidKeeper::Next next = m_keeper.next();
+        switch (next.step) {
+        case SvidKeeper::Step::Wait: m_step.start(std::clamp(next.in, Millis{1}, kLookAgain)); return;
+        case SvidKeeper::Step::Drop:
+            troubled(Part::Certificate,
+                     {Errc::Unavailable, u"The broker's certificate has expired; its clients cannot connect."_s});
+            break;
+        case SvidKeeper::Step::Fetch: askEntry(); break;
+        }
+    }
+}
+
+void BrokerTrustKeeper::readCertificate()
+{
+    const auto chainPem = tls::readWholeFile(m_options.certificateFile);
+    const auto keyPem = tls::readWholeFile(m_options.keyFile);
+    if (!chainPem || !keyPem)
+        return;
+    const auto chain = tls::certificatesFromPem(*chainPem);
+    const auto key = tls::privateKeyFromPem(*keyPem);
+    if (!chain || !key)
+        return;
+    const auto svid = tls::makeSvid(*chain, *key);
+    // One that ends soon, or has ended, is fetched at once.
+    if (svid && svid->id == m_options.broker && svid->notAfter - m_time.now() > 1min)
+        (void)bool(m_keeper.succeeded(svid->notBefore, svid->notAfter));
+}
+
+void BrokerTrustKeeper::askEntry()
+{
+    m_keeper.attemptBegan();
+    if (const auto agent = m_identity.agentSvid(); !agent)
+        return fetchFailed(agent.error());
+    entryApi::GetAuthorizedEntriesRequest request;
+    request.mutable_output_mask()->set_spiffe_id(true);
+    m_channel.unary(method::entry("GetAuthorizedEntries"), serialize(request), kCallTime, this,
+                    [this](const grpc::Status &status, const QByteArray &message) {
+                        if (!status.isOk())
+                            return fetchFailed(errorOf(status, u"Asking for the broker's entry"_s));
+                        const auto response = parse<entryApi::GetAuthorizedEntriesResponse>(message);
+                        if (!response)
+                            return fetchFailed(response.error());
+                        for (const auto &entry : response->entries()) {
+                            const auto id = spiffeIdOf(entry.spiffe_id());
+                            if (id && *id == m_options.broker)
+                                return askSvid(bytesOf(entry.id()));
+                        }
+                        fetchFailed({Errc::NotFound, u"The authority does not let this agent fetch the certificate of "
+                                                     u"%1: enrol it with kind \"gateway\" (lintelctl enroll), or "
+                                                     u"correct broker.id."_s.arg(m_options.broker.toString())});
+                    });
+}
+
+void BrokerTrustKeeper::askSvid(const QByteArray &entryId)
+{
+    auto key = tls::newSoftwareKey();
+    if (!key)
+        return fetchFailed(key.error());
+    m_key = *key;
+    const auto signer = tls::signingKeyFrom(m_key);
+    const auto csr = signer ? tls::makeCsr(**signer) : Result<QByteArray>(signer.error());
+    if (!csr)
+        return fetchFailed(csr.error());
+    svidApi::BatchNewX509SVIDRequest request;
+    auto *params = request.add_params();
+    params->set_entry_id(stringOf(entryId));
+    params->set_csr(stringOf(*csr));
+    m_channel.unary(method::svid("BatchNewX509SVID"), serialize(request), kCallTime, this,
+                    [this](const grpc::Status &status, const QByteArray &message) {
+                        if (!status.isOk())
+                            return fetchFailed(errorOf(status, u"Asking for the broker's certificate"_s));
+                        takeSvid(message);
+                    });
+}
+
+void BrokerTrustKeeper::takeSvid(const QByteArray &message)
+{
+    const auto response = parse<svidApi::BatchNewX509SVIDResponse>(message);
+    if (!response)
+        return fetchFailed(response.error());
+    if (response->results_size() != 1)
+        return fetchFailed(
+            {Errc::Malformed, u"The authority answered %1 SVIDs to one request."_s.arg(response->results_size())});
+    const auto &result = response->results(0);
+    if (result.status().code() != 0)
+        return fetchFailed(errorOf({grpc::StatusCode(result.status().code()), textOf(result.status().message()), {}},
+                                   u"Asking for the broker's certificate"_s));
+    const auto svid = tls::makeSvid(chainOf(result.svid()), m_key);
+    if (!svid)
+        return fetchFailed(svid.error());
+    TrustBundles bundles;
+    const auto documents = m_identity.documents();
+    for (auto it = documents.cbegin(); it != documents.cend(); ++it)
+        bundles.insert(it.key(), it.value().x509Authorities);
+    const auto verified = tls::verifyPeer(svid->chainDer, m_options.broker, bundles, tls::PeerRole::Server,
+                                          std::max(m_identity.trustedNow(), svid->notBefore));
+    if (!verified)
+        return fetchFailed(verified.error());
+    // Files first: what cannot be written is tried again soon, not at the next half life.
+    if (const auto kept = keep(*svid); !kept)
+        return fetchFailed(kept.error());
+    if (const auto taken = m_keeper.succeeded(svid->notBefore, svid->notAfter); !taken)
+        troubled(Part::Certificate, taken.error());
+    else
+        fine(Part::Certificate);
+    Q_EMIT notice(u"the broker's certificate is new, valid until %1"_s.arg(toIso8601(svid->notAfter)));
+    step();
+}
+
+/// The key first: until the certificate follows, the plugin stays with what it has.
+Result<void> BrokerTrustKeeper::keep(const X509Svid &svid)
+{
+    const auto pem = tls::privateKeyToPem(*svid.key);
+    if (!pem)
+        return pem.error();
+    if (auto written = tls::writePrivateFile(m_options.keyFile, *pem); !written)
+        return written;
+    return tls::writePublicFile(m_options.certificateFile, tls::certificatesToPem(svid.chainDer));
+}
+
+void BrokerTrustKeeper::fetchFailed(const Error &why)
+{
+    m_keeper.failed(why);
+    // Without an identity of our own there is one trouble, and it is told elsewhere.
+    if (m_identity.agentSvid())
+        troubled(Part::Certificate, why);
+    m_step.start(0ms);
+}
+
+// --- What was last accepted of those who are revoked ------------------------------------------------
+
+void BrokerTrustKeeper::report()
+{
+    if (m_isReporting || !m_readPrincipals || !m_isWatching || !m_denyList || m_denyList->entries.isEmpty())
+        return;
+    const auto principals = m_readPrincipals();
+    if (!principals) {
+        if (principals.error().code != Errc::NotFound) // the broker may never have written one
+            troubled(Part::Report, principals.error());
+        return;
+    }
+    authority::ReportLastAcceptedRequest request;
+    QHash<QString, Timestamp> sent;
+    for (auto it = principals->cbegin(); it != principals->cend() && request.items_size() < kMaxReports; ++it) {
+        const BrokerPrincipal &known = it.value();
+        const auto id = SpiffeId::parse(it.key());
+        if (!id || known.lastAccepted <= m_reported.value(it.key()))
+            continue;
+        const bool isDenied =
+            std::any_of(m_denyList->entries.cbegin(), m_denyList->entries.cend(), [&](const tls::DenyEntry &entry) {
+                return entry.id == *id || (!entry.serial.isEmpty() && entry.serial == known.serial);
+            });
+        if (!isDenied)
+            continue;
+        auto *item = request.add_items();
+        item->set_spiffe_id(it.key().toStdString());
+        item->set_at_ms(toEpochMillis(known.lastAccepted));
+        sent.insert(it.key(), known.lastAccepted);
+    }
+    if (sent.isEmpty())
+        return;
+    m_isReporting = true;
+    m_channel.unary(method::trust("ReportLastAccepted"), serialize(request), kCallTime, this,
+                    [this, sent](const grpc::Status &status, const QByteArray &) {
+                        m_isReporting = false;
+                        if (!status.isOk())
+                            return troubled(Part::Report, errorOf(status, u"Telling what the broker last accepted"_s));
+                        m_reported.insert(sent);
+                        ++m_reports;
+                        fine(Part::Report);
+                    });
+}
+
+void BrokerTrustKeeper::troubled(Part part, const Error &what)
+{
+    if (std::exchange(m_problems[part], what.message) != what.message)
+        Q_EMIT trouble(what);
+}
+
+void BrokerTrustKeeper::fine(Part part)
+{
+    m_problems.remove(part);
+}
+
+} // namespace lintel::spire

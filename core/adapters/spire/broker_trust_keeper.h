@@ -1,0 +1,127 @@
+// Keeps the files of a broker that stands beside this agent: the trust bundles of the domains whose
+// clients may connect, the deny list, and the broker's own SVID; and tells the authority what the
+// broker last accepted of those who are revoked. The broker's plugin takes each file over by itself.
+//
+// Speaks to the authority as the agent that this process is (EmbeddedIdentitySource::agentSvid()).
+// Without it the files stay as they are and attempts go on with back-off. Lives on the thread that
+// made it; nothing blocks but the signature in a TLS handshake.
+#pragma once
+
+#include "grpc/grpc_channel.h"
+#include "identity/svid_keeper.h"
+#include "spire/embedded_identity_source.h"
+#include "tls/deny_list.h"
+
+#include <QMap>
+#include <QObject>
+#include <QTimer>
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace lintel::spire {
+
+struct BrokerTrustOptions {
+    QString authority; // host:port
+    SpiffeId authorityId;
+    SpiffeId broker;      // whose SVID to keep
+    QString bundlesDir;   // <trust domain>.json
+    QString denyListsDir; // <trust domain>.jws
+    QString certificateFile;
+    QString keyFile; // 0600
+    RenewalPolicy renewal;
+    quint32 seed = 0;
+};
+
+/// What is known of somebody at the broker.
+struct BrokerPrincipal {
+    QString serial; // of its certificate
+    Timestamp lastAccepted{};
+};
+/// By SPIFFE ID; from the status file of the broker's plugin.
+using ReadPrincipals = std::function<Result<QMap<QString, BrokerPrincipal>>()>;
+
+struct BrokerTrustStatus {
+    SvidKeeper::State certificate = SvidKeeper::State::Waiting;
+    Timestamp certificateExpiresAt{}; // zero: there is none
+    quint64 rotations = 0;
+    bool isWatching = false;  // the authority's deny list comes as it changes
+    quint64 denySequence = 0; // of the list in the file
+    qsizetype denied = 0;     // entries in it
+    qsizetype bundles = 0;    // trust domains whose clients may connect
+    quint64 reported = 0;     // times that the authority was told what was last accepted
+    QString problem;          // one sentence; empty: none
+};
+
+class BrokerTrustKeeper final : public QObject
+{
+    Q_OBJECT
+public:
+    /// `identity` and `clock` outlive it.
+    BrokerTrustKeeper(BrokerTrustOptions options, EmbeddedIdentitySource &identity, ReadPrincipals readPrincipals,
+                      const Clock &clock, QObject *parent = nullptr);
+    ~BrokerTrustKeeper() override;
+
+    /// Reads what lies there, then begins.
+    void start();
+    [[nodiscard]] BrokerTrustStatus status() const;
+
+Q_SIGNALS:
+    /// Once per new sentence.
+    void trouble(const lintel::Error &what);
+    void notice(const QString &what);
+
+private:
+    void onIdentity();
+    [[nodiscard]] Result<grpc::ClientTls> asAgent() const;
+    // deny list
+    void watch();
+    void onDenyList(const QByteArray &message);
+    void onWatchEnded(const grpc::Status &status);
+    void takeDenyList(const QByteArray &jws);
+    void readDenyList();
+    void checkWatch();
+    // bundles
+    void writeBundles();
+    // the broker's SVID
+    void step();
+    void readCertificate();
+    void askEntry();
+    void askSvid(const QByteArray &entryId);
+    void takeSvid(const QByteArray &response);
+    void fetchFailed(const Error &why);
+    [[nodiscard]] Result<void> keep(const X509Svid &svid);
+    // last accepted
+    void report();
+    // what is wrong: one sentence for each part
+    enum class Part { Watch, DenyList, Bundles, Certificate, Report };
+    void troubled(Part part, const Error &what);
+    void fine(Part part);
+
+    BrokerTrustOptions m_options;
+    EmbeddedIdentitySource &m_identity;
+    ReadPrincipals m_readPrincipals;
+    const Clock &m_clock;
+    TimeFloor m_time;
+    SvidKeeper m_keeper;
+    grpc::Channel m_channel;
+    QTimer m_step;
+    QTimer m_rewatch;
+    QTimer m_pulse;
+    QTimer m_reportTimer;
+    grpc::ClientCall *m_stream = nullptr;
+    bool m_isWatching = false;
+    int m_watchFailures = 0;
+    std::optional<tls::DenyList> m_denyList; // in the file
+    QByteArray m_refused;                    // a list that no key we know has signed: judged again with new bundles
+    QByteArray m_hurriedFor;
+    qsizetype m_bundles = 0;
+    std::shared_ptr<EVP_PKEY> m_key; // of the request that is under way
+    bool m_isReporting = false;
+    QHash<QString, Timestamp> m_reported; // by SPIFFE ID
+    quint64 m_reports = 0;
+    QMap<Part, QString> m_problems;
+};
+
+} // namespace lintel::spire
