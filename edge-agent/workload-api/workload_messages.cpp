@@ -4,32 +4,17 @@
 
 #include "workload.pb.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <QJsonArray>
 
 namespace lintel::workloads {
 
 using namespace Qt::StringLiterals;
 using spire::bytesOf;
+using spire::serializeStable;
 using spire::stringOf;
 using spire::textOf;
 
 namespace {
-
-template <class Message>
-QByteArray serializeStable(const Message &message)
-{
-    std::string bytes;
-    {
-        google::protobuf::io::StringOutputStream stream(&bytes);
-        google::protobuf::io::CodedOutputStream coded(&stream);
-        coded.SetSerializationDeterministic(true); // maps in the order of their keys
-        message.SerializeToCodedStream(&coded);
-    }
-    return bytesOf(bytes);
-}
 
 std::string concatenated(const QList<QByteArray> &ders)
 {

@@ -2,6 +2,9 @@
 
 #include "grpc_health.pb.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 namespace lintel::spire {
 
 using namespace Qt::StringLiterals;
@@ -43,6 +46,18 @@ Errc codeOf(grpc::StatusCode code)
 }
 
 } // namespace
+
+QByteArray serializeStable(const google::protobuf::MessageLite &message)
+{
+    std::string bytes;
+    {
+        google::protobuf::io::StringOutputStream stream(&bytes);
+        google::protobuf::io::CodedOutputStream coded(&stream);
+        coded.SetSerializationDeterministic(true);
+        message.SerializeToCodedStream(&coded);
+    }
+    return bytesOf(bytes);
+}
 
 Result<SpiffeId> spiffeIdOf(const ::spire::api::types::SPIFFEID &id)
 {

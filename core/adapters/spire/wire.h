@@ -34,6 +34,8 @@ template <class Message>
 {
     return bytesOf(message.SerializeAsString());
 }
+/// The same with maps in the order of their keys: equal messages are equal bytes.
+[[nodiscard]] QByteArray serializeStable(const google::protobuf::MessageLite &message);
 /// Malformed when it is no such message.
 template <class Message>
 [[nodiscard]] Result<Message> parse(const QByteArray &bytes)
