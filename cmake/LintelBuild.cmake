@@ -50,6 +50,7 @@ function(lintel_add_library target)
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} Lintel::Warnings)
 endfunction()
 
+# An executable that is installed.
 # lintel_add_executable(lintel-sensor SOURCES main.cpp LIBRARIES Lintel::SensorAgent)
 function(lintel_add_executable target)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
@@ -57,4 +58,5 @@ function(lintel_add_executable target)
   set_target_properties(${target} PROPERTIES AUTOMOC ON)
   target_compile_definitions(${target} PRIVATE LINTEL_VERSION="${PROJECT_VERSION}")
   target_link_libraries(${target} PRIVATE ${ARG_LIBRARIES} Lintel::Warnings)
+  install(TARGETS ${target} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endfunction()
