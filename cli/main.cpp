@@ -1,4 +1,5 @@
 // lintelctl: the command line of Lintel. One row a command; each has a file of its own.
+#include "authority/commands.h"
 #include "buffer_command.h"
 #include "call_command.h"
 #include "demo/demo_command.h"
@@ -20,17 +21,24 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"authority"_L1, "make, watch, back up and restore an authority"_L1, &runAuthority},
     {"buffer"_L1, "look into an agent's store of readings"_L1, &runBuffer},
+    {"bundle"_L1, "show and set trust bundles of an authority"_L1, &runBundle},
     {"call"_L1, "call a capability of an agent"_L1, &runCall},
     {"demo"_L1, "run a whole building on this machine"_L1, &runDemo},
+    {"device"_L1, "list, approve, revoke devices of an authority"_L1, &runDevice},
+    {"enroll"_L1, "tell an authority which TPM is which device"_L1, &runEnroll},
+    {"federation"_L1, "whose bundles an authority fetches, and how it went"_L1, &runFederation},
     {"pki"_L1, "make roots and certificates for a demo or the first day of a site"_L1, &runPki},
+    {"svid"_L1, "show an identity: chain, end, validity"_L1, &runSvid},
+    {"token"_L1, "join tokens, for machines without a TPM"_L1, &runToken},
 };
 
 QString help()
 {
     QString text = u"Usage: lintelctl COMMAND [options]\n\nCommands:\n"_s;
     for (const Command &command : kCommands)
-        text += u"  "_s + QString(command.name).leftJustified(8) + u' ' + command.summary + u'\n';
+        text += u"  "_s + QString(command.name).leftJustified(10) + u' ' + command.summary + u'\n';
     text += u"\n`lintelctl COMMAND --help` explains each, with examples. Errors go to standard error;\n"
             "with --json, and with `call` unless --text is given, results and errors are JSON on\n"
             "standard output, an error always as\n"

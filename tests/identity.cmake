@@ -1,2 +1,11 @@
 lintel_add_test(tst_svid_keeper unit/tst_svid_keeper.cpp LIBRARIES Lintel::Identity)
 lintel_add_test(tst_own_identity unit/tst_own_identity.cpp LIBRARIES Lintel::ServiceMain)
+# lintel-authority as a process, with lintelctl, and devices on software TPMs.
+lintel_add_test(tst_authority_process integration/tst_authority_process.cpp
+  fakes/authority_under_test.cpp fakes/authority_under_test.h
+  LIBRARIES Lintel::Spire Lintel::SpireWire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 600)
+if(TARGET tst_authority_process)
+  add_dependencies(tst_authority_process lintel-authority lintelctl)
+endif()
+lintel_add_test(tst_identity_life integration/tst_identity_life.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::GuardedBroker Lintel::MqttPaho Lintel::Sparkplug LABELS slow TIMEOUT 400)

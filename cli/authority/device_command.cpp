@@ -1,0 +1,245 @@
+#include "authority/commands.h"
+#include "authority/device_view.h"
+#include "authority/text_table.h"
+#include "spire/server_methods.h"
+#include "tls/identity_files.h"
+#include "tls/x509.h"
+#include "tpm/attestation_verifier.h"
+
+#include <QFile>
+#include <QJsonArray>
+
+namespace lintel::cli {
+
+using namespace Qt::StringLiterals;
+namespace method = spire::method;
+using spire::textOf;
+
+namespace {
+
+constexpr int kShownHash = 16;
+constexpr qint64 kMostCsvBytes = 3 * 1024 * 1024;
+
+Result<wire::Device> onDevice(const Arguments &arguments, const char *name, wire::DeviceRequest request)
+{
+    request.set_device(arguments.words().first().toStdString());
+    return clientFor(arguments).call<wire::Device>(method::admin(name), request);
+}
+
+Result<wire::DeviceState> stateFrom(const QString &word)
+{
+    for (const wire::DeviceState state : {wire::PENDING, wire::APPROVED, wire::REVOKED})
+        if (stateWord(state) == word)
+            return state;
+    if (word.isEmpty())
+        return wire::DEVICE_STATE_UNSPECIFIED;
+    return wrongUsage(u"--state %1: say pending, approved or revoked."_s.arg(word.left(40)));
+}
+
+Result<Answer> list(const Arguments &arguments)
+{
+    const auto state = stateFrom(arguments.value(u"state"_s));
+    if (!state)
+        return state.error();
+    AdminClient client = clientFor(arguments);
+    QJsonArray array;
+    QList<QStringList> rows;
+    wire::ListDevicesRequest request;
+    request.set_state(*state);
+    do {
+        const auto page = client.call<wire::ListDevicesResponse>(method::admin("ListDevices"), request);
+        if (!page)
+            return page.error();
+        for (const wire::Device &device : page->devices()) {
+            array.append(deviceJson(device));
+            rows.append({textOf(device.name()), stateWord(device.state()), textOf(device.kind()), textOf(device.site()),
+                         textOf(device.ek_hash()).left(kShownHash), shownTime(device.attested_at_ms()),
+                         textOf(device.verdict_reason())});
+        }
+        request.set_page_token(page->next_page_token());
+    } while (!request.page_token().empty());
+    const QString text =
+        rows.isEmpty()
+            ? u"No devices.\n"_s
+            : textTable({u"NAME"_s, u"STATE"_s, u"KIND"_s, u"SITE"_s, u"TPM"_s, u"ATTESTED"_s, u"VERDICT"_s}, rows);
+    return Answer{{{u"devices"_s, array}}, text};
+}
+
+Result<Answer> show(const Arguments &arguments)
+{
+    const auto device = onDevice(arguments, "GetDevice", {});
+    if (!device)
+        return device.error();
+    return deviceAnswer(*device, {});
+}
+
+Result<Answer> approve(const Arguments &arguments)
+{
+    if (!arguments.has(u"name"_s))
+        return wrongUsage(u"Say with --name what the device shall be called. See `lintelctl device --help`."_s);
+    wire::DeviceRequest request;
+    takeFacts(arguments, request.mutable_enrolment());
+    const auto device = onDevice(arguments, "ApproveDevice", request);
+    if (!device)
+        return device.error();
+    return deviceAnswer(
+        *device, u"%1 is approved; it gets its identity at its next attempt."_s.arg(textOf(device->spiffe_id())));
+}
+
+Result<Answer> revoke(const Arguments &arguments)
+{
+    wire::DeviceRequest request;
+    request.set_reason(arguments.value(u"reason"_s).toStdString());
+    const auto device = onDevice(arguments, "RevokeDevice", request);
+    if (!device)
+        return device.error();
+    const QString accepted = device->last_accepted_at_ms() == 0 ? u"not known yet; see: lintelctl device show"_s
+                                                                : shownTime(device->last_accepted_at_ms());
+    return Answer{
+        deviceJson(*device),
+        textFacts({{u"revoked"_s, textOf(device->spiffe_id().empty() ? device->ek_hash() : device->spiffe_id())},
+                   {u"revoked at"_s, shownTime(device->revoked_at_ms())},
+                   {u"last message accepted at"_s, accepted}})};
+}
+
+Result<Answer> reattest(const Arguments &arguments)
+{
+    const auto device = onDevice(arguments, "ReattestDevice", {});
+    if (!device)
+        return device.error();
+    return deviceAnswer(*device, u"%1 must attest again before its next SVID."_s.arg(textOf(device->spiffe_id())));
+}
+
+Result<QString> hashOf(const Arguments &arguments)
+{
+    if (arguments.has(u"hash"_s) == arguments.has(u"certificate"_s))
+        return wrongUsage(u"Say which TPM: --hash, --certificate, or --csv for many. See `lintelctl enroll --help`."_s);
+    if (arguments.has(u"hash"_s))
+        return arguments.value(u"hash"_s);
+    const auto bytes = tls::readWholeFile(arguments.value(u"certificate"_s));
+    if (!bytes)
+        return bytes.error();
+    if (!bytes->contains("-----BEGIN"))
+        return tpm::endorsementHashOfCertificate(*bytes);
+    const auto certificates = tls::certificatesFromPem(*bytes);
+    if (!certificates)
+        return certificates.error();
+    return tpm::endorsementHashOfCertificate(certificates->first());
+}
+
+Result<Answer> enrollOne(const Arguments &arguments)
+{
+    const auto hash = hashOf(arguments);
+    if (!hash)
+        return hash.error();
+    if (!arguments.has(u"name"_s))
+        return wrongUsage(u"Say with --name what the device is called. See `lintelctl enroll --help`."_s);
+    wire::EnrollRequest request;
+    takeFacts(arguments, request.mutable_enrolment());
+    request.mutable_enrolment()->set_ek_hash(hash->toStdString());
+    const auto device = clientFor(arguments).call<wire::Device>(method::admin("Enroll"), request);
+    if (!device)
+        return device.error();
+    return deviceAnswer(
+        *device, u"%1 is enrolled for the TPM %2."_s.arg(textOf(device->spiffe_id()), textOf(device->ek_hash())));
+}
+
+Result<QByteArray> csvFrom(const QString &path)
+{
+    QFile file(path);
+    if (!file.open(QIODevice::ReadOnly))
+        return Error{Errc::NotFound, u"The list \"%1\" cannot be read: %2."_s.arg(path, file.errorString())};
+    if (file.size() > kMostCsvBytes)
+        return Error{Errc::Full, u"The list \"%1\" is longer than 3 MiB; enrol it in parts."_s.arg(path)};
+    return file.readAll();
+}
+
+Result<Answer> enrollMany(const Arguments &arguments)
+{
+    const auto csv = csvFrom(arguments.value(u"csv"_s));
+    if (!csv)
+        return csv.error();
+    wire::EnrollBatchRequest request;
+    request.set_csv(csv->toStdString());
+    const auto outcome = clientFor(arguments).call<wire::EnrollBatchResponse>(method::admin("EnrollBatch"), request);
+    if (!outcome)
+        return outcome.error();
+    if (outcome->problems_size() > 0) {
+        QStringList lines;
+        for (const auto &problem : outcome->problems())
+            lines.append(u"line %1: %2"_s.arg(problem.line()).arg(textOf(problem.message())));
+        return Error{Errc::Malformed,
+                     u"Nothing was enrolled, because of %1 rows:\n%2"_s.arg(lines.size()).arg(lines.join(u'\n'))};
+    }
+    return Answer{{{u"enrolled"_s, outcome->enrolled()}}, u"%1 devices are enrolled.\n"_s.arg(outcome->enrolled())};
+}
+
+Result<Answer> enroll(const Arguments &arguments)
+{
+    if (!arguments.has(u"csv"_s))
+        return enrollOne(arguments);
+    for (const QString &other : {u"hash"_s, u"certificate"_s, u"name"_s, u"kind"_s, u"site"_s, u"space"_s, u"tag"_s})
+        if (arguments.has(other))
+            return wrongUsage(u"--csv brings everything along; --%1 cannot stand beside it."_s.arg(other));
+    return enrollMany(arguments);
+}
+
+} // namespace
+
+int runDevice(const QStringList &arguments)
+{
+    QList<Option> approval = factOptions();
+    approval.append(socketOption());
+    return runGroup(
+        {u"device"_s,
+         u"Devices of the authority on this machine. DEVICE is a name, a SPIFFE ID, or 8 and more digits of the hash\n"
+         "of its TPM's endorsement key."_s,
+         {{u"list"_s,
+           u"[--state pending|approved|revoked]"_s,
+           u"all devices, or those in one state"_s,
+           {{u"state"_s, u"STATE"_s, u"pending (waits for approval), approved or revoked"_s}, socketOption()},
+           0,
+           list},
+          {u"show"_s, u"DEVICE"_s, u"everything that is known about one"_s, {socketOption()}, 1, show},
+          {u"approve"_s, u"DEVICE --name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]..."_s,
+           u"lets a device in that waits in the queue"_s, approval, 1, approve},
+          {u"revoke"_s,
+           u"DEVICE [--reason TEXT]"_s,
+           u"ends its identity everywhere within seconds; only a fresh enrolment brings it back"_s,
+           {{u"reason"_s, u"TEXT"_s, u"for the deny list and the audit trail"_s}, socketOption()},
+           1,
+           revoke},
+          {u"reattest"_s,
+           u"DEVICE"_s,
+           u"makes it prove itself again before its next SVID"_s,
+           {socketOption()},
+           1,
+           reattest}},
+         u"  lintelctl device list --state pending\n"
+         "  lintelctl device approve 3f9a61c2 --name hvac-001 --kind hvac --site building-1\n"
+         "  lintelctl device revoke hvac-001 --reason \"stolen from the roof\"\n"_s},
+        arguments);
+}
+
+int runEnroll(const QStringList &arguments)
+{
+    QList<Option> options{
+        {u"hash"_s, u"HASH"_s, u"SHA-256 of the TPM's endorsement key, as the device prints it"_s},
+        {u"certificate"_s, u"FILE"_s, u"instead of the hash: the TPM's endorsement certificate (PEM or DER)"_s},
+        {u"csv"_s, u"FILE"_s, u"many at once: hash,name,kind,site,space,tags; all rows or none"_s},
+    };
+    options += factOptions();
+    options.append(socketOption());
+    return runGroup(
+        {u"enroll"_s,
+         u"Tells the authority on this machine which TPM is which device, before or after it is installed."_s,
+         {{QString(),
+           u"(--hash HASH|--certificate FILE) --name NAME [--kind KIND] [--site SITE] [--space SPACE]\n"
+           "          [--tag TAG]... | --csv FILE"_s,
+           u"one device, or a list of them"_s, options, 0, enroll}},
+         u"  lintelctl enroll --certificate ek.der --name hvac-001 --kind hvac --site building-1\n"
+         "  lintelctl enroll --csv delivery-2026-11.csv\n"_s},
+        arguments);
+}
+
+} // namespace lintel::cli

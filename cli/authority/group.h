@@ -1,0 +1,46 @@
+// What the authority commands have in common: a group ("device") has verbs ("revoke"), each with options
+// and a function; help, errors, JSON and exit codes are the same everywhere.
+#pragma once
+
+#include "authority/admin_client.h"
+#include "authority/arguments.h"
+
+#include <QJsonObject>
+
+#include <functional>
+
+namespace lintel::cli {
+
+/// What a command prints: one object with --json, else text.
+struct Answer {
+    QJsonObject json;
+    QString text;
+};
+
+struct Verb {
+    QString name;  // empty: the group is the command ("enroll")
+    QString usage; // behind the name: "DEVICE [--reason TEXT]"
+    QString summary;
+    QList<Option> options;
+    int words = 0; // that must follow the name
+    std::function<Result<Answer>(const Arguments &)> run;
+};
+
+struct Group {
+    QString name;
+    QString purpose;
+    QList<Verb> verbs;
+    QString examples;
+};
+
+/// Prints the answer, the help or the error; the exit code.
+[[nodiscard]] int runGroup(const Group &group, const QStringList &arguments);
+
+/// --socket, and the client that it leads to.
+[[nodiscard]] Option socketOption();
+[[nodiscard]] AdminClient clientFor(const Arguments &arguments);
+
+/// For arguments that are wrong: exit code 2.
+[[nodiscard]] Error wrongUsage(const QString &what);
+
+} // namespace lintel::cli

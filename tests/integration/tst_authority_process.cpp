@@ -1,0 +1,496 @@
+// lintel-authority as a process, lintelctl beside it, and devices with software TPMs that fetch their
+// identities over the network: enrolment, rotation, restarts, absence, revocation, tokens, federation.
+#include "fakes/authority_under_test.h"
+#include "fakes/needs.h"
+#include "fakes/software_tpm.h"
+#include "grpc/grpc_channel.h"
+#include "ports/system_clock.h"
+#include "spire/embedded_identity_source.h"
+#include "spire/join_token_attestor.h"
+#include "spire/server_methods.h"
+#include "spire/wire.h"
+#include "tls/deny_list.h"
+#include "tls/file_key_store.h"
+#include "tls/identity_files.h"
+#include "tls/x509.h"
+#include "tpm/tpm_attestor.h"
+
+#include "lintel_authority.pb.h"
+#include "spire_entry.pb.h"
+
+#include <QElapsedTimer>
+#include <QFile>
+#include <QFileInfo>
+#include <QJsonArray>
+#include <QSignalSpy>
+#include <QStandardPaths>
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+namespace method = lintel::spire::method;
+
+namespace {
+
+constexpr int kSlow = 60'000;
+constexpr auto kShortLives = "lifetimes: {x509_svid: 10s}\n";
+
+/// A device: its TPM (or its token), and where it keeps things.
+class Device
+{
+public:
+    explicit Device(QString name, bool hasTpm = true, const TpmVendor *vendor = nullptr) : m_name(std::move(name))
+    {
+        if (hasTpm)
+            m_tpm = std::make_unique<SoftwareTpm>(vendor);
+    }
+
+    QString ekHash()
+    {
+        const auto device = TpmDevice::open({m_tpm->tcti(), m_tpm->stateDir(), EndorsementChoice::Automatic});
+        const auto ek = device ? (*device)->endorsement() : Result<TpmEndorsement>(device.error());
+        return ek ? ek->hash : QString();
+    }
+
+    QStringList enrolment(const QString &kind = u"hvac"_s)
+    {
+        return {u"enroll"_s, u"--hash"_s, ekHash(), u"--name"_s, m_name, u"--kind"_s, kind, u"--site"_s, u"b-1"_s};
+    }
+
+    [[nodiscard]] SpiffeId id(const AuthorityUnderTest &authority) const
+    {
+        return *SpiffeId::parse(u"spiffe://%1/agent/%2"_s.arg(authority.domain(), m_name));
+    }
+
+    lintel::spire::EmbeddedIdentitySource &startOn(const AuthorityUnderTest &authority)
+    {
+        lintel::spire::EmbeddedIdentityOptions options;
+        options.authority = authority.address();
+        options.authorityId = *SpiffeId::parse(u"spiffe://%1/spire/server"_s.arg(authority.domain()));
+        options.self = id(authority);
+        options.stateDir = m_dir.filePath(u"identity"_s);
+        options.bootstrapBundle = m_dir.filePath(u"bundle.json"_s);
+        if (m_tpm)
+            options.makeAttestor = [tcti = m_tpm->tcti(),
+                                    state = m_tpm->stateDir()]() -> Result<std::unique_ptr<Attestor>> {
+                auto device = TpmDevice::open({tcti, state, EndorsementChoice::Automatic});
+                if (!device)
+                    return device.error();
+                return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*device, TpmAttestor::Options{}));
+            };
+        else
+            options.makeAttestor = [file = tokenFile()]() -> Result<std::unique_ptr<Attestor>> {
+                return std::unique_ptr<Attestor>(std::make_unique<lintel::spire::JoinTokenAttestor>(file));
+            };
+        m_source.reset();
+        if (!QFile::exists(options.bootstrapBundle))
+            (void)authority.ctl({u"bundle"_s, u"show"_s, u"--out"_s, options.bootstrapBundle});
+        m_source = std::make_unique<lintel::spire::EmbeddedIdentitySource>(std::move(options), m_clock);
+        return *m_source;
+    }
+    void stop() { m_source.reset(); }
+
+    [[nodiscard]] QString tokenFile() const { return m_dir.filePath(u"token"_s); }
+    lintel::spire::EmbeddedIdentitySource &source() { return *m_source; }
+
+private:
+    QString m_name;
+    std::unique_ptr<SoftwareTpm> m_tpm;
+    QTemporaryDir m_dir;
+    SystemClock m_clock;
+    std::unique_ptr<lintel::spire::EmbeddedIdentitySource> m_source;
+};
+
+bool isValid(const lintel::spire::EmbeddedIdentitySource &source)
+{
+    return bool(source.current());
+}
+
+QString sentenceOf(const lintel::spire::EmbeddedIdentitySource &source)
+{
+    return source.status().sentence;
+}
+
+/// A channel to the authority with an agent's SVID.
+std::unique_ptr<grpc::Channel> channelAs(const X509Svid &agent, const TrustBundles &bundles,
+                                         const AuthorityUnderTest &to)
+{
+    const SpiffeId server = *SpiffeId::parse(u"spiffe://%1/spire/server"_s.arg(to.domain()));
+    return std::make_unique<grpc::Channel>(grpc::ChannelTarget{to.address(), [=]() -> Result<grpc::ClientTls> {
+                                                                   return grpc::ClientTls{agent, server, bundles, {}};
+                                                               }});
+}
+
+} // namespace
+
+class TestAuthorityProcess : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase()
+    {
+        if (QStandardPaths::findExecutable(u"swtpm"_s).isEmpty())
+            LINTEL_SKIP("swtpm is not installed; run scripts/bootstrap");
+    }
+
+    void device_thatIsEnrolledByItsHashGetsItsIdentity()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-001"_s);
+        const auto enrolled = authority.ctl(device.enrolment());
+        QCOMPARE(enrolled.exitCode, 0);
+        QCOMPARE(enrolled.json.value("spiffe_id"_L1).toString(), device.id(authority).toString());
+
+        QElapsedTimer timer;
+        timer.start();
+        auto &source = device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        qInfo() << "first identity with a new attestation key after" << timer.elapsed() << "ms";
+        const auto snapshot = *source.current();
+        QCOMPARE(snapshot->svid.id, device.id(authority));
+        QCOMPARE(source.status().attestation, u"lintel_tpm"_s);
+        QVERIFY(source.status().isBoundToChip);
+        QVERIFY(tls::verifyPeer(snapshot->svid.chainDer, snapshot->svid.id, snapshot->bundles, tls::PeerRole::Client,
+                                SystemClock().now()));
+        QList<qint64> trips;
+        for (int i = 1; i <= 5; ++i) {
+            timer.restart();
+            source.hurry();
+            QTRY_COMPARE_WITH_TIMEOUT(source.status().rotations, quint64(i), kSlow);
+            trips.append(timer.elapsed());
+        }
+        std::sort(trips.begin(), trips.end());
+        qInfo() << "attestation round trip (full errand), median of 5:" << trips.at(2) << "ms";
+        const auto shown = authority.ctl({u"device"_s, u"show"_s, u"hvac-001"_s});
+        QCOMPARE(shown.json.value("state"_L1).toString(), u"approved"_s);
+        QCOMPARE(shown.json.value("attestation"_L1).toString(), u"lintel_tpm"_s);
+        QCOMPARE(authority.stop(), 0);
+    }
+
+    void unknownChip_isRefusedWhereTheQueueIsClosed()
+    {
+        AuthorityUnderTest authority(u"building-1.smart.local"_s, u"attestation: {first_seen: refuse}\n"_s);
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-009"_s);
+        auto &source = device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"enrol"_s), qPrintable(sentenceOf(source)), kSlow);
+        QVERIFY(!isValid(source));
+        QVERIFY(authority.ctl({u"device"_s, u"list"_s}).json.value("devices"_L1).toArray().isEmpty());
+    }
+
+    void unknownChip_waitsInTheQueueUntilItIsApproved()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-002"_s);
+        auto &source = device.startOn(authority);
+        const QStringList pending{u"device"_s, u"list"_s, u"--state"_s, u"pending"_s};
+        QTRY_COMPARE_WITH_TIMEOUT(authority.ctl(pending).json.value("devices"_L1).toArray().size(), 1, kSlow);
+        QVERIFY(!isValid(source));
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"approv"_s), qPrintable(sentenceOf(source)), kSlow);
+        const QString hash = device.ekHash();
+        const auto approved = authority.ctl({u"device"_s, u"approve"_s, hash.left(12), u"--name"_s, u"hvac-002"_s});
+        QCOMPARE(approved.exitCode, 0);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+    }
+
+    void secondChip_cannotTakeAnEnrolledName()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device first(u"hvac-001"_s);
+        Device second(u"hvac-001"_s);
+        QCOMPARE(authority.ctl(first.enrolment()).exitCode, 0);
+        const auto refused = authority.ctl(second.enrolment());
+        QCOMPARE(refused.exitCode, 1);
+        QCOMPARE(refused.json.value("error"_L1).toObject().value("code"_L1).toString(), u"conflict"_s);
+        auto &source = second.startOn(authority); // comes all the same, and lands in the queue without a name
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"approv"_s), qPrintable(sentenceOf(source)), kSlow);
+        QVERIFY(!isValid(source));
+    }
+
+    void identity_rotatesAndSurvivesAnAuthorityThatIsKilled()
+    {
+        AuthorityUnderTest authority(u"building-1.smart.local"_s, QString::fromLatin1(kShortLives));
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-003"_s);
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        auto &source = device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        const QByteArray first = (*source.current())->svid.chainDer.first();
+        QTRY_VERIFY2_WITH_TIMEOUT(source.status().rotations >= 2, qPrintable(sentenceOf(source)), kSlow);
+        QVERIFY((*source.current())->svid.chainDer.first() != first);
+        const auto before = authority.ctl({u"bundle"_s, u"show"_s}).json;
+
+        authority.kill();
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        QCOMPARE(authority.ctl({u"bundle"_s, u"show"_s}).json, before);
+        const quint64 rotations = source.status().rotations;
+        QTRY_VERIFY2_WITH_TIMEOUT(source.status().rotations > rotations, qPrintable(sentenceOf(source)), kSlow);
+
+        // Away for three lives: the SVID is used until its end, and then dropped.
+        authority.kill();
+        QTRY_VERIFY2_WITH_TIMEOUT(source.status().state == IdentityStatus::State::Overdue,
+                                  qPrintable(sentenceOf(source)), kSlow);
+        QVERIFY(isValid(source));
+        const Timestamp end = source.status().expiresAt;
+        QTRY_VERIFY_WITH_TIMEOUT(!isValid(source), kSlow);
+        QVERIFY(SystemClock().now() >= end - std::chrono::seconds{1});
+        QVERIFY2(sentenceOf(source).startsWith(u"identity expired, buffering"_s), qPrintable(sentenceOf(source)));
+        QTRY_VERIFY_WITH_TIMEOUT(SystemClock().now() >= end + std::chrono::seconds{20}, kSlow);
+        QVERIFY(!isValid(source));
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        QElapsedTimer back;
+        back.start();
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        qInfo() << "recovered" << back.elapsed() << "ms after the authority was back";
+        QVERIFY(back.elapsed() <= 10'000);
+    }
+
+    void revokedDevice_isRefusedAndOnTheDenyListWithinTwoSeconds()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device gateway(u"gateway"_s);
+        Device sensor(u"hvac-004"_s);
+        QCOMPARE(authority.ctl(gateway.enrolment(u"gateway"_s)).exitCode, 0);
+        QCOMPARE(authority.ctl(sensor.enrolment()).exitCode, 0);
+        auto &watcher = gateway.startOn(authority);
+        auto &source = sensor.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(watcher), qPrintable(sentenceOf(watcher)), kSlow);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+
+        const auto channel = channelAs(*watcher.agentSvid(), (*watcher.current())->bundles, authority);
+        QList<QByteArray> lists;
+        auto *call = channel->start(method::trust("WatchDenyList"));
+        connect(call, &grpc::ClientCall::messageReceived, this, [&lists](const QByteArray &message) {
+            const auto document = lintel::spire::parse<::lintel::authority::v1::DenyListDocument>(message);
+            lists.append(document ? lintel::spire::bytesOf(document->jws()) : QByteArray());
+        });
+        call->send({});
+        QTRY_COMPARE_WITH_TIMEOUT(lists.size(), 1, kSlow);
+
+        const auto revoked =
+            authority.ctl({u"device"_s, u"revoke"_s, u"hvac-004"_s, u"--reason"_s, u"stolen from the roof"_s});
+        QElapsedTimer timer;
+        timer.start();
+        QCOMPARE(revoked.exitCode, 0);
+        QVERIFY(revoked.json.value("revoked_at"_L1).isString());
+        QTRY_COMPARE_WITH_TIMEOUT(lists.size(), 2, kSlow);
+        QVERIFY(timer.elapsed() <= 2'000);
+        const TrustDomain domain = sensor.id(authority).trustDomain();
+        const auto list =
+            tls::verifyDenyList(lists.last(), domain, watcher.documents().value(domain).jwtAuthorities, 0);
+        QVERIFY2(list, qPrintable(list ? QString() : list.error().message));
+        QVERIFY(std::any_of(list->entries.begin(), list->entries.end(),
+                            [&](const tls::DenyEntry &entry) { return entry.id == sensor.id(authority); }));
+
+        source.hurry();
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"revoked"_s), qPrintable(sentenceOf(source)), kSlow);
+        const QString shown = authority.ctlText({u"device"_s, u"show"_s, u"hvac-004"_s});
+        QVERIFY2(shown.contains(u"last message accepted at"_s) && shown.contains(u"stolen from the roof"_s),
+                 qPrintable(shown));
+
+        // What the broker's agent says about the last message stands there afterwards.
+        ::lintel::authority::v1::ReportLastAcceptedRequest report;
+        auto *item = report.add_items();
+        item->set_spiffe_id(sensor.id(authority).toString().toStdString());
+        item->set_at_ms(toEpochMillis(SystemClock().now()));
+        std::optional<grpc::Status> reported;
+        channel->unary(method::trust("ReportLastAccepted"), lintel::spire::serialize(report), std::chrono::seconds{30},
+                       this, [&](const grpc::Status &status, const QByteArray &) { reported = status; });
+        QTRY_VERIFY_WITH_TIMEOUT(reported, kSlow);
+        QVERIFY2(reported->isOk(), qPrintable(reported->message));
+        QVERIFY(authority.ctl({u"device"_s, u"show"_s, u"hvac-004"_s}).json.value("last_accepted_at"_L1).isString());
+
+        // Only a fresh enrolment brings it back.
+        QCOMPARE(authority.ctl(sensor.enrolment()).exitCode, 0);
+        const quint64 rotations = source.status().rotations;
+        source.hurry();
+        QTRY_VERIFY2_WITH_TIMEOUT(source.status().rotations > rotations, qPrintable(sentenceOf(source)), kSlow);
+    }
+
+    void gateway_mayRenewItsBrokersCertificate()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device gateway(u"gateway"_s);
+        QCOMPARE(authority.ctl(gateway.enrolment(u"gateway"_s)).exitCode, 0);
+        auto &source = gateway.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        const auto channel = channelAs(*source.agentSvid(), (*source.current())->bundles, authority);
+        std::optional<::spire::api::server::entry::v1::GetAuthorizedEntriesResponse> entries;
+        channel->unary(
+            method::entry("GetAuthorizedEntries"), {}, std::chrono::seconds{30}, this,
+            [&](const grpc::Status &, const QByteArray &bytes) {
+                entries = *lintel::spire::parse<::spire::api::server::entry::v1::GetAuthorizedEntriesResponse>(bytes);
+            });
+        QTRY_VERIFY_WITH_TIMEOUT(entries, kSlow);
+        QStringList paths;
+        for (const auto &entry : entries->entries())
+            paths.append(lintel::spire::textOf(entry.spiffe_id().path()));
+        paths.sort();
+        QCOMPARE(paths, (QStringList{u"/agent/gateway"_s, u"/broker"_s}));
+    }
+
+    void joinToken_isGoodOnceAndItsAgentRenewsAfterARestart()
+    {
+        AuthorityUnderTest authority(u"building-1.smart.local"_s, QString::fromLatin1(kShortLives));
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"lobby-panel"_s, false);
+        const auto token = authority.ctl({u"token"_s, u"create"_s, u"--name"_s, u"lobby-panel"_s, u"--ttl"_s, u"10m"_s,
+                                          u"--out"_s, device.tokenFile()});
+        QCOMPARE(token.exitCode, 0);
+        QVERIFY(!token.json.contains("token"_L1));
+        QVERIFY(QFileInfo(device.tokenFile()).permissions()
+                == (QFile::ReadOwner | QFile::WriteOwner | QFile::ReadUser | QFile::WriteUser));
+        auto *source = &device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(*source), qPrintable(sentenceOf(*source)), kSlow);
+        QVERIFY(!source->status().isBoundToChip);
+        QTRY_VERIFY2_WITH_TIMEOUT(source->status().rotations >= 1, qPrintable(sentenceOf(*source)), kSlow);
+        // The device starts again: as the agent that it is, without the token.
+        device.stop();
+        QVERIFY(QFile::remove(device.tokenFile()));
+        authority.kill();
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        source = &device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(*source), qPrintable(sentenceOf(*source)), kSlow);
+        QTRY_VERIFY2_WITH_TIMEOUT(source->status().rotations >= 1, qPrintable(sentenceOf(*source)), kSlow);
+    }
+
+    void bundles_ofTwoDomainsFindEachOtherAndReachDevices()
+    {
+        AuthorityUnderTest building(u"building-1.smart.local"_s, u"lifetimes: {refresh_hint: 1s}\n"_s);
+        AuthorityUnderTest cloud(u"smart-building.cloud"_s, u"lifetimes: {refresh_hint: 1s}\n"_s);
+        QVERIFY2(building.start(), qPrintable(building.log()));
+        QVERIFY2(cloud.start(), qPrintable(cloud.log()));
+        Device device(u"gateway"_s);
+        QCOMPARE(building.ctl(device.enrolment(u"gateway"_s)).exitCode, 0);
+        auto &source = device.startOn(building);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        const TrustDomain domain = *TrustDomain::parse(u"smart-building.cloud");
+        QVERIFY(!(*source.current())->bundles.contains(domain));
+
+        const QString url = u"https://127.0.0.1:%1/"_s.arg(cloud.bundlePort());
+        const QString bundle = building.file(u"cloud.json"_s);
+        QCOMPARE(cloud.ctl({u"bundle"_s, u"show"_s, u"--out"_s, bundle}).exitCode, 0);
+        const auto state = [&building] {
+            return building.ctl({u"federation"_s, u"list"_s})
+                .json.value("relationships"_L1)
+                .toArray()
+                .first()
+                .toObject();
+        };
+        // Somebody else than the one that was named answers: refused, and said.
+        QCOMPARE(building
+                     .ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url, u"--endpoint-id"_s,
+                           u"spiffe://smart-building.cloud/other"_s, u"--bundle"_s, bundle})
+                     .exitCode,
+                 0);
+        QTRY_VERIFY_WITH_TIMEOUT(!state().value("problem"_L1).toString().isEmpty(), kSlow);
+        QCOMPARE(building
+                     .ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url, u"--endpoint-id"_s,
+                           u"spiffe://smart-building.cloud/spire/server"_s})
+                     .exitCode,
+                 0);
+        QTRY_VERIFY_WITH_TIMEOUT(state().value("refreshed_at"_L1).isString(), kSlow);
+        QTRY_VERIFY2_WITH_TIMEOUT(state().value("problem"_L1).toString().isEmpty(), qPrintable(building.log()), kSlow);
+        source.hurry();
+        QTRY_VERIFY_WITH_TIMEOUT((*source.current())->bundles.contains(domain), kSlow);
+
+        // Without a SPIFFE ID the system's roots decide, and they do not know this server.
+        QCOMPARE(building.ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url}).exitCode, 0);
+        QTRY_VERIFY2_WITH_TIMEOUT(state().value("problem"_L1).toString().contains(u"not to be trusted"_s),
+                                  qPrintable(building.log()), kSlow);
+        QCOMPARE(building.ctl({u"federation"_s, u"delete"_s, domain.name()}).exitCode, 0);
+        QCOMPARE(building.ctl({u"bundle"_s, u"show"_s, u"--trust-domain"_s, domain.name()}).exitCode, 1);
+    }
+
+    void commands_failWithOneSentenceAndTheirExitCode()
+    {
+        AuthorityUnderTest authority;
+        const auto absent = authority.ctl({u"authority"_s, u"status"_s});
+        QCOMPARE(absent.exitCode, 4);
+        QCOMPARE(absent.json.value("error"_L1).toObject().value("code"_L1).toString(), u"unavailable"_s);
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        QCOMPARE(authority.ctl({u"authority"_s, u"status"_s}).exitCode, 0);
+        QCOMPARE(authority.ctl({u"device"_s, u"show"_s, u"nobody"_s}).exitCode, 1);
+        QCOMPARE(authority.ctl({u"device"_s, u"show"_s}).exitCode, 2);
+        QCOMPARE(authority.ctl({u"device"_s, u"vanish"_s}).exitCode, 2);
+        QCOMPARE(authority.ctl({u"enroll"_s, u"--nonsense"_s}).exitCode, 2);
+        QFile csv(authority.file(u"list.csv"_s));
+        QVERIFY(csv.open(QIODevice::WriteOnly));
+        csv.write("hash,name,kind,site,space,tags\n" + QByteArray(64, 'a') + ",a-1,hvac,s,,x;y\n12,b-1,hvac,s,,\n");
+        csv.close();
+        const auto broken = authority.ctl({u"enroll"_s, u"--csv"_s, csv.fileName()});
+        QCOMPARE(broken.exitCode, 1);
+        QVERIFY(broken.json.value("error"_L1).toObject().value("message"_L1).toString().contains(u"line 3"_s));
+        QVERIFY(authority.ctl({u"device"_s, u"list"_s}).json.value("devices"_L1).toArray().isEmpty());
+        QVERIFY(csv.open(QIODevice::WriteOnly));
+        csv.write("hash,name,kind,site,space,tags\n" + QByteArray(64, 'a') + ",a-1,hvac,s,,x;y\n");
+        csv.close();
+        QCOMPARE(authority.ctl({u"enroll"_s, u"--csv"_s, csv.fileName()}).json.value("enrolled"_L1).toInt(), 1);
+    }
+
+    void backup_bringsAnAuthorityBackWithItsDevices()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-005"_s);
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        auto *source = &device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(*source), qPrintable(sentenceOf(*source)), kSlow);
+        const QString dir = authority.file(u"backup"_s);
+        QCOMPARE(authority.ctl({u"authority"_s, u"backup"_s, dir}).exitCode, 0);
+        // Not while it runs.
+        const QStringList restore{u"authority"_s,         u"restore"_s, u"--config"_s,
+                                  authority.configFile(), u"--from"_s,  dir};
+        QCOMPARE(authority.ctlPlain(restore).exitCode, 1);
+        QCOMPARE(authority.stop(), 0);
+        QVERIFY(QDir(authority.file(u"state"_s)).removeRecursively());
+        const auto restored = authority.ctlPlain(restore);
+        QCOMPARE(restored.exitCode, 0);
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        const quint64 rotations = source->status().rotations;
+        source->hurry();
+        QTRY_VERIFY2_WITH_TIMEOUT(source->status().rotations > rotations, qPrintable(sentenceOf(*source)), kSlow);
+    }
+
+    void keys_ofTheAuthorityMayLieInATpm()
+    {
+        SoftwareTpm chip;
+        AuthorityUnderTest authority(u"building-1.smart.local"_s,
+                                     u"key_store: {provider: tpm, tcti: \"%1\"}\n"_s.arg(chip.tcti()));
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        const auto before = authority.ctl({u"bundle"_s, u"show"_s}).json;
+        QVERIFY(authority.ctl({u"authority"_s, u"status"_s}).json.value("key_store"_L1).toString().contains(u"TPM"_s));
+        authority.kill();
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        QCOMPARE(authority.ctl({u"bundle"_s, u"show"_s}).json, before);
+        Device device(u"hvac-006"_s);
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        auto &source = device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+    }
+
+    void authority_thatRunsAlreadyIsNotStartedTwice()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        QProcess second;
+        second.start(QStringLiteral(LINTEL_BIN_DIR "/lintel-authority"), {u"--config"_s, authority.configFile()});
+        QVERIFY(second.waitForFinished(kSlow));
+        QCOMPARE(second.exitCode(), 1);
+        QVERIFY(QString::fromUtf8(second.readAllStandardError()).contains(u"runs on the state"_s));
+        QCOMPARE(authority.ctlPlain({u"authority"_s, u"init"_s, u"--config"_s, authority.configFile()}).exitCode, 1);
+        QCOMPARE(authority.stop(), 0);
+        const auto kept = authority.ctlPlain({u"authority"_s, u"init"_s, u"--config"_s, authority.configFile()});
+        QCOMPARE(kept.exitCode, 0);
+        QVERIFY(!kept.json.value("created"_L1).toBool(true));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestAuthorityProcess)
+#include "tst_authority_process.moc"
