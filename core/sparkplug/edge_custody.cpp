@@ -53,13 +53,16 @@ bool EdgeNodeSession::Private::pumpOnce()
         return false;
     const int room = mayWait() ? config.window - int(inFlight.size()) : kChunk;
     QList<StoredBatch> chunk;
-    if (room > 0) {
+    const Msn sendable = release(spool.status().head);
+    if (room > 0 && cursor < sendable) {
         auto read = spool.read(cursor, std::min(room, kChunk));
         if (!read) {
             report(read.error());
             return false;
         }
         chunk = *std::move(read);
+        while (!chunk.isEmpty() && chunk.last().msn > sendable)
+            chunk.removeLast();
     }
     for (const StoredBatch &stored : std::as_const(chunk))
         explain(entityFor(stored.batch.device), stored.batch);
@@ -74,7 +77,7 @@ bool EdgeNodeSession::Private::pumpOnce()
     if (status.tail > acked + 1 && status.tail > announcedTail && !announceTail())
         return false;
     const bool sent = sendChunk(chunk, status.head);
-    noteStall(status.head);
+    noteStall(sendable);
     if (!sent)
         return false;
     endDevices(status.head);
@@ -96,6 +99,23 @@ bool EdgeNodeSession::Private::sendChunk(const QList<StoredBatch> &chunk, Msn he
             return false;
     }
     return true;
+}
+
+bool EdgeNodeSession::Private::isSendDue() const
+{
+    return config.sendEvery > Millis{0} && clock.monotonic() >= nextSend && spool.status().head > released;
+}
+
+/// Up to where batches may leave now; each burst wakes a radio that sleeps otherwise.
+Msn EdgeNodeSession::Private::release(Msn head)
+{
+    if (config.sendEvery <= Millis{0})
+        return head;
+    if (isSendDue()) {
+        released = head;
+        nextSend = clock.monotonic() + config.sendEvery;
+    }
+    return released;
 }
 
 void EdgeNodeSession::Private::noteStall(Msn head)

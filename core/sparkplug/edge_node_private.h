@@ -67,6 +67,8 @@ struct EdgeNodeSession::Private {
     bool pumpOnce();
     bool sendChunk(const QList<StoredBatch> &chunk, Msn head);
     void noteStall(Msn head);
+    bool isSendDue() const;
+    Msn release(Msn head);
     bool sendBatch(const StoredBatch &stored);
     bool announceTail();
     void sendAgain();
@@ -107,6 +109,8 @@ struct EdgeNodeSession::Private {
     Msn sentHere = 0;                  // on this connection
     Msn history = 0;                   // up to here a batch is late: stored before the birth, or held up
     std::optional<Nanos> stalledSince; // something waits and nothing could be sent
+    Msn released = 0;                  // with sendEvery: later batches wait
+    Nanos nextSend{};                  // when they may leave
     Msn announcedTail = 0;             // what the host was told on this connection
     std::deque<InFlight> inFlight;
     bool everAcked = false;

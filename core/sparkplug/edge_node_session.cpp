@@ -73,7 +73,7 @@ void EdgeNodeSession::start()
     const SpoolStatus spool = d->spool.status();
     d->stream = spool.stream;
     d->acked = spool.acknowledged;
-    d->cursor = d->acked;
+    d->cursor = d->released = d->acked;
     d->loadTaken();
     d->stopping = false;
     d->offlineSince = d->clock.now();
@@ -105,10 +105,16 @@ void EdgeNodeSession::pump()
     d->pump();
 }
 
+void EdgeNodeSession::sendNow()
+{
+    d->nextSend = {};
+    d->pump();
+}
+
 void EdgeNodeSession::tick()
 {
     d->checkTimeouts();
-    if (d->more)
+    if (d->more || d->isSendDue())
         d->pump();
 }
 
@@ -167,6 +173,7 @@ void EdgeNodeSession::Private::onConnected()
     connectedSince = clock.now();
     offlineSince.reset();
     sentHere = 0;
+    nextSend = {}; // the radio is awake
     takenTold = false;
     hostStateTime.reset();
     forgetBirths();

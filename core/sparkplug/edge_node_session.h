@@ -5,7 +5,8 @@
 // Life of a connection: CONNECT with an NDEATH will and a new bdSeq; subscribe to NCMD, DCMD and
 // the primary host's STATE; wait until that host is online; NBIRTH, a DBIRTH per device; then the
 // spool from the last acknowledgement on, at most `window` batches ahead of it. What was stored
-// before the birth or is sent again is marked historical and keeps its number. Should the host
+// before the birth or is sent again is marked historical and keeps its number; what waited for
+// sendEvery is not late. Should the host
 // acknowledge numbers that the spool never gave (an older copy of it was put back), nothing more is
 // sent from this spool and nothing deleted; trouble() says so on each connection.
 //
@@ -37,6 +38,7 @@ struct EdgeNodeConfig {
     Millis ackTimeout{5'000};      // silence after which everything unacknowledged is sent again
     Millis rebirthDebounce{1'000}; // several rebirth requests within this count as one
     bool useAliases = true;        // off for hosts that understand names only; costs bytes
+    Millis sendEvery{0};           // new batches leave together, at most this often; 0: each at once
 };
 
 /// A device of this node, with what stands in its birth.
@@ -91,8 +93,10 @@ public:
     /// A new certificate: one reconnection, with NDEATH and a new birth.
     void reconnect();
 
-    /// Sends what the spool holds and the window allows.
+    /// Sends what the spool holds and the window allows; with sendEvery only when it is time.
     void pump();
+    /// The same without waiting for that time.
+    void sendNow();
     void tick();
 
     [[nodiscard]] Status status() const;

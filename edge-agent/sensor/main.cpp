@@ -51,6 +51,7 @@ sparkplug::EdgeNodeConfig sessionConfig(const SensorConfig &config)
     session.keepAlive = config.mqtt.keepAlive;
     session.window = config.sparkplug.window;
     session.useAliases = config.sparkplug.aliases;
+    session.sendEvery = config.settings.sendEvery;
     return session;
 }
 

@@ -66,7 +66,7 @@ Result<void> SensorAgent::start()
     for (Point &point : points) {
         if (const auto valid = validate(point); !valid)
             return valid;
-        point.staleAfter = m_settings.reports.staleAfter(point.id);
+        point.staleAfter = m_settings.reports.staleAfter(point.id) + m_settings.sendEvery;
     }
     if (m_playback) {
         if (const auto begun = m_playback->start(); !begun)
@@ -112,7 +112,7 @@ void SensorAgent::stop()
     m_writer.flushNow();
     if (m_playback)
         m_playback->stop();
-    m_session.pump();
+    m_session.sendNow();
     m_state = State::Draining;
     m_drainUntil = m_clock.monotonic() + m_settings.drainTime;
     if (!canDrain())
@@ -187,7 +187,7 @@ void SensorAgent::onSyncBuffered(const QCborMap &args, const CallServer::Reply &
         return reply(
             Error{Errc::OutOfRange, u"The argument \"limit\" must be from 0 to %1."_s.arg(mostBufferedReadings)});
     m_writer.flush();
-    m_session.pump();
+    m_session.sendNow();
     const SpoolStatus spool = m_spool.status();
     QCborMap answer{{"device"_L1, m_settings.device},
                     {"count"_L1, qint64(spool.pendingReadings)},

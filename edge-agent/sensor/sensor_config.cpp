@@ -43,6 +43,7 @@ void readSampling(Section section, SensorSettings &settings)
     section.duration(u"period", settings.period, 100ms, 24h);
     section.flag(u"report_by_exception", settings.reports.byException);
     section.duration(u"heartbeat", settings.reports.heartbeat, 1s, 24h);
+    section.duration(u"send_every", settings.sendEvery, 0ms, 1h);
     section.duration(u"drain_time", settings.drainTime, 0ms, 5min);
     section.integer(u"memory_batches", settings.memoryBatches, 64, 100'000);
     for (auto &[id, one] : section.named(u"points"))
@@ -102,6 +103,8 @@ Result<SensorConfig> sensorConfigFrom(const config::Document &document)
 
     config.settings.device = agent.name;
     config.settings.reports.period = config.settings.period;
+    if (std::holds_alternative<ReplayConfig>(config.driver.driver))
+        config.settings.sendEvery = Millis{0}; // recordings go by their own pace
     config.settings.capabilities = readCapabilities(root, agent);
     config.settings.callsNeedPolicy = config.common.authorization.provider == AuthorizationConfig::Provider::Opa;
     root.finish();

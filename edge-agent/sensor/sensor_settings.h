@@ -14,6 +14,7 @@ struct SensorSettings {
     QString version;
     Millis period{60'000};
     ReportRules reports;
+    Millis sendEvery{0};          // what is stored leaves together, at most this often; 0: at once
     int memoryBatches = 600;      // kept while the spool refuses
     Millis drainTime{5'000};      // how long a stop waits for the last acknowledgements
     QStringList capabilities;     // empty = all of them

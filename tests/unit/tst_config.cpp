@@ -47,6 +47,7 @@ private Q_SLOTS:
     void sensor_fillsDefaults();
     void sensor_readsAReplayWithItsMap();
     void sensor_refusesAnUnknownPointInSampling();
+    void sensor_readsHowOftenItSends();
     void sensor_refusesACapabilityItDoesNotHave();
     void shippedMapsAndExamples_load();
 };
@@ -257,6 +258,20 @@ void TestConfig::sensor_refusesAnUnknownPointInSampling()
         minimal
         + "driver: {type: hwmon, points: [{id: a, device: x, channel: temp1}]}\nsampling: {points: {b: {deadband: 1}}}\n");
     QCOMPARE(problems, u"a.yaml:3: sampling: there is no point \"b\"; the driver has a."_s);
+}
+
+void TestConfig::sensor_readsHowOftenItSends()
+{
+    const auto sendEvery = [](const char *sampling) -> std::optional<Millis> {
+        const auto document = config::parseConfig(minimal + sampling, u"a.yaml"_s);
+        const auto config = document ? sensorConfigFrom(*document) : Result<SensorConfig>(document.error());
+        return config ? std::optional(config->settings.sendEvery) : std::nullopt;
+    };
+    QCOMPARE(sendEvery(""), std::optional(Millis{0}));
+    QCOMPARE(sendEvery("sampling: {send_every: 0s}\n"), std::optional(Millis{0}));
+    QCOMPARE(sendEvery("sampling: {send_every: 60s}\n"), std::optional(Millis{60s}));
+    QCOMPARE(sendEvery("sampling: {send_every: 1h}\n"), std::optional(Millis{1h}));
+    QVERIFY(sensorProblems(minimal + "sampling: {send_every: 2h}\n").contains(u"sampling.send_every"_s));
 }
 
 void TestConfig::sensor_refusesACapabilityItDoesNotHave()

@@ -75,9 +75,12 @@ struct Bench {
     CallServer calls;
     std::unique_ptr<SensorAgent> agent;
 
-    Bench() : session(sessionConfig(), clock, transport, spool, state), calls(principal(u"s1"_s), clock, transport)
+    explicit Bench(Millis sendEvery = {})
+        : session(sessionConfig(sendEvery), clock, transport, spool, state), calls(principal(u"s1"_s), clock, transport)
     {
-        remake(settings());
+        SensorSettings with = settings();
+        with.sendEvery = sendEvery;
+        remake(with);
     }
     static SensorSettings settings()
     {
@@ -88,9 +91,10 @@ struct Bench {
         settings.reports.period = 1s; // shorter than any timeout of the session
         return settings;
     }
-    static sparkplug::EdgeNodeConfig sessionConfig()
+    static sparkplug::EdgeNodeConfig sessionConfig(Millis sendEvery)
     {
         sparkplug::EdgeNodeConfig config;
+        config.sendEvery = sendEvery;
         config.group = u"b"_s;
         config.node = u"s1"_s;
         config.self = principal(u"s1"_s);
@@ -160,6 +164,10 @@ private Q_SLOTS:
     void clockIn1970_holdsAndStampsLater();
     void start_refusesWhatTheDriverRefuses();
     void gateway_receivesEveryReadingAndCustodyMoves();
+    void sendEvery_storesAtOnceAndSendsTogether();
+    void sendEvery_syncBufferedSendsAtOnce();
+    void sendEvery_aNewConnectionSendsAtOnce();
+    void sendEvery_stopSendsWhatWaits();
     void calls_readSensorsIsFresh();
     void calls_syncBufferedDeletesNothing();
     void calls_areRefusedWithoutAPolicyDecider();
@@ -280,6 +288,82 @@ void TestSensorAgent::gateway_receivesEveryReadingAndCustodyMoves()
     QVERIFY(!gateway.births.isEmpty());
     QCOMPARE(gateway.births[0].points[0].staleAfter, Millis{3s});
     QCOMPARE(gateway.batches.last().batch.readings[0].value, Value{25.0});
+}
+
+/// Connected, and the first sample is the gateway's; `samples` more are stored and wait.
+#define PREPARE_WAITING(bench, gateway, samples)                                                                       \
+    QVERIFY(bench.agent->start());                                                                                     \
+    QTRY_COMPARE(bench.session.status().phase, EdgeNodeSession::Phase::Custody);                                       \
+    QTRY_COMPARE(bench.spool.status().pendingBatches, 0u);                                                             \
+    QCOMPARE(gateway.batches.size(), 1);                                                                               \
+    for (quint64 i = 1; i <= samples; ++i) {                                                                           \
+        bench.period();                                                                                                \
+        QTRY_COMPARE(bench.spool.status().head, i + 1);                                                                \
+    }                                                                                                                  \
+    QCOMPARE(gateway.batches.size(), 1)
+
+void TestSensorAgent::sendEvery_storesAtOnceAndSendsTogether()
+{
+    Bench bench(60s);
+    Gateway gateway(bench);
+    PREPARE_WAITING(bench, gateway, 59);
+    QCOMPARE(gateway.births.size(), 1); // its silence worried nobody
+    QCOMPARE(gateway.births[0].points[0].staleAfter, Millis{63s});
+    QCOMPARE(bench.spool.status().pendingBatches, 59u);
+
+    // The sample that is taken in this moment may come along, or be the first of those that wait next.
+    bench.period();
+    QTRY_VERIFY(gateway.batches.size() >= 60);
+    QTRY_VERIFY(bench.spool.status().pendingBatches <= 1u);
+    const qsizetype together = gateway.batches.size();
+    for (qsizetype i = 1; i < together; ++i) {
+        QCOMPARE(gateway.batches[i].receipt->msn, Msn(i + 1));
+        QVERIFY(!gateway.batches[i].batch.readings[0].isHistorical); // as planned, not late
+    }
+    for (int i = 0; i < 30; ++i)
+        bench.period();
+    QTRY_VERIFY(bench.spool.status().pendingBatches >= 29u);
+    QCOMPARE(gateway.batches.size(), together);
+}
+
+void TestSensorAgent::sendEvery_syncBufferedSendsAtOnce()
+{
+    Bench bench(60s);
+    Gateway gateway(bench);
+    PREPARE_WAITING(bench, gateway, 5);
+    std::optional<Result<QCborMap>> answer;
+    gateway.client.call(principal(u"s1"_s), u"sync_buffered"_s, {}, 10s,
+                        [&](Result<QCborMap> outcome) { answer = outcome; });
+    QTRY_VERIFY(answer && *answer);
+    QTRY_COMPARE(gateway.batches.size(), 6);
+    QTRY_COMPARE(bench.spool.status().pendingBatches, 0u);
+    // From here on it waits again.
+    bench.period();
+    QTRY_COMPARE(bench.spool.status().head, 7u);
+    bench.period();
+    QCOMPARE(gateway.batches.size(), 6);
+}
+
+void TestSensorAgent::sendEvery_aNewConnectionSendsAtOnce()
+{
+    Bench bench(60s);
+    Gateway gateway(bench);
+    PREPARE_WAITING(bench, gateway, 5);
+    bench.session.reconnect();
+    QTRY_COMPARE(gateway.batches.size(), 6);
+    QTRY_COMPARE(bench.spool.status().pendingBatches, 0u);
+}
+
+void TestSensorAgent::sendEvery_stopSendsWhatWaits()
+{
+    Bench bench(60s);
+    Gateway gateway(bench);
+    PREPARE_WAITING(bench, gateway, 5);
+    QSignalSpy stopped(bench.agent.get(), &SensorAgent::stopped);
+    bench.agent->stop();
+    QTRY_COMPARE(stopped.count(), 1);
+    QCOMPARE(gateway.batches.size(), 6);
+    QCOMPARE(bench.spool.status().pendingBatches, 0u);
 }
 
 void TestSensorAgent::calls_readSensorsIsFresh()
