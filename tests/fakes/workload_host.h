@@ -27,6 +27,7 @@ struct WorkloadDomain {
     QByteArray rootDer;
     std::shared_ptr<SigningKey> jwtKey;
     QString jwtKeyId;
+    bool hasNameConstraint = true; // of the next root
 
     WorkloadDomain(QStringView domain, Timestamp now) : name(*TrustDomain::parse(domain)), since(now)
     {
@@ -39,6 +40,7 @@ struct WorkloadDomain {
         tls::AuthorityCertificate root;
         root.domain = name;
         root.commonName = u"Test root"_s;
+        root.isLimitedToDomain = hasNameConstraint;
         root.publicKeyDer = rootKey->publicKeyDer();
         root.notBefore = since - std::chrono::days{1};
         root.notAfter = since + std::chrono::days{30};

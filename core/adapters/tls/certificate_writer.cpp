@@ -134,13 +134,15 @@ Result<WrittenCertificate> writeAuthority(const AuthorityCertificate &certificat
     body.notBefore = certificate.notBefore;
     body.notAfter = certificate.notAfter;
     body.publicKeyDer = certificate.publicKeyDer;
-    body.extensions = extension(kBasicConstraints, true, tagged(der::Sequence, constraints))
-                      + extension(kKeyUsage, true, kUsageAuthority)
-                      + extension(kNameConstraints, true, tagged(der::Sequence, permitted))
-                      + extension(kSubjectKeyId, false, tagged(der::OctetString, keyId))
-                      + extension(kAuthorityKeyId, false,
-                                  tagged(der::Sequence, tagged(der::context(0), issuer ? issuer->keyId : keyId)))
-                      + extension(kSubjectAltName, false, tagged(der::Sequence, uri));
+    body.extensions =
+        extension(kBasicConstraints, true, tagged(der::Sequence, constraints))
+        + extension(kKeyUsage, true, kUsageAuthority)
+        + (certificate.isLimitedToDomain ? extension(kNameConstraints, true, tagged(der::Sequence, permitted))
+                                         : QByteArray())
+        + extension(kSubjectKeyId, false, tagged(der::OctetString, keyId))
+        + extension(kAuthorityKeyId, false,
+                    tagged(der::Sequence, tagged(der::context(0), issuer ? issuer->keyId : keyId)))
+        + extension(kSubjectAltName, false, tagged(der::Sequence, uri));
     return signBody(body, issuerKey);
 }
 

@@ -50,6 +50,9 @@ struct AuthorityCertificate {
     Timestamp notBefore{};
     Timestamp notAfter{};
     std::optional<int> pathLength;
+    /// Without it, for programs whose TLS cannot handle constraints on URI names and therefore
+    /// refuses the chain (rustls): their own bundles alone keep domains apart then.
+    bool isLimitedToDomain = true;
 };
 struct LeafCertificate {
     SpiffeId id;
@@ -64,8 +67,8 @@ struct WrittenCertificate {
     QString serial; // upper-case hex
 };
 
-/// Critical CA:TRUE, critical keyCertSign and cRLSign, critical name constraint, URI name without a
-/// path. `issuer` null: self-signed.
+/// Critical CA:TRUE, critical keyCertSign and cRLSign, critical name constraint (unless told otherwise), URI
+/// name without a path. `issuer` null: self-signed.
 [[nodiscard]] Result<WrittenCertificate> writeAuthority(const AuthorityCertificate &certificate,
                                                         const IssuerFacts *issuer, const SigningKey &issuerKey);
 /// Critical CA:FALSE, critical digitalSignature, serverAuth and clientAuth, one URI name. Refuses an
