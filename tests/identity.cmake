@@ -9,3 +9,5 @@ if(TARGET tst_authority_process)
 endif()
 lintel_add_test(tst_identity_life integration/tst_identity_life.cpp fakes/live_authority.h
   LIBRARIES Lintel::AuthorityService Lintel::GuardedBroker Lintel::MqttPaho Lintel::Sparkplug LABELS slow TIMEOUT 400)
+lintel_add_test(tst_directory_state_store contract/tst_directory_state_store.cpp contract/state_store_contract.h
+  LIBRARIES Lintel::Spire)

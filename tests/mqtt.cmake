@@ -13,6 +13,10 @@ lintel_add_test(tst_paho_transport contract/tst_paho_transport.cpp contract/mqtt
 lintel_add_test(tst_pki unit/tst_pki.cpp LIBRARIES Lintel::Tls)
 lintel_add_test(tst_x509 unit/tst_x509.cpp LIBRARIES Lintel::Tls)
 lintel_add_test(tst_file_identity_source unit/tst_file_identity_source.cpp LIBRARIES Lintel::Tls LABELS threads)
+lintel_add_test(tst_file_identity_contract contract/tst_file_identity_contract.cpp contract/identity_source_contract.h
+  LIBRARIES Lintel::Tls LABELS threads)
+lintel_add_test(tst_memory_identity_source contract/tst_memory_identity_source.cpp contract/identity_source_contract.h
+  LIBRARIES Lintel::TestBroker LABELS threads)
 
 if(TARGET Lintel::MqttQt)
   lintel_add_test(tst_qt_mqtt_transport contract/tst_qt_mqtt_transport.cpp contract/mqtt_transport_contract.h

@@ -6,5 +6,7 @@ lintel_add_test(tst_sqlite_power_cut unit/tst_sqlite_power_cut.cpp contract/read
   LIBRARIES Lintel::Sqlite SQLite::SQLite3)
 lintel_add_test(tst_sqlite_spool unit/tst_sqlite_spool.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Sqlite)
 lintel_add_test(tst_sqlite_stores unit/tst_sqlite_stores.cpp LIBRARIES Lintel::Sqlite)
+lintel_add_test(tst_sqlite_state_store contract/tst_sqlite_state_store.cpp contract/state_store_contract.h
+  LIBRARIES Lintel::Sqlite)
 lintel_add_test(tst_spool_kill integration/tst_spool_kill.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Sqlite LABELS slow TIMEOUT 300)
 lintel_add_benchmark(bench_spool bench/bench_spool.cpp LIBRARIES Lintel::Sqlite SQLite::SQLite3)

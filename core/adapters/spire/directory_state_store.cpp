@@ -49,7 +49,8 @@ Result<void> DirectoryStateStore::remove(const QString &key)
 Result<QStringList> DirectoryStateStore::keys(const QString &prefix) const
 {
     QStringList found;
-    for (const QString &name : QDir(m_dir).entryList({u'*' + kSuffix}, QDir::Files)) {
+    // Also of keys that begin with a dot.
+    for (const QString &name : QDir(m_dir).entryList({u'*' + kSuffix}, QDir::Files | QDir::Hidden)) {
         const QString key = QUrl::fromPercentEncoding(name.chopped(kSuffix.size()).toLatin1());
         if (key.startsWith(prefix))
             found.append(key);
