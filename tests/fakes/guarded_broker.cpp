@@ -56,7 +56,7 @@ GuardedBroker::GuardedBroker(Options options)
     }
     for (const QString &name : {u"bundles"_s, u"deny"_s})
         QDir(m_dir.path()).mkpath(name);
-    for (const QString &domain : std::as_const(m_options.domains))
+    for (const QString &domain : m_options.trustIsKept ? QStringList() : m_options.domains)
         writeBundle(domain, {pki(domain).rootDer()}, 1);
     writeRoles(m_options.roles);
 }
@@ -68,7 +68,8 @@ GuardedBroker::~GuardedBroker()
 
 Result<void> GuardedBroker::writeFiles()
 {
-    writeBrokerIdentity();
+    if (!m_options.trustIsKept)
+        writeBrokerIdentity();
     QList<QByteArray> roots;
     for (const auto &[domain, pki] : m_pkis)
         roots.append(pki.rootDer());

@@ -27,6 +27,8 @@ public:
         broker::BrokerRoles roles;
         /// Another certificate for the broker itself; empty: brokerId's.
         QString showsId;
+        /// Bundles and the broker's own certificate are kept by somebody else, in the same places.
+        bool trustIsKept = false;
     };
 
     explicit GuardedBroker(Options options);

@@ -117,7 +117,9 @@ void BrokerTrustKeeper::onIdentity()
     if (!m_identity.agentSvid())
         return;
     watch(); // with the SVID of the moment
-    if (m_keeper.state() != SvidKeeper::State::Valid)
+    const QList<QByteArray> kept = std::exchange(m_keptChain, {});
+    const bool isForeign = !kept.isEmpty() && !verify(kept); // of another authority, perhaps
+    if (isForeign || m_keeper.state() != SvidKeeper::State::Valid)
         m_keeper.hurry();
     step();
 }
@@ -130,9 +132,7 @@ Result<grpc::ClientTls> BrokerTrustKeeper::asAgent() const
     grpc::ClientTls tls;
     tls.own = *agent;
     tls.expectedServer = m_options.authorityId;
-    const auto documents = m_identity.documents();
-    for (auto it = documents.cbegin(); it != documents.cend(); ++it)
-        tls.bundles.insert(it.key(), it.value().x509Authorities);
+    tls.bundles = knownRoots();
     tls.verifyAt = m_identity.trustedNow();
     return tls;
 }
@@ -300,8 +300,29 @@ void BrokerTrustKeeper::readCertificate()
         return;
     const auto svid = tls::makeSvid(*chain, *key);
     // One that ends soon, or has ended, is fetched at once.
-    if (svid && svid->id == m_options.broker && svid->notAfter - m_time.now() > 1min)
-        (void)bool(m_keeper.succeeded(svid->notBefore, svid->notAfter));
+    if (!svid || svid->id != m_options.broker || svid->notAfter - m_time.now() < 1min)
+        return;
+    if (m_keeper.succeeded(svid->notBefore, svid->notAfter))
+        m_keptChain = *chain;
+}
+
+Result<void> BrokerTrustKeeper::verify(const QList<QByteArray> &chainDer) const
+{
+    const auto leaf = tls::describeCertificate(chainDer.value(0));
+    if (!leaf)
+        return leaf.error();
+    // The authority's clock may be a little ahead of ours.
+    return tls::verifyPeer(chainDer, m_options.broker, knownRoots(), tls::PeerRole::Server,
+                           std::max(m_identity.trustedNow(), leaf->notBefore));
+}
+
+TrustBundles BrokerTrustKeeper::knownRoots() const
+{
+    TrustBundles roots;
+    const auto documents = m_identity.documents();
+    for (auto it = documents.cbegin(); it != documents.cend(); ++it)
+        roots.insert(it.key(), it.value().x509Authorities);
+    return roots;
 }
 
 void BrokerTrustKeeper::askEntry()
@@ -366,12 +387,7 @@ void BrokerTrustKeeper::takeSvid(const QByteArray &message)
     const auto svid = tls::makeSvid(chainOf(result.svid()), m_key);
     if (!svid)
         return fetchFailed(svid.error());
-    TrustBundles bundles;
-    const auto documents = m_identity.documents();
-    for (auto it = documents.cbegin(); it != documents.cend(); ++it)
-        bundles.insert(it.key(), it.value().x509Authorities);
-    const auto verified = tls::verifyPeer(svid->chainDer, m_options.broker, bundles, tls::PeerRole::Server,
-                                          std::max(m_identity.trustedNow(), svid->notBefore));
+    const auto verified = verify(svid->chainDer);
     if (!verified)
         return fetchFailed(verified.error());
     // Files first: what cannot be written is tried again soon, not at the next half life.

@@ -75,6 +75,7 @@ Q_SIGNALS:
 private:
     void onIdentity();
     [[nodiscard]] Result<grpc::ClientTls> asAgent() const;
+    [[nodiscard]] TrustBundles knownRoots() const;
     // deny list
     void watch();
     void onDenyList(const QByteArray &message);
@@ -87,6 +88,7 @@ private:
     // the broker's SVID
     void step();
     void readCertificate();
+    [[nodiscard]] Result<void> verify(const QList<QByteArray> &chainDer) const;
     void askEntry();
     void askSvid(const QByteArray &entryId);
     void takeSvid(const QByteArray &response);
@@ -117,6 +119,7 @@ private:
     QByteArray m_refused;                    // a list that no key we know has signed: judged again with new bundles
     QByteArray m_hurriedFor;
     qsizetype m_bundles = 0;
+    QList<QByteArray> m_keptChain;   // found at the start, and not yet judged by a bundle
     std::shared_ptr<EVP_PKEY> m_key; // of the request that is under way
     bool m_isReporting = false;
     QHash<QString, Timestamp> m_reported; // by SPIFFE ID
