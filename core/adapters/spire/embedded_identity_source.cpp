@@ -26,8 +26,8 @@ QString bundleKey(const TrustDomain &domain)
 {
     return u"bundle/"_s + domain.name();
 }
-const QString kAgentChain = u"agent/chain"_s;
-const QString kAgentKey = u"agent/key"_s;
+// Certificates and key in one value: they are kept together or not at all.
+const QString kAgent = u"agent/credential"_s;
 
 /// PEM or a SPIFFE bundle document.
 Result<QList<QByteArray>> rootsOf(const QByteArray &text)
@@ -128,10 +128,14 @@ private:
         auto bundles = trusted();
         if (!bundles)
             return failed(bundles.error());
-        FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *bundles, {}};
+        FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *bundles, {}, {}};
         if (m_agent && !m_agent->canReattest && m_agent->svid.notAfter > m_shared->time.now())
             order.renewAs = m_agent;
+        else
+            order.retryKey = m_retryKey;
+        m_isAttesting = !order.renewAs;
         m_fetch = std::make_unique<SvidFetch>(std::move(order), *m_attestor, m_shared->time);
+        connect(m_fetch.get(), &SvidFetch::becameAgent, this, &Worker::becameAgent);
         connect(m_fetch.get(), &SvidFetch::done, this, [this](const FetchedIdentity &fetched) {
             closeErrand();
             succeeded(fetched);
@@ -147,8 +151,23 @@ private:
 
     void closeErrand()
     {
-        if (m_fetch)
-            m_fetch.release()->deleteLater(); // it is the one that speaks
+        if (!m_fetch)
+            return;
+        // A token is spent by the first key that comes with it, also when its answer is lost.
+        if (m_isAttesting && !m_attestor->keysAreBoundToChip())
+            m_retryKey = m_fetch->key();
+        m_fetch.release()->deleteLater(); // it is the one that speaks
+    }
+
+    /// The old credential is worth nothing once the new one was used, so the new one is kept first:
+    /// an errand that breaks later goes on from here.
+    void becameAgent(const AgentCredential &agent)
+    {
+        m_agent = agent;
+        m_retryKey.reset();
+        m_isAttesting = false;
+        if (!m_attestor->keysAreBoundToChip())
+            keepAgent();
     }
 
     void failed(const Error &why)
@@ -178,9 +197,6 @@ private:
             publishStatus();
             return report(taken.error());
         }
-        m_agent = fetched.agent;
-        if (!m_attestor->keysAreBoundToChip())
-            keepAgent();
         for (auto it = fetched.documents.cbegin(); it != fetched.documents.cend(); ++it)
             keepBundle(it.key(), it.value());
         {
@@ -246,24 +262,22 @@ private:
     void keepAgent()
     {
         const auto pem = tls::privateKeyToPem(*m_agent->svid.key);
-        auto kept = pem ? m_store.save(kAgentKey, *pem) : Result<void>(pem.error());
-        if (kept)
-            kept = m_store.save(kAgentChain, tls::certificatesToPem(m_agent->svid.chainDer));
+        const auto kept = pem ? m_store.save(kAgent, tls::certificatesToPem(m_agent->svid.chainDer) + *pem)
+                              : Result<void>(pem.error());
         if (!kept)
             report(kept.error());
     }
 
     void readAgent()
     {
-        const auto key = m_store.load(kAgentKey);
-        const auto chain = m_store.load(kAgentChain);
-        if (!key || !*key || !chain || !*chain)
+        const auto kept = m_store.load(kAgent);
+        if (!kept || !*kept)
             return;
-        const auto parsedKey = tls::privateKeyFromPem(**key);
-        const auto parsedChain = tls::certificatesFromPem(**chain);
-        if (!parsedKey || !parsedChain)
+        const auto key = tls::privateKeyFromPem(**kept);
+        const auto chain = tls::certificatesFromPem(**kept);
+        if (!key || !chain)
             return;
-        if (const auto svid = tls::makeSvid(*parsedChain, *parsedKey))
+        if (const auto svid = tls::makeSvid(*chain, *key))
             m_agent = AgentCredential{*svid, false};
     }
 
@@ -276,6 +290,8 @@ private:
     std::unique_ptr<Attestor> m_attestor;
     std::unique_ptr<SvidFetch> m_fetch;
     std::optional<AgentCredential> m_agent;
+    bool m_isAttesting = false;           // this errand, and it has no answer yet
+    std::shared_ptr<EVP_PKEY> m_retryKey; // of a software agent whose attestation was not answered
     QString m_reported;
 };
 

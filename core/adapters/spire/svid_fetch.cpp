@@ -61,7 +61,7 @@ SvidFetch::~SvidFetch() = default;
 void SvidFetch::start()
 {
     m_patience.start(kErrandTime);
-    auto key = m_attestor.newKey();
+    auto key = m_order.retryKey ? Result<std::shared_ptr<EVP_PKEY>>(m_order.retryKey) : m_attestor.newKey();
     if (!key)
         return fail(key.error());
     m_key = *key;
@@ -173,6 +173,7 @@ void SvidFetch::becomeAgent(const QList<QByteArray> &chainDer, bool canReattest)
         return fail({Errc::Denied, u"The authority of %1 answered with an agent of %2."_s.arg(
                                        m_order.authorityId.trustDomain().name(), svid->id.trustDomain().name())});
     m_result.agent = {*svid, canReattest};
+    Q_EMIT becameAgent(m_result.agent);
     askEntries();
 }
 

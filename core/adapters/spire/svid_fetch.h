@@ -4,7 +4,7 @@
 // SPIRE server may answer too.
 //
 // Made for one errand, on the thread that fetches identities; done() or failed() comes once, and
-// nothing after it. The attestor may block that thread for as long as its chip takes.
+// nothing after it; becameAgent() at most once before. The attestor may block that thread for as long as its chip takes.
 #pragma once
 
 #include "grpc/grpc_channel.h"
@@ -34,6 +34,9 @@ struct FetchOrder {
     TrustBundles bundles; // what is believed before the errand
     /// Renew as this agent instead of attesting; for attestors that can prove themselves only once.
     std::optional<AgentCredential> renewAs;
+    /// The key of an attestation whose answer did not arrive: authorities give the same key the same
+    /// answer, and nobody else. Null: a new one.
+    std::shared_ptr<EVP_PKEY> retryKey;
 };
 
 struct FetchedIdentity {
@@ -51,8 +54,13 @@ public:
     ~SvidFetch() override;
 
     void start();
+    /// The key that this errand is for; null before start().
+    [[nodiscard]] std::shared_ptr<EVP_PKEY> key() const { return m_key; }
 
 Q_SIGNALS:
+    /// What this device is to the authority from now on, whatever becomes of the rest of the errand.
+    /// The credential before stops being good as soon as this one is used.
+    void becameAgent(const lintel::spire::AgentCredential &agent);
     void done(const lintel::spire::FetchedIdentity &identity);
     void failed(const lintel::Error &why);
 
