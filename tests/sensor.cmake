@@ -6,6 +6,7 @@ foreach(name csv driver_simulated)
 endforeach()
 lintel_add_test(tst_driver_sysfs unit/tst_driver_sysfs.cpp LIBRARIES Lintel::Drivers LABELS threads)
 lintel_add_test(tst_driver_replay unit/tst_driver_replay.cpp LIBRARIES Lintel::Drivers Lintel::SensorAgent Lintel::Sqlite)
+lintel_add_test(tst_shipped_maps unit/tst_shipped_maps.cpp LIBRARIES Lintel::Drivers Lintel::Yaml)
 lintel_add_test(tst_report_filter unit/tst_report_filter.cpp LIBRARIES Lintel::SensorAgent)
 lintel_add_test(tst_sensor_agent unit/tst_sensor_agent.cpp LIBRARIES Lintel::SensorAgent Lintel::MqttLoopback)
 
