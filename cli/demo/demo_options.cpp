@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kMaxSensors = 500;
 constexpr int kMaxSeconds = 7 * 24 * 3600;
+constexpr int kMinSvidSeconds = 20; // half of it is renewal, reconnection and some to spare
+constexpr int kMaxSvidSeconds = 24 * 3600;
 
 QList<QCommandLineOption> definitions()
 {
@@ -30,6 +32,12 @@ QList<QCommandLineOption> definitions()
         {u"wan-outage"_s,
          u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s,
          u"START,LENGTH"_s},
+        {u"identity"_s,
+         u"tpm: devices attest with software TPMs to the authority of their trust domain, which gives them short-lived certificates; files (unless said): certificates made beforehand, for machines without swtpm."_s,
+         u"tpm|files"_s},
+        {u"svid-ttl"_s,
+         u"With --identity tpm: how long a certificate holds (3600 unless said; 20 or more). Each is renewed when half of it is over."_s,
+         u"SECONDS"_s},
         {u"json"_s, u"Write one JSON object to standard output at the end, and nothing else."_s},
         {u"keep"_s, u"Keep keys, configuration, databases and logs in this folder."_s, u"DIR"_s},
         {u"screenshot"_s, u"Where the console's picture goes."_s, u"FILE"_s},
@@ -63,6 +71,26 @@ Result<WanOutage> parseOutage(const QString &text)
     return WanOutage{seconds{start}, seconds{length}};
 }
 
+Result<void> readIdentity(const QCommandLineParser &parser, DemoOptions &options)
+{
+    if (parser.isSet(u"identity"_s)) {
+        const QString kind = parser.value(u"identity"_s);
+        if (kind != u"tpm" && kind != u"files")
+            return wrong(u"identity"_s, kind, u"tpm or files"_s);
+        options.identity = kind == u"tpm" ? IdentityKind::Tpm : IdentityKind::Files;
+    }
+    if (!parser.isSet(u"svid-ttl"_s))
+        return {};
+    const QString value = parser.value(u"svid-ttl"_s);
+    if (options.identity != IdentityKind::Tpm)
+        return wrong(u"svid-ttl"_s, value, u"--identity tpm beside it; certificates in files hold for a day"_s);
+    const auto ttl = wholeNumber(u"svid-ttl"_s, value, kMinSvidSeconds, kMaxSvidSeconds);
+    if (!ttl)
+        return ttl.error();
+    options.svidTtl = seconds{*ttl};
+    return {};
+}
+
 } // namespace
 
 Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
@@ -84,6 +112,8 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
             return number.error();
         options.sensors = *number;
     }
+    if (const auto identity = readIdentity(parser, options); !identity)
+        return identity.error();
     if (parser.isSet(u"duration"_s)) {
         const auto number = wholeNumber(u"duration"_s, parser.value(u"duration"_s), 1, kMaxSeconds);
         if (!number)
@@ -103,6 +133,10 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
         const auto outage = parseOutage(text);
         if (!outage)
             return outage.error();
+        if (options.duration && outage->start >= *options.duration)
+            return wrong(
+                u"wan-outage"_s, text,
+                u"a START before the end, which --duration sets to %1 seconds"_s.arg(options.duration->count()));
         options.wanOutages.append(*outage);
     }
     if (parser.isSet(u"replay"_s) && !QDir(options.replayDir).exists())

@@ -252,6 +252,9 @@ private Q_SLOTS:
             << u"not a store"_s;
         QTest::addRow("demo, bad outage")
             << QStringList{u"demo"_s, u"--wan-outage"_s, u"15"_s} << 2 << u"START,LENGTH"_s;
+        QTest::addRow("demo, outage after the end")
+            << QStringList{u"demo"_s, u"--duration"_s, u"8"_s, u"--wan-outage"_s, u"15,20"_s} << 2
+            << u"--wan-outage 15,20: expected a START before the end, which --duration sets to 8 seconds."_s;
         QTest::addRow("demo, no sensors") << QStringList{u"demo"_s, u"--sensors"_s, u"0"_s} << 2 << u"--sensors"_s;
         QTest::addRow("demo, no recordings")
             << QStringList{u"demo"_s, u"--replay"_s, u"/nonexistent"_s} << 2 << u"--replay"_s;

@@ -163,6 +163,9 @@ private Q_SLOTS:
         QTest::addRow("outage without length") << QStringList{u"--wan-outage"_s, u"15"_s};
         QTest::addRow("outage of nothing") << QStringList{u"--wan-outage"_s, u"15,0"_s};
         QTest::addRow("outage of text") << QStringList{u"--wan-outage"_s, u"a,b"_s};
+        QTest::addRow("outage at the end")
+            << QStringList{u"--duration"_s, u"15"_s, u"--wan-outage"_s, u"2,3"_s, u"--wan-outage"_s, u"15,20"_s};
+        QTest::addRow("outage after the end") << QStringList{u"--wan-outage"_s, u"15,20"_s, u"--duration"_s, u"8"_s};
         QTest::addRow("replay") << QStringList{u"--replay"_s, u"/nonexistent"_s};
     }
     void demo_refusesWhatIsWrong()
