@@ -223,12 +223,17 @@ CustodyState BufferEstimate::update(const QCborMap &status, Timestamp now)
     state.oldestUnsent = timeOf(spool.value("oldest_pending"_L1));
 
     const qint64 used = spool.value("used_bytes"_L1).toInteger(-1);
-    const qint64 room = spool.value("max_bytes"_L1).toInteger(-1) - used;
+    const qint64 size = spool.value("max_bytes"_L1).toInteger(-1);
     const qint64 written = spool.value("written_bytes"_L1).toInteger(-1);
     if (written >= 0)
         note({now, written});
-    if (const auto bytes = rate(); bytes && used >= 0 && room > 0)
-        state.bufferRunway = Millis(qint64(std::min(double(room) / *bytes, kLongest)));
+    if (used < 0 || size <= 0)
+        return state;
+    // A full buffer has no runway, whatever the rate: also a spool that takes nothing more writes nothing.
+    if (used >= size)
+        state.bufferRunway = Millis{0};
+    else if (const auto bytes = rate())
+        state.bufferRunway = Millis(qint64(std::min(double(size - used) / *bytes, kLongest)));
     return state;
 }
 

@@ -106,9 +106,9 @@ private Q_SLOTS:
         point.equipRef = u"ahu-1"_s;
         point.staleAfter = Millis{90'000};
         const Timestamp died = clock.now() - 3h;
-        const QCborMap dead{{"device"_L1, u"hvac-009"_s},      {"group"_L1, u"b1"_s},
-                            {"node"_L1, u"hvac-009"_s},        {"online"_L1, false},
-                            {"since"_L1, toIso8601(died)},     {"points"_L1, answers::points({point, point})}};
+        const QCborMap dead{{"device"_L1, u"hvac-009"_s},  {"group"_L1, u"b1"_s},
+                            {"node"_L1, u"hvac-009"_s},    {"online"_L1, false},
+                            {"since"_L1, toIso8601(died)}, {"points"_L1, answers::points({point, point})}};
         QCborMap last = answers::reading({point.id, 19.5, Unit::Celsius, died - 10s, Quality::Good, false});
         last.insert("group"_L1, u"b1"_s);
         last.insert("device"_L1, u"hvac-009"_s);
@@ -211,6 +211,28 @@ private Q_SLOTS:
         QVERIFY(second.bufferRunway.has_value());
         QCOMPARE(std::chrono::duration_cast<std::chrono::seconds>(*second.bufferRunway), 10'000s);
         QVERIFY(!estimate.update(QCborMap{}, start + 11s).asOf);
+    }
+
+    void bufferRunway_isZeroWhenTheBufferIsFull()
+    {
+        const Timestamp start = Timestamp{} + 500'000h;
+        SpoolStatus spool;
+        spool.maxBytes = 1'000'000;
+        const auto ask = [&spool](BufferEstimate &estimate, Timestamp at) {
+            return estimate.update(QCborMap{{"spool"_L1, answers::spool(spool)}}, at).bufferRunway;
+        };
+        for (const qint64 used : {spool.maxBytes, spool.maxBytes + 4'096}) {
+            spool.usedBytes = used;
+            spool.writtenBytes = 70'000;
+            BufferEstimate estimate;
+            QCOMPARE(ask(estimate, start).value_or(Millis{-1}), Millis{0}); // no rate is needed for that
+            spool.writtenBytes += 1'000;
+            QCOMPARE(ask(estimate, start + 10s).value_or(Millis{-1}), Millis{0});
+        }
+        // One that does not say how large it may grow may as well have room.
+        spool.maxBytes = 0;
+        BufferEstimate estimate;
+        QVERIFY(!ask(estimate, start));
     }
 
     void bufferRunway_goesByTheLastMinutes()
