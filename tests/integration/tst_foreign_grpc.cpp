@@ -1,5 +1,6 @@
 // grpc-go, go-spiffe, Go's net/http and curl against our server, and our client against grpc-go.
 #include "fakes/grpc_pair.h"
+#include "fakes/needs.h"
 #include "tls/identity_files.h"
 
 #include <QProcess>
@@ -163,10 +164,10 @@ private Q_SLOTS:
     {
         const QString go = findGo();
         if (go.isEmpty())
-            QSKIP("There is no Go compiler; scripts/bootstrap --test installs one.");
+            LINTEL_SKIP("There is no Go compiler; scripts/bootstrap --test installs one.");
         const QString source = QStringLiteral(LINTEL_SOURCE_DIR "/tests/foreign/go");
         if (const Outcome modules = run(go, {u"list"_s, u"-deps"_s, u"./grpcpeer"_s}, source); modules.exitCode != 0)
-            QSKIP(qPrintable("The pinned Go modules cannot be had here: "_L1 + modules.output.right(500)));
+            LINTEL_SKIP(qPrintable("The pinned Go modules cannot be had here: "_L1 + modules.output.right(500)));
         m_peer = QCoreApplication::applicationDirPath() + "/foreign-grpc-peer"_L1;
         const Outcome built = run(go, {u"build"_s, u"-o"_s, m_peer, u"./grpcpeer"_s}, source);
         QVERIFY2(built.exitCode == 0, qPrintable(built.output));
@@ -242,7 +243,7 @@ private Q_SLOTS:
     {
         const QString curl = QStandardPaths::findExecutable(u"curl"_s);
         if (curl.isEmpty())
-            QSKIP("There is no curl.");
+            LINTEL_SKIP("There is no curl.");
         const QString url = u"https://127.0.0.1:%1/bundle.json"_s.arg(m_httpsPort);
         const QStringList common{u"-sk"_s, u"-w"_s, u" %{http_code} %{http_version}"_s, url};
         QCOMPARE(run(curl, common).output, u"{\"keys\":[]} 200 1.1"_s);

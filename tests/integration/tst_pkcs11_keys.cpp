@@ -1,5 +1,6 @@
 // Keys in a real PKCS #11 token (SoftHSM), and an authority that signs with them.
 #include "fakes/authority_fixture.h"
+#include "fakes/needs.h"
 #include "pkcs11/pkcs11_key_store.h"
 
 #include <QProcess>
@@ -21,7 +22,7 @@ private Q_SLOTS:
     void initTestCase()
     {
         if (!QFileInfo::exists(kModule) || QStandardPaths::findExecutable(u"softhsm2-util"_s).isEmpty())
-            QSKIP("SoftHSM is not installed (package softhsm2)");
+            LINTEL_SKIP("SoftHSM is not installed (package softhsm2); run scripts/bootstrap --test.");
         QVERIFY(QDir(m_dir.path()).mkdir(u"tokens"_s));
         QFile config(m_dir.filePath(u"softhsm2.conf"_s));
         QVERIFY(config.open(QIODevice::WriteOnly));
