@@ -3,3 +3,6 @@ lintel_add_test(tst_workload_api unit/tst_workload_api.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi Lintel::SpireWire TIMEOUT 300)
 lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi LABELS foreign slow TIMEOUT 1800)
+lintel_add_test(tst_workload_callers unit/tst_workload_callers.cpp LIBRARIES Lintel::WorkloadApi)
+lintel_add_test(tst_workload_identity_source unit/tst_workload_identity_source.cpp fakes/workload_host.h
+  LIBRARIES Lintel::WorkloadApi)

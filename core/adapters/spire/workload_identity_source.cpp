@@ -135,19 +135,25 @@ void WorkloadIdentitySource::onMessage(const QByteArray &message)
 {
     const auto response = parse<workload::X509SVIDResponse>(message);
     auto snapshot = response ? snapshotOf(*response, m_self) : Result<IdentitySnapshot>(response.error());
-    if (!snapshot)
+    if (!snapshot) {
+        // Each message has all identities of ours (section 5.2.1): what is missing was taken away.
+        if (snapshot.error().code == Errc::NotFound)
+            renounce(snapshot.error());
         return report(snapshot.error());
+    }
     m_failures = 0;
     const Timestamp notAfter = snapshot->svid.notAfter;
     bool isNewSvid = true;
+    bool isNewBundle = true;
     bool wasTroubled = false;
     {
         const QMutexLocker lock(&m_mutex);
         wasTroubled = !std::exchange(m_reported, QString()).isEmpty();
-        m_hadOne = true;
         isNewSvid = !m_current || m_current->svid.chainDer != snapshot->svid.chainDer;
-        if (m_current && isNewSvid)
+        isNewBundle = !m_current || m_current->bundles != snapshot->bundles;
+        if (m_hadOne && isNewSvid)
             ++m_rotations;
+        m_hadOne = true;
         m_current = std::make_shared<const IdentitySnapshot>(std::move(*snapshot));
     }
     m_expiry.start(std::clamp(notAfter - SystemClock().now(), Millis{1}, kLongestTimer));
@@ -155,7 +161,7 @@ void WorkloadIdentitySource::onMessage(const QByteArray &message)
         Q_EMIT problemSolved();
     if (isNewSvid)
         Q_EMIT svidChanged();
-    else
+    else if (isNewBundle)
         Q_EMIT bundlesChanged();
 }
 
