@@ -11,3 +11,6 @@ lintel_add_test(tst_identity_life integration/tst_identity_life.cpp fakes/live_a
   LIBRARIES Lintel::AuthorityService Lintel::GuardedBroker Lintel::MqttPaho Lintel::Sparkplug LABELS slow TIMEOUT 400)
 lintel_add_test(tst_directory_state_store contract/tst_directory_state_store.cpp contract/state_store_contract.h
   LIBRARIES Lintel::Spire)
+# The client of bundle endpoints.
+lintel_add_test(tst_http1_response unit/tst_http1_response.cpp LIBRARIES Lintel::Grpc)
+lintel_add_fuzzer(fuzz_http1_response fuzz/fuzz_http1_response.cpp LIBRARIES Lintel::Grpc)

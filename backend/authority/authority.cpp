@@ -8,6 +8,8 @@
 
 #include <QUuid>
 
+#include <algorithm>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -38,10 +40,21 @@ QString describe(BootVerdict verdict)
 
 // --- Private -------------------------------------------------------------------------------------
 
+namespace {
+/// Where SVIDs are short-lived (a demo, a test), devices attest more often than an hour's pace allows for.
+RateLimits limitsFor(std::chrono::seconds x509Ttl)
+{
+    constexpr double kAttemptsPerLife = 4;
+    RateLimits limits;
+    limits.perKeyPerMinute = std::max(limits.perKeyPerMinute, kAttemptsPerLife * 60 / double(x509Ttl.count()));
+    return limits;
+}
+} // namespace
+
 Authority::Private::Private(const AuthorityConfig &settings, std::unique_ptr<KeyStore> keyStore,
                             std::unique_ptr<Store> opened, const Clock &theClock)
     : config(settings), clock(&theClock), keys(std::move(keyStore)), store(std::move(opened)),
-      ca(settings, *store, *keys), limiter(theClock), pool(settings.signingThreads)
+      ca(settings, *store, *keys), limiter(theClock, limitsFor(settings.x509Ttl)), pool(settings.signingThreads)
 {}
 
 Result<SpiffeId> Authority::Private::makeId(const QString &path) const

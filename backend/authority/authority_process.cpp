@@ -6,6 +6,8 @@
 
 #include <QFileInfo>
 
+#include <algorithm>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -13,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kTick = 60s;
+constexpr std::chrono::seconds kLongestTick = 60s;
 constexpr auto kGrace = 3s;
 
 Result<AttestationTerms> termsOf(const ProgramConfig &config, const Clock &clock)
@@ -136,7 +138,8 @@ Result<void> AuthorityProcess::listen(const ProgramConfig &config)
 void AuthorityProcess::start()
 {
     tick();
-    m_timer.start(kTick);
+    // Often enough that our own SVID is renewed well before its end, however short its life is.
+    m_timer.start(std::clamp<std::chrono::seconds>(m_authority->config().x509Ttl / 8, 1s, kLongestTick));
     m_federation.start();
 }
 

@@ -54,17 +54,28 @@ AuthorityUnderTest::AuthorityUnderTest(QString domain, QString moreYaml)
     : m_domain(std::move(domain)), m_more(std::move(moreYaml)), m_port(freeLoopbackPort()),
       m_bundlePort(freeLoopbackPort())
 {
+    writeConfig();
+}
+
+void AuthorityUnderTest::addToBundleEndpoint(const QString &keys)
+{
+    m_endpointKeys = u", "_s + keys;
+    writeConfig();
+}
+
+void AuthorityUnderTest::writeConfig() const
+{
     QFile file(configFile());
     if (!file.open(QIODevice::WriteOnly))
         return;
     file.write(u"authority: {trust_domain: %1, state_dir: %2}\n"
                "server: {host: 127.0.0.1, port: %3}\n"
                "admin: {socket: %4}\n"
-               "bundle_endpoint: {host: 127.0.0.1, port: %5}\n%6"_s.arg(m_domain, m_dir.filePath(u"state"_s))
+               "bundle_endpoint: {host: 127.0.0.1, port: %5%6}\n%7"_s.arg(m_domain, m_dir.filePath(u"state"_s))
                    .arg(m_port)
                    .arg(socket())
                    .arg(m_bundlePort)
-                   .arg(m_more)
+                   .arg(m_endpointKeys, m_more)
                    .toUtf8());
 }
 

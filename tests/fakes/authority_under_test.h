@@ -17,6 +17,9 @@ public:
     explicit AuthorityUnderTest(QString domain = QStringLiteral("building-1.smart.local"), QString moreYaml = {});
     ~AuthorityUnderTest();
 
+    /// More keys of section bundle_endpoint ("profile: …, key: …"); before start().
+    void addToBundleEndpoint(const QString &keys);
+
     /// Whether it listens; call again after kill() for the same state and port.
     [[nodiscard]] bool start();
     /// SIGKILL.
@@ -46,11 +49,13 @@ public:
     [[nodiscard]] QString log() const;
 
 private:
+    void writeConfig() const;
     [[nodiscard]] QByteArray run(const QStringList &arguments, int *exitCode) const;
 
     QTemporaryDir m_dir;
     QString m_domain;
     QString m_more;
+    QString m_endpointKeys;
     quint16 m_port = 0;
     quint16 m_bundlePort = 0;
     std::unique_ptr<QProcess> m_process;

@@ -22,7 +22,7 @@
 #include <QFile>
 #include <QFileInfo>
 #include <QJsonArray>
-#include <QSignalSpy>
+#include <QScopeGuard>
 #include <QStandardPaths>
 #include <QTest>
 
@@ -279,6 +279,7 @@ private Q_SLOTS:
         QCOMPARE(revoked.exitCode, 0);
         QVERIFY(revoked.json.value("revoked_at"_L1).isString());
         QTRY_COMPARE_WITH_TIMEOUT(lists.size(), 2, kSlow);
+        qInfo() << "deny list" << timer.elapsed() << "ms after lintelctl had its answer";
         QVERIFY(timer.elapsed() <= 2'000);
         const TrustDomain domain = sensor.id(authority).trustDomain();
         const auto list =
@@ -406,6 +407,46 @@ private Q_SLOTS:
                                   qPrintable(building.log()), kSlow);
         QCOMPARE(building.ctl({u"federation"_s, u"delete"_s, domain.name()}).exitCode, 0);
         QCOMPARE(building.ctl({u"bundle"_s, u"show"_s, u"--trust-domain"_s, domain.name()}).exitCode, 1);
+    }
+
+    void bundleEndpoint_withAWebCertificateIsBelievedByTheSystemsRoots()
+    {
+        const QString openssl = QStandardPaths::findExecutable(u"openssl"_s);
+        if (openssl.isEmpty())
+            LINTEL_SKIP("openssl is not installed; run scripts/bootstrap");
+        QTemporaryDir web;
+        const QString certificate = web.filePath(u"web.pem"_s);
+        const QString key = web.filePath(u"web.key"_s);
+        QCOMPARE(QProcess::execute(openssl, {u"req"_s, u"-x509"_s, u"-newkey"_s, u"ec"_s, u"-pkeyopt"_s,
+                                             u"ec_paramgen_curve:P-256"_s, u"-nodes"_s, u"-days"_s, u"2"_s, u"-subj"_s,
+                                             u"/CN=web"_s, u"-addext"_s, u"subjectAltName=IP:127.0.0.1"_s, u"-keyout"_s,
+                                             key, u"-out"_s, certificate}),
+                 0);
+        AuthorityUnderTest cloud(u"smart-building.cloud"_s);
+        cloud.addToBundleEndpoint(u"certificate: %1, key: %2, profile: https_web"_s.arg(certificate, key));
+        QVERIFY2(cloud.start(), qPrintable(cloud.log()));
+        qputenv("SSL_CERT_FILE", certificate.toUtf8());
+        const auto forget = qScopeGuard([] { qunsetenv("SSL_CERT_FILE"); });
+        AuthorityUnderTest building;
+        QVERIFY2(building.start(), qPrintable(building.log()));
+        const QString url = u"https://127.0.0.1:%1/"_s.arg(cloud.bundlePort());
+        const QString domain = u"smart-building.cloud"_s;
+        QCOMPARE(building.ctl({u"federation"_s, u"set"_s, domain, u"--url"_s, url}).exitCode, 0);
+        const QStringList show{u"bundle"_s, u"show"_s, u"--trust-domain"_s, domain};
+        QTRY_VERIFY2_WITH_TIMEOUT(building.ctl(show).exitCode == 0, qPrintable(building.log()), kSlow);
+        QCOMPARE(building.ctl(show).json.value("document"_L1),
+                 cloud.ctl({u"bundle"_s, u"show"_s}).json.value("document"_L1));
+        // The same certificate under a name that is not its own.
+        QCOMPARE(building
+                     .ctl({u"federation"_s, u"set"_s, domain, u"--url"_s,
+                           u"https://localhost:%1/"_s.arg(cloud.bundlePort())})
+                     .exitCode,
+                 0);
+        const auto problem = [&building] {
+            const auto all = building.ctl({u"federation"_s, u"list"_s}).json.value("relationships"_L1).toArray();
+            return all.first().toObject().value("problem"_L1).toString();
+        };
+        QTRY_VERIFY2_WITH_TIMEOUT(problem().contains(u"not to be trusted"_s), qPrintable(building.log()), kSlow);
     }
 
     void commands_failWithOneSentenceAndTheirExitCode()
