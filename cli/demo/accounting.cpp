@@ -102,6 +102,9 @@ QJsonObject toJson(const Report &report)
         {u"wire_duplicates"_s, qint64(totals.wireDuplicates)},
         {u"latency_ms"_s,
          QJsonObject{{u"p50"_s, milliseconds(totals.latencyP50)}, {u"p99"_s, milliseconds(totals.latencyP99)}}},
+        {u"identity"_s, report.identity == IdentityKind::Tpm ? u"tpm"_s : u"files"_s},
+        {u"attested_devices"_s, report.attestedDevices ? QJsonValue(*report.attestedDevices) : QJsonValue()},
+        {u"svid_rotations"_s, qint64(report.svidRotations)},
         {u"processes"_s, processes},
         {u"sensors"_s, report.sensors},
         {u"duration_seconds"_s, report.seconds},
@@ -131,6 +134,10 @@ QString toText(const Report &report)
     text += line(u"sent again on the wire"_s,
                  u"%1 %2"_s.arg(totals.wireDuplicates).arg(totals.wireDuplicates == 1 ? u"batch"_s : u"batches"_s));
     text += line(u"sensor to cloud"_s, latencyText(totals));
+    if (report.attestedDevices)
+        text += line(u"attested by their TPM"_s, u"%1 devices"_s.arg(*report.attestedDevices));
+    if (report.identity == IdentityKind::Tpm)
+        text += line(u"certificates renewed"_s, QString::number(report.svidRotations));
     for (const QString &outage : report.outages)
         text += line(u"line to the cloud cut"_s, outage);
     for (auto it = report.processes.cbegin(); it != report.processes.cend(); ++it) {

@@ -2,6 +2,7 @@
 // Values only; any thread.
 #pragma once
 
+#include "demo/demo_options.h"
 #include "demo/process_memory.h"
 
 #include <QCborMap>
@@ -36,6 +37,9 @@ struct Totals {
 struct Report {
     Totals totals;
     QMap<QString, ProcessUse> processes; // by kind
+    IdentityKind identity = IdentityKind::Files;
+    std::optional<int> attestedDevices; // whose TPM an authority has verified
+    quint64 svidRotations = 0;          // certificates that agents and brokers got after their first
     QString screenshot;
     double seconds = 0;
     int sensors = 0;

@@ -20,12 +20,20 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int kPortTries = 5;
-constexpr auto kBrokerPatience = 10s;
+constexpr auto kListenPatience = 20s;
 constexpr auto kPoll = 20ms;
 
 bool isBroker(const ChildProcess &child)
 {
     return child.spec().kind == "mosquitto"_L1;
+}
+
+/// Who ends first, who after: agents hand over through brokers, and everybody's keys are in TPMs.
+int endsAt(const ChildProcess &child)
+{
+    if (isBroker(child))
+        return 1;
+    return child.spec().kind == "swtpm"_L1 || child.spec().kind == "lintel-authority"_L1 ? 2 : 0;
 }
 
 } // namespace
@@ -73,6 +81,21 @@ Result<QString> findMosquitto()
                  u"The MQTT broker mosquitto is not installed; run scripts/bootstrap, or `apt install mosquitto`."_s};
 }
 
+Result<QString> findPlugin()
+{
+    const auto gateway = findLintelProgram(u"lintel-gateway"_s);
+    if (!gateway)
+        return gateway.error();
+    const QDir prefix(QFileInfo(QFileInfo(*gateway).absolutePath()).absolutePath());
+    for (const QString &folder : {u"lib"_s, QStringLiteral(LINTEL_LIBDIR)}) {
+        const QFileInfo plugin(prefix.absoluteFilePath(folder + u"/liblintel_mosquitto.so"_s));
+        if (plugin.exists())
+            return plugin.absoluteFilePath();
+    }
+    return Error{Errc::NotFound, u"The broker's plugin liblintel_mosquitto.so is not in \"%1\"; build it with `cmake "
+                                 "--build --preset release`."_s.arg(prefix.absoluteFilePath(u"lib"_s))};
+}
+
 bool hasDisplay()
 {
     return !qEnvironmentVariableIsEmpty("DISPLAY") || !qEnvironmentVariableIsEmpty("WAYLAND_DISPLAY");
@@ -92,11 +115,18 @@ Result<void> Building::makeIdentities()
             return Error{Errc::Io,
                          u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(m_plan.path(folder))};
     }
-    return demo::makeIdentities(m_plan);
+    return m_plan.hasTpms() ? makeTrust() : demo::makeIdentities(m_plan);
+}
+
+std::chrono::seconds Building::identityLife() const
+{
+    return m_plan.hasTpms() ? m_plan.svidTtl : kIdentityLife;
 }
 
 Result<void> Building::renewIdentities()
 {
+    if (m_plan.hasTpms())
+        return mintOperators();
     if (auto renewed = demo::makeIdentities(m_plan); !renewed)
         return renewed;
     for (const auto &child : m_children) {
@@ -129,37 +159,39 @@ Result<void> Building::startBroker(const QString &name, quint16 *port)
         *port = *free;
         if (auto written = writeBrokerConfig(m_plan, name); !written)
             return written;
-        auto started = start({name,
-                              u"mosquitto"_s,
-                              *program,
-                              {u"-c"_s, m_plan.configFile(name + u".conf"_s)},
-                              m_plan.logFile(name),
-                              {}});
-        if (!started)
-            return started.error();
-        ChildProcess *broker = *started;
-        const bool listens = waitFor(
-                                 [&] {
-                                     QTcpSocket probe;
-                                     probe.connectToHost(QHostAddress(QHostAddress::LocalHost), *port);
-                                     return !broker->isRunning() || probe.waitForConnected(200);
-                                 },
-                                 kBrokerPatience)
-                             && broker->isRunning();
-        if (listens) {
-            connect(broker, &ChildProcess::endedUnexpectedly, this, [this, broker](const QString &how) {
-                Q_EMIT processDied(broker->spec().name,
-                                   u"%1 %2: %3"_s.arg(broker->spec().name, how, broker->lastWords()));
+        const auto started = startListening(
+            {name, u"mosquitto"_s, *program, {u"-c"_s, m_plan.configFile(name + u".conf"_s)}, m_plan.logFile(name), {}},
+            [port](const ChildProcess &) {
+                QTcpSocket probe;
+                probe.connectToHost(QHostAddress(QHostAddress::LocalHost), *port);
+                return probe.waitForConnected(200);
             });
+        if (started)
             return {};
-        }
-        const QString words = broker->lastWords();
-        std::erase_if(m_children, [broker](const auto &child) { return child.get() == broker; });
-        if (!words.contains("in use"_L1))
-            return Error{Errc::Unavailable, u"The broker %1 did not start: %2"_s.arg(name, words)};
+        if (!started.error().message.contains("in use"_L1))
+            return started.error();
     }
     return Error{Errc::Unavailable,
                  u"The broker %1 found no free port in %2 attempts; try again."_s.arg(name).arg(kPortTries)};
+}
+
+/// A process that did not come to listen is gone again; the error has its last words.
+Result<ChildProcess *> Building::startListening(const ChildSpec &spec,
+                                                const std::function<bool(ChildProcess &)> &listens)
+{
+    auto started = start(spec);
+    if (!started)
+        return started;
+    ChildProcess *child = *started;
+    const bool isUp =
+        waitFor([&] { return !child->isRunning() || listens(*child); }, kListenPatience) && child->isRunning();
+    if (isUp) {
+        watch(child);
+        return child;
+    }
+    const QString words = child->lastWords();
+    std::erase_if(m_children, [child](const auto &one) { return one.get() == child; });
+    return Error{Errc::Unavailable, u"%1 did not start: %2"_s.arg(spec.name, words)};
 }
 
 Result<ChildProcess *> Building::start(ChildSpec spec)
@@ -176,11 +208,15 @@ Result<void> Building::startWatched(const ChildSpec &spec)
     auto started = start(spec);
     if (!started)
         return started.error();
-    ChildProcess *child = *started;
+    watch(*started);
+    return {};
+}
+
+void Building::watch(ChildProcess *child)
+{
     connect(child, &ChildProcess::endedUnexpectedly, this, [this, child](const QString &how) {
         Q_EMIT processDied(child->spec().name, u"%1 %2: %3"_s.arg(child->spec().name, how, child->lastWords()));
     });
-    return {};
 }
 
 Result<void> Building::startAgents()
@@ -268,10 +304,10 @@ void Building::sampleMemory(QMap<QString, ProcessUse> &uses) const
 
 void Building::endEverything(std::chrono::milliseconds grace)
 {
-    for (const bool brokers : {false, true}) {
+    for (const int turn : {0, 1, 2}) {
         QList<ChildProcess *> group;
         for (const auto &child : m_children) {
-            if (isBroker(*child) == brokers && child->isRunning())
+            if (endsAt(*child) == turn && child->isRunning())
                 group.append(child.get());
         }
         for (ChildProcess *child : std::as_const(group))

@@ -3,14 +3,17 @@
 #pragma once
 
 #include "demo/accounting.h"
+#include "demo/authority_desk.h"
 #include "demo/child_process.h"
 #include "demo/demo_plan.h"
 #include "demo/wan_link.h"
 
 #include <QObject>
+#include <QTemporaryDir>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace lintel::demo {
@@ -22,11 +25,20 @@ public:
     Building(DemoPlan plan, QObject *parent = nullptr);
     ~Building() override;
 
-    /// Keys, certificates, folders. Once.
+    /// Folders, and who is who. Once. With files: keys and certificates for everybody. With TPMs: a TPM
+    /// for each device and both authorities, which run from here on, know each other and who is enrolled;
+    /// certificates for operators, and the brokers' first.
     [[nodiscard]] Result<void> makeIdentities();
-    /// New certificates for everybody, under the same roots: agents see the new files and connect
-    /// again by themselves, brokers are told to read theirs. Nothing is lost by it.
+    /// New certificates under the same roots: whoever has them in files connects again by itself, and
+    /// brokers are told to read theirs. With TPMs only operators have theirs from here; agents renew their
+    /// own and their brokers'. Nothing is lost by it.
     [[nodiscard]] Result<void> renewIdentities();
+    /// How long what renewIdentities() makes holds.
+    [[nodiscard]] std::chrono::seconds identityLife() const;
+    /// Devices whose TPM an authority has verified; nothing without TPMs.
+    [[nodiscard]] Result<std::optional<int>> attestedDevices();
+    /// makeIdentities() ends soon, with Unavailable.
+    void cancel() { m_isCancelled = true; }
     /// Both brokers and the line between them, on free ports; another try when somebody else took one.
     [[nodiscard]] Result<void> startBrokers();
     /// Writes every configuration file; the ports are known now. Backend, gateway, then sensors.
@@ -55,15 +67,36 @@ private:
     [[nodiscard]] Result<ChildProcess *> start(ChildSpec spec);
     [[nodiscard]] Result<void> startBroker(const QString &name, quint16 *port);
     [[nodiscard]] Result<void> startWatched(const ChildSpec &spec);
+    [[nodiscard]] Result<ChildProcess *> startListening(const ChildSpec &spec,
+                                                        const std::function<bool(ChildProcess &)> &listens);
+    void watch(ChildProcess *child);
+    // with TPMs; building_trust.cpp
+    [[nodiscard]] Result<void> makeTrust();
+    [[nodiscard]] Result<void> makeRunDir();
+    [[nodiscard]] Result<void> makeTpms(const QStringList &devices);
+    [[nodiscard]] Result<void> startTpms(const QStringList &devices);
+    [[nodiscard]] Result<std::unique_ptr<AuthorityDesk>> startAuthority(const QString &name, QLatin1StringView domain,
+                                                                        quint16 *port, quint16 *bundlePort);
+    [[nodiscard]] Result<void> federate();
+    [[nodiscard]] Result<void> enrollDevices();
+    [[nodiscard]] Result<void> mintOperators();
+    [[nodiscard]] Result<void> mintBrokers();
 
     DemoPlan m_plan;
     std::unique_ptr<WanLink> m_wan;
     std::vector<std::unique_ptr<ChildProcess>> m_children;
+    bool m_isCancelled = false;
+    std::unique_ptr<QTemporaryDir> m_shortDir; // when sockets below the root would have too long a path
+    std::unique_ptr<AuthorityDesk> m_buildingDesk;
+    std::unique_ptr<AuthorityDesk> m_cloudDesk;
+    TrustBundles m_roots;
 };
 
 /// The program beside this one, or on the PATH; NotFound says how to get it.
 [[nodiscard]] Result<QString> findLintelProgram(const QString &name);
 [[nodiscard]] Result<QString> findMosquitto();
+/// The broker's plugin, with the programs.
+[[nodiscard]] Result<QString> findPlugin();
 /// Whether a window can be opened here.
 [[nodiscard]] bool hasDisplay();
 

@@ -1,7 +1,11 @@
 #include "demo/building_files.h"
 
+#include "broker-plugin/broker_roles.h"
+#include "demo/building.h"
+#include "demo/soft_tpm.h"
 #include "mqtt/mosquitto_config.h"
 #include "ports/system_clock.h"
+#include "tls/identity_files.h"
 #include "tls/pki.h"
 
 #include <QFile>
@@ -66,16 +70,50 @@ QString quoted(const QString &text)
     return u'"' + escaped + u'"';
 }
 
-QString commonSections(const DemoPlan &plan, const QString &name, QLatin1StringView domain, const QString &description)
+/// How an agent without files comes to its identity. `stateName`: its folder below state/.
+QString embeddedSection(const DemoPlan &plan, const QString &stateName, QLatin1StringView domain)
 {
-    return u"agent:\n"
-           "  name: %1\n"
-           "  trust_domain: %2\n"
-           "  description: %3\n\n"
-           "# Certificate, key and the trust bundles of both domains; `lintelctl pki` made them.\n"
-           "identity:\n"
-           "  provider: files\n"
-           "  directory: %4\n\n"_s.arg(name, domain, quoted(description), quoted(plan.identityDir(name)));
+    const bool isCloud = domain == ids::kCloudDomain;
+    QString text = u"# Attests to the authority of its trust domain, and renews its certificate by itself.\n"
+                   "identity:\n"
+                   "  provider: embedded\n"
+                   "  authority: 127.0.0.1:%1\n"
+                   "  bootstrap_bundle: %2 # whom to believe the first time\n"
+                   "  state_dir: %3\n"_s.arg(isCloud ? plan.ports.cloudAuthority : plan.ports.buildingAuthority)
+                       .arg(quoted(plan.bootstrapBundle(domain)), quoted(plan.stateDir(stateName) + u"/identity"_s));
+    if (isCloud)
+        return text
+               + u"  attestor: join_token # a machine in a data centre, without a TPM of its own\n"
+                 "  join_token_file: %1\n\n"_s.arg(quoted(plan.joinTokenFile()));
+    return text
+           + u"  attestor: lintel_tpm\n"
+             "  tpm: %1\n\n"_s.arg(quoted(u"swtpm:path="_s + plan.tpmSocket(stateName)));
+}
+
+/// With TPMs an agent keeps the files of the broker beside it.
+QString brokerSection(const DemoPlan &plan, const QString &broker)
+{
+    if (!plan.hasTpms())
+        return {};
+    return u"# The broker beside this agent: certificate, trust bundles and deny list are kept for it.\n"
+           "broker:\n"
+           "  directory: %1\n\n"_s.arg(quoted(plan.identityDir(broker)));
+}
+
+QString commonSections(const DemoPlan &plan, const QString &name, QLatin1StringView domain, const QString &description,
+                       const QString &stateName)
+{
+    const QString agent = u"agent:\n"
+                          "  name: %1\n"
+                          "  trust_domain: %2\n"
+                          "  description: %3\n\n"_s.arg(name, domain, quoted(description));
+    if (plan.hasTpms())
+        return agent + embeddedSection(plan, stateName, domain);
+    return agent
+           + u"# Certificate, key and the trust bundles of both domains; `lintelctl pki` made them.\n"
+             "identity:\n"
+             "  provider: files\n"
+             "  directory: %1\n\n"_s.arg(quoted(plan.identityDir(name)));
 }
 
 QString brokerKeys(const QString &indent, quint16 port, QLatin1StringView id)
@@ -110,6 +148,36 @@ QString driverSection(const DemoPlan &plan, const SensorPlan &sensor)
            "  speed: 600 # ten minutes a second, so that a day passes within minutes; time stamps stay true\n\n"_s
                .arg(kind)
                .arg(sensor.seed);
+}
+
+QString rolesFile(const DemoPlan &plan, const QString &name)
+{
+    return plan.configFile(name + u"-roles.json"_s);
+}
+
+/// Who is what on a broker of the demo; as resources/config/broker-roles.json and -cloud.json.
+Result<broker::BrokerRoles> rolesOf(const QString &name)
+{
+    const auto domain = TrustDomain::parse(QString(ids::kBuildingDomain));
+    const auto gateway = SpiffeId::parse(QString(ids::kGateway));
+    const auto backend = SpiffeId::parse(QString(ids::kBackend));
+    const auto operators = SpiffeId::parse(u"spiffe://%1/operator"_s.arg(ids::kCloudDomain));
+    if (!domain || !gateway || !backend || !operators)
+        return Error{Errc::Malformed, u"A name in the demo is no SPIFFE ID."_s};
+    const QString site = ids::kSite;
+    const broker::Sites ownSite{false, {site}};
+    const broker::Sites everySite{true, {}};
+    broker::BrokerRoles roles;
+    if (name == u"cloud-broker") {
+        roles.edgeNodes = {{*gateway, site, ids::kGatewayNode, {ids::kCloudHost}}};
+        roles.hosts = {{*backend, ids::kCloudHost, everySite}};
+        roles.readers = {{*operators, true, everySite}};
+    } else {
+        roles.sensors = {{*domain, site, {ids::kGatewayHost}}};
+        roles.hosts = {{*gateway, ids::kGatewayHost, ownSite}};
+        roles.readers = {{*operators, true, ownSite}};
+    }
+    return roles;
 }
 
 const QString kLogging =
@@ -185,7 +253,8 @@ Result<void> writeAgentConfigs(const DemoPlan &plan)
 QString gatewayYaml(const DemoPlan &plan)
 {
     return u"# The gateway of the demo's building: host of its sensors, edge node towards the cloud.\n\n"_s
-           + commonSections(plan, u"gateway"_s, ids::kBuildingDomain, u"Gateway of building 1"_s)
+           + commonSections(plan, u"gateway"_s, ids::kBuildingDomain, u"Gateway of building 1"_s, u"gateway"_s)
+           + brokerSection(plan, u"gateway-broker"_s)
            + u"# The side of the sensors.\n"
              "building:\n"
              "  host_id: %1 # sensors send only while this host is online\n"
@@ -213,7 +282,8 @@ QString backendYaml(const DemoPlan &plan)
 {
     QString text =
         u"# The demo's cloud: primary host of the gateways, and the historian.\n\n"_s
-        + commonSections(plan, u"ingestion"_s, ids::kCloudDomain, u"Ingestion and historian"_s) + u"mqtt:\n"_s
+        + commonSections(plan, u"ingestion"_s, ids::kCloudDomain, u"Ingestion and historian"_s, u"backend"_s)
+        + brokerSection(plan, u"cloud-broker"_s) + u"mqtt:\n"_s
         + brokerKeys(u"  "_s, plan.ports.cloudBroker, ids::kCloudBroker)
         + u"\nhost:\n"
           "  host_id: %1 # gateways send only while this host is online\n\n"
@@ -225,28 +295,85 @@ QString backendYaml(const DemoPlan &plan)
 
 QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
 {
-    QString text =
-        u"# A sensor of the demo's building.\n\n"_s
-        + commonSections(plan, sensor.name, ids::kBuildingDomain, u"%1 in %2"_s.arg(sensor.equip, sensor.space))
-        + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
-        + u"\nsparkplug:\n"
-          "  group: %1\n"
-          "  host_id: %2 # sends only while this host is online\n\n"
-          "location:\n"
-          "  space: %3\n"
-          "  equip: %4\n\n"
-          "sampling:\n"
-          "  period: %5ms\n"
-          "  heartbeat: %7ms # what does not change is told this often\n"
-          "  drain_time: 30s # when it is asked to stop, it hands over what it has\n\n"
-          "spool:\n"
-          "  path: %6\n"
-          "  max_bytes: 64MiB\n\n"_s.arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
-              .arg(plan.sensorPeriod.count())
-              .arg(quoted(plan.stateDir(sensor.name) + u"/spool.db"_s))
-              .arg(std::max<qint64>(1'000, 5 * plan.sensorPeriod.count()))
-        + driverSection(plan, sensor) + kLogging;
+    QString text = u"# A sensor of the demo's building.\n\n"_s
+                   + commonSections(plan, sensor.name, ids::kBuildingDomain,
+                                    u"%1 in %2"_s.arg(sensor.equip, sensor.space), sensor.name)
+                   + u"mqtt:\n"_s + brokerKeys(u"  "_s, plan.ports.gatewayBroker, ids::kGatewayBroker)
+                   + u"\nsparkplug:\n"
+                     "  group: %1\n"
+                     "  host_id: %2 # sends only while this host is online\n\n"
+                     "location:\n"
+                     "  space: %3\n"
+                     "  equip: %4\n\n"
+                     "sampling:\n"
+                     "  period: %5ms\n"
+                     "  heartbeat: %7ms # what does not change is told this often\n"
+                     "  drain_time: 30s # when it is asked to stop, it hands over what it has\n\n"
+                     "spool:\n"
+                     "  path: %6\n"
+                     "  max_bytes: 64MiB\n\n"_s.arg(ids::kSite, ids::kGatewayHost, sensor.space, sensor.equip)
+                         .arg(plan.sensorPeriod.count())
+                         .arg(quoted(plan.stateDir(sensor.name) + u"/spool.db"_s))
+                         .arg(std::max<qint64>(1'000, 5 * plan.sensorPeriod.count()))
+                   + driverSection(plan, sensor) + kLogging;
     return text;
+}
+
+QString brokerBundlesDir(const DemoPlan &plan, const QString &name)
+{
+    return plan.identityDir(name) + u"/bundles"_s;
+}
+
+Result<void> writeBrokerTrust(const DemoPlan &plan, const QString &name,
+                              const QMap<QString, tls::BundleDocument> &bundles)
+{
+    for (const QString &folder :
+         {brokerBundlesDir(plan, name), plan.identityDir(name) + u"/deny-lists"_s, plan.stateDir(name)}) {
+        if (!QDir().mkpath(folder))
+            return Error{Errc::Io, u"The folder \"%1\" cannot be made; choose another with --keep."_s.arg(folder)};
+    }
+    for (auto it = bundles.cbegin(); it != bundles.cend(); ++it) {
+        const auto text = tls::printBundle(*it);
+        if (!text)
+            return text.error();
+        if (auto written = tls::writePublicFile(brokerBundlesDir(plan, name) + u"/%1.json"_s.arg(it.key()), *text);
+            !written)
+            return written;
+    }
+    const auto roles = rolesOf(name);
+    if (!roles)
+        return roles.error();
+    return tls::writePublicFile(rolesFile(plan, name), broker::printRoles(*roles));
+}
+
+Result<void> writeAuthorityConfig(const DemoPlan &plan, const QString &name)
+{
+    const bool isCloud = name == u"cloud-authority";
+    QString text = u"# The authority of one of the demo's trust domains.\n\n"
+                   "authority:\n"
+                   "  trust_domain: %1\n"
+                   "  state_dir: %2\n\n"
+                   "server:\n"
+                   "  host: 127.0.0.1\n"
+                   "  port: %3\n\n"
+                   "admin:\n"
+                   "  socket: %4\n\n"
+                   "# Where the other authority fetches the bundle of this one.\n"
+                   "bundle_endpoint:\n"
+                   "  host: 127.0.0.1\n"
+                   "  port: %5\n\n"
+                   "lifetimes:\n"
+                   "  x509_svid: %6s\n\n"
+                   "attestation:\n"
+                   "  first_seen: refuse # who is not enrolled gets nothing\n"_s
+                       .arg(isCloud ? ids::kCloudDomain : ids::kBuildingDomain, quoted(plan.stateDir(name)))
+                       .arg(isCloud ? plan.ports.cloudAuthority : plan.ports.buildingAuthority)
+                       .arg(quoted(plan.authoritySocket(name)))
+                       .arg(isCloud ? plan.ports.cloudBundles : plan.ports.buildingBundles)
+                       .arg(plan.svidTtl.count());
+    if (!isCloud)
+        text += u"  vendor_ca_dir: %1 # the maker of the demo's TPMs\n"_s.arg(quoted(tpmVendorDir(plan)));
+    return writeFile(plan.configFile(name + u".yaml"_s), text + u'\n' + kLogging);
 }
 
 Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
@@ -262,18 +389,30 @@ Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
     }
     if (auto written = writeFile(trustFile, roots); !written)
         return written;
-    const QString aclFile = plan.configFile(name + u".acl"_s);
-    if (auto written = writeFile(aclFile, QString::fromUtf8(mqtt::mosquittoAclText())); !written)
-        return written;
-    QFile::setPermissions(aclFile, QFile::ReadOwner | QFile::WriteOwner);
-
     mqtt::MosquittoConfig config;
     config.bindAddress = u"127.0.0.1"_s;
     config.port = name == u"cloud-broker" ? plan.ports.cloudBroker : plan.ports.gatewayBroker;
     config.certificateFile = identity + u"/svid.pem"_s;
     config.keyFile = identity + u"/svid.key"_s;
     config.trustFile = trustFile;
-    config.aclFile = aclFile;
+    if (plan.hasTpms()) {
+        const auto library = findPlugin();
+        if (!library)
+            return library.error();
+        mqtt::MosquittoPlugin plugin;
+        plugin.library = *library;
+        plugin.bundlesDir = brokerBundlesDir(plan, name);
+        plugin.rolesFile = rolesFile(plan, name);
+        plugin.denyListsDir = identity + u"/deny-lists"_s;
+        plugin.stateDir = plan.stateDir(name);
+        plugin.statusFile = identity + u"/status.json"_s;
+        config.plugin = plugin;
+    } else {
+        config.aclFile = plan.configFile(name + u".acl"_s);
+        if (auto written = writeFile(config.aclFile, QString::fromUtf8(mqtt::mosquittoAclText())); !written)
+            return written;
+        QFile::setPermissions(config.aclFile, QFile::ReadOwner | QFile::WriteOwner);
+    }
     config.user = mqtt::mosquittoUserOfThisProcess();
     const auto text = mqtt::mosquittoConfigText(config);
     if (!text)

@@ -1,5 +1,7 @@
 #include "demo/csv_sample.h"
 
+#include <QSet>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -146,6 +148,13 @@ void takeTimes(CsvShape &shape, qsizetype column, const TimeForm &form, const QL
 {
     shape.timeColumn = column;
     shape.timeFormat = form.map;
+    QSet<qint64> seen;
+    for (qsizetype i = 0; i < times.size() && shape.repeatedTimeRow == 0; ++i) {
+        const qint64 at = times[i].toMSecsSinceEpoch();
+        if (seen.contains(at))
+            shape.repeatedTimeRow = i + 1;
+        seen.insert(at);
+    }
     QList<qint64> intervals;
     for (qsizetype i = 1; i < std::min<qsizetype>(times.size(), kIntervalsLookedAt); ++i) {
         const qint64 apart = times[i - 1].msecsTo(times[i]);
@@ -168,6 +177,8 @@ void findTimes(CsvShape &shape, const Rows &rows, qsizetype shift)
             const QList<QDateTime> times = timesOf(rows, column + shift, form);
             if (!times.isEmpty())
                 takeTimes(shape, column, form, times);
+            if (shape.repeatedTimeRow > 0)
+                shape.repeatedTime = rows[shape.repeatedTimeRow - 1].value(column + shift);
             return !times.isEmpty();
         };
         if (std::any_of(kTimeForms.begin(), kTimeForms.end(), tryForm))

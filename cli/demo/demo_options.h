@@ -15,6 +15,12 @@ struct WanOutage {
     std::chrono::seconds length{0};
 };
 
+/// Where identities come from.
+enum class IdentityKind {
+    Files, // certificates that this program makes
+    Tpm,   // an authority for the building and one for the cloud; devices attest with software TPMs
+};
+
 struct DemoOptions {
     bool headless = false;
     bool json = false;
@@ -23,6 +29,8 @@ struct DemoOptions {
     std::optional<std::chrono::seconds> duration; // none: until closed or interrupted
     std::chrono::milliseconds sensorPeriod{1'000};
     QList<WanOutage> wanOutages;
+    IdentityKind identity = IdentityKind::Files;
+    std::chrono::seconds svidTtl{3'600}; // with Tpm
     QString replayDir;
     QString keepDir;
     QString screenshot; // empty: decided by screenshotPath()

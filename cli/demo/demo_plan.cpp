@@ -64,6 +64,8 @@ Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root)
     DemoPlan plan;
     plan.root = QDir(root);
     plan.sensorPeriod = options.sensorPeriod;
+    plan.identity = options.identity;
+    plan.svidTtl = options.svidTtl;
     RecordingSurvey survey;
     if (!options.replayDir.isEmpty()) {
         auto found = surveyRecordings(options.replayDir);

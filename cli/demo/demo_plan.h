@@ -28,6 +28,11 @@ struct Ports {
     quint16 cloudBroker = 0;
     quint16 gatewayBroker = 0;
     quint16 wanLink = 0; // the gateway's way to the cloud's broker
+    // With IdentityKind::Tpm: for agents, and for the other authority.
+    quint16 buildingAuthority = 0;
+    quint16 buildingBundles = 0;
+    quint16 cloudAuthority = 0;
+    quint16 cloudBundles = 0;
 };
 
 struct DemoPlan {
@@ -36,6 +41,21 @@ struct DemoPlan {
     QList<SensorPlan> sensors;
     std::chrono::milliseconds sensorPeriod{1'000};
     QStringList notes; // what is replayed and what is not, a sentence each
+    IdentityKind identity = IdentityKind::Files;
+    std::chrono::seconds svidTtl{3'600};
+    QString runDir; // sockets of authorities and TPMs, whose paths must be short
+
+    [[nodiscard]] bool hasTpms() const { return identity == IdentityKind::Tpm; }
+    [[nodiscard]] QString tpmDir(const QString &name) const { return path(QStringLiteral("tpm/") + name); }
+    [[nodiscard]] QString tpmSocket(const QString &name) const { return runDir + u'/' + name; }
+    /// "building-authority" or "cloud-authority".
+    [[nodiscard]] QString authoritySocket(const QString &name) const { return runDir + u'/' + name; }
+    /// Whom an agent of this trust domain believes the first time.
+    [[nodiscard]] QString bootstrapBundle(QLatin1StringView domain) const
+    {
+        return path(QStringLiteral("config/%1.json").arg(domain));
+    }
+    [[nodiscard]] QString joinTokenFile() const { return path(QStringLiteral("config/backend.token")); }
 
     [[nodiscard]] QString path(const QString &relative) const { return root.absoluteFilePath(relative); }
     [[nodiscard]] QString identityDir(const QString &name) const { return path(QStringLiteral("identity/") + name); }

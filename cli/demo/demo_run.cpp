@@ -2,6 +2,7 @@
 
 #include "demo/building_files.h"
 #include "demo/final_state.h"
+#include "demo/soft_tpm.h"
 #include "exit_codes.h"
 #include "output.h"
 #include "ports/system_clock.h"
@@ -28,13 +29,16 @@ constexpr auto kCallTimeout = 5s;
 constexpr auto kFinalCallTimeout = 30s;
 constexpr int kMemoryEveryTicks = 4;
 constexpr auto kTick = 500ms;
-constexpr auto kRenewRetry = 10min; // after a failure; half of their life is left then
+constexpr auto kRenewRetry = 10min; // after a failure at most; half of their life is left then
 
 } // namespace
 
 DemoRun::DemoRun(DemoOptions options, QObject *parent)
     : QObject(parent), m_options(std::move(options)), m_board(m_options.json)
-{}
+{
+    // From the first certificate to the last message: with a short life also before and after watch().
+    connect(&m_renewTimer, &QTimer::timeout, this, &DemoRun::renewIdentities);
+}
 
 DemoRun::~DemoRun() = default;
 
@@ -65,6 +69,8 @@ void DemoRun::requestStop(bool again)
 {
     m_stopRequested = true;
     m_abort = m_abort || again;
+    if (m_building)
+        m_building->cancel();
 }
 
 Result<void> DemoRun::prepare()
@@ -88,6 +94,7 @@ Result<void> DemoRun::prepare()
         return plan.error();
     m_state.sensors = m_report.sensors = int(plan->sensors.size());
     m_report.notes = plan->notes;
+    m_report.identity = plan->identity;
     m_production = std::make_unique<ProductionCounter>(plan->sensors);
     m_building = std::make_unique<Building>(*std::move(plan));
     connect(m_building.get(), &Building::processDied, this, [this](const QString &name, const QString &sentence) {
@@ -105,6 +112,14 @@ Result<void> DemoRun::prepare()
     }
     if (const auto found = findMosquitto(); !found)
         return found.error();
+    if (m_options.identity == IdentityKind::Tpm) {
+        if (const auto found = findSoftTpm(); !found)
+            return found.error();
+        if (const auto found = findPlugin(); !found)
+            return found.error();
+        if (const auto found = findLintelProgram(u"lintel-authority"_s); !found)
+            return found.error();
+    }
     return {};
 }
 
@@ -117,9 +132,10 @@ Result<void> DemoRun::startBuilding()
         else
             m_board.say(note);
     }
-    m_renewAt = SystemClock().now() + Millis{kIdentityLife} / 2;
     if (auto made = m_building->makeIdentities(); !made)
         return made;
+    m_renewAt = SystemClock().now() + Millis{m_building->identityLife()} / 2;
+    m_renewTimer.start(kTick);
     if (auto started = m_building->startBrokers(); !started)
         return started;
     if (auto started = m_building->startAgents(); !started)
@@ -186,7 +202,6 @@ void DemoRun::watch()
 void DemoRun::onTick()
 {
     applyOutages();
-    renewIdentities();
     askForStatus();
     static_assert(kMemoryEveryTicks > 0);
     if (++m_ticks % kMemoryEveryTicks == 1)
@@ -224,8 +239,11 @@ void DemoRun::renewIdentities()
     const Timestamp now = SystemClock().now();
     if (now < m_renewAt)
         return;
+    const Millis half = Millis{m_building->identityLife()} / 2;
+    m_renewAt = now + half; // the event loop runs while an authority answers
     const auto renewed = m_building->renewIdentities();
-    m_renewAt = now + (renewed ? Millis{kIdentityLife} / 2 : Millis{kRenewRetry});
+    if (!renewed)
+        m_renewAt = now + std::min(Millis{kRenewRetry}, half / 10);
     if (!renewed)
         problem(u"The certificates could not be renewed: %1"_s.arg(renewed.error().message));
 }
@@ -280,7 +298,9 @@ void DemoRun::settle()
         stopSensors();
         waitForGateway();
         readFinalStatus();
+        readAttestations();
     }
+    m_renewTimer.stop();
     if (m_local)
         m_local->close();
     if (m_cloud)
@@ -421,11 +441,13 @@ void DemoRun::readFinalStatus()
         totals.storedGateway = quint64(spool.value("readings_total"_L1).toInteger());
         totals.pendingAtGateway = quint64(spool.value("readings_pending"_L1).toInteger());
         totals.wireDuplicates += quint64(spool.value("duplicate_batches"_L1).toInteger());
+        m_report.svidRotations += rotationsOf(*gateway);
     } else {
         problem(u"The gateway does not answer: %1"_s.arg(gateway.error().message));
     }
     if (const auto backend = statusNow(*m_cloud, ids::kBackend)) {
         takeBackendStatus(*backend);
+        m_report.svidRotations += rotationsOf(*backend);
         totals.storedCloud = m_state.storedCloud;
         totals.historical = quint64(backend->value("readings_historical"_L1).toInteger());
         totals.duplicates = quint64(backend->value("duplicates"_L1).toInteger());
@@ -438,6 +460,20 @@ void DemoRun::readFinalStatus()
     }
     for (const QString &sentence : problemsOf(totals))
         problem(sentence);
+}
+
+void DemoRun::readAttestations()
+{
+    m_report.svidRotations += m_production->svidRotations();
+    const auto attested = m_building->attestedDevices();
+    if (!attested) {
+        problem(u"How many devices are attested is unknown: %1"_s.arg(attested.error().message));
+        return;
+    }
+    m_report.attestedDevices = *attested;
+    const int expected = m_state.sensors + 1; // and the gateway
+    if (attested->value_or(expected) != expected)
+        problem(u"%1 of %2 devices are attested by their TPM."_s.arg(**attested).arg(expected));
 }
 
 void DemoRun::problem(const QString &sentence)

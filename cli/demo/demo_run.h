@@ -12,6 +12,7 @@
 #include <QElapsedTimer>
 #include <QObject>
 #include <QTemporaryDir>
+#include <QTimer>
 
 #include <memory>
 
@@ -38,6 +39,7 @@ private:
     void waitForGateway();
     void readSensorSpools();
     void readFinalStatus();
+    void readAttestations();
     void waitForReturn();
     void finishConsole();
     void report();
@@ -65,6 +67,7 @@ private:
     std::unique_ptr<cli::BrokerConnection> m_cloud;
     BoardState m_state;
     QElapsedTimer m_clock;
+    QTimer m_renewTimer;
     Timestamp m_renewAt{}; // wall clock, as certificates have it
     bool m_headless = false;
     bool m_stopRequested = false;

@@ -14,6 +14,12 @@ constexpr auto kCallTimeout = 5s;
 
 } // namespace
 
+quint64 rotationsOf(const QCborMap &status)
+{
+    return quint64(status.value("identity"_L1).toMap().value("rotations"_L1).toInteger())
+           + quint64(status.value("broker"_L1).toMap().value("certificate_rotations"_L1).toInteger());
+}
+
 ProductionCounter::ProductionCounter(const QList<SensorPlan> &sensors)
 {
     for (const SensorPlan &sensor : sensors)
@@ -36,6 +42,7 @@ void ProductionCounter::ask(cli::BrokerConnection &connection)
                                          return;
                                      const QCborMap spool = answer->value("spool"_L1).toMap();
                                      m_readings.insert(sensor, quint64(spool.value("readings_total"_L1).toInteger()));
+                                     m_rotations.insert(sensor, rotationsOf(*answer));
                                  });
     }
 }
@@ -47,6 +54,14 @@ std::optional<quint64> ProductionCounter::readings() const
     quint64 sum = 0;
     for (const quint64 readings : m_readings)
         sum += readings;
+    return sum;
+}
+
+quint64 ProductionCounter::svidRotations() const
+{
+    quint64 sum = 0;
+    for (const quint64 rotations : m_rotations)
+        sum += rotations;
     return sum;
 }
 

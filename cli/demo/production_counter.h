@@ -22,12 +22,18 @@ public:
     void ask(cli::BrokerConnection &connection);
     /// Nothing until every sensor has answered once.
     [[nodiscard]] std::optional<quint64> readings() const;
+    /// Identities that sensors got after their first, as far as they have told.
+    [[nodiscard]] quint64 svidRotations() const;
 
 private:
     QList<Principal> m_sensors;
     QHash<qsizetype, quint64> m_readings;
+    QHash<qsizetype, quint64> m_rotations;
     QSet<qsizetype> m_asked;
     qsizetype m_next = 0;
 };
+
+/// What an answer to `status` says of the agent's own identity, and of the certificate of the broker beside it.
+[[nodiscard]] quint64 rotationsOf(const QCborMap &status);
 
 } // namespace lintel::demo

@@ -156,6 +156,10 @@ Result<Recording> recordingOf(const QString &path)
         return shape.error();
     if (shape->timeColumn < 0)
         return Error{Errc::Malformed, u"it has no column that holds a time in every row"_s};
+    // Two readings of a point at one time would count as one that was stored twice.
+    if (shape->repeatedTimeRow > 0)
+        return Error{Errc::Malformed, u"its times repeat (row %1: \"%2\" again)"_s.arg(
+                                          QString::number(shape->repeatedTimeRow), shape->repeatedTime.left(40))};
     if (shape->numberColumns.isEmpty())
         return Error{Errc::Malformed, u"it has no column of numbers beside its times"_s};
     recording.rowInterval = shape->rowInterval;

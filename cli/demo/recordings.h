@@ -3,6 +3,7 @@
 // columns of numbers a map that is made from what it holds. Files that cannot be played are named with
 // the reason. Free functions and values; any thread.
 //
+// A time that stands in two rows makes a file unplayable here: the demo counts readings by point and time.
 // A file that nobody knows says nothing of its zone, so its times count as UTC; of an order of day and
 // month that nothing decides, month first is taken.
 #pragma once

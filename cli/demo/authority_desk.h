@@ -1,0 +1,43 @@
+// Whoever manages one of the demo's authorities: asks over its administration socket, as lintelctl's
+// other commands do, and waits for the answer. One per authority; needs an event loop, which runs
+// while an answer is waited for. Thread: its owner's. Failure: what the authority says.
+#pragma once
+
+#include "authority/admin_client.h"
+#include "demo/demo_plan.h"
+#include "tls/bundle_document.h"
+
+namespace lintel::demo {
+
+/// What to enrol.
+struct DeviceFacts {
+    QString name;
+    QString kind;
+    QString space;
+};
+
+class AuthorityDesk
+{
+public:
+    AuthorityDesk(QString socket, QLatin1StringView domain);
+
+    /// Whether it answers.
+    [[nodiscard]] Result<void> check();
+    [[nodiscard]] Result<tls::BundleDocument> bundle();
+    /// From now on it fetches the other's bundle from that port of this machine.
+    [[nodiscard]] Result<void> federate(QLatin1StringView with, quint16 port, const tls::BundleDocument &firstBundle);
+    [[nodiscard]] Result<void> enroll(const QString &endorsementHash, const DeviceFacts &facts);
+    /// For a device without a TPM; into `file`, mode 0600.
+    [[nodiscard]] Result<void> createToken(const DeviceFacts &facts, const QString &file);
+    /// A new key and its certificate, with everybody's roots, into the folder `dir`.
+    [[nodiscard]] Result<void> mint(QLatin1StringView id, std::chrono::seconds ttl, const TrustBundles &bundles,
+                                    const QString &dir);
+    /// Devices whose chip was verified.
+    [[nodiscard]] Result<int> attestedDevices();
+
+private:
+    cli::AdminClient m_client;
+    QLatin1StringView m_domain;
+};
+
+} // namespace lintel::demo
