@@ -243,7 +243,7 @@ private Q_SLOTS:
     {
         const QString curl = QStandardPaths::findExecutable(u"curl"_s);
         if (curl.isEmpty())
-            LINTEL_SKIP("There is no curl.");
+            LINTEL_SKIP("curl is not installed; run scripts/bootstrap --test.");
         const QString url = u"https://127.0.0.1:%1/bundle.json"_s.arg(m_httpsPort);
         const QStringList common{u"-sk"_s, u"-w"_s, u" %{http_code} %{http_version}"_s, url};
         QCOMPARE(run(curl, common).output, u"{\"keys\":[]} 200 1.1"_s);
