@@ -29,7 +29,9 @@ constexpr auto kCallTimeout = 5s;
 constexpr auto kFinalCallTimeout = 30s;
 constexpr int kMemoryEveryTicks = 4;
 constexpr auto kTick = 500ms;
-constexpr auto kRenewRetry = 10min; // after a failure at most; half of their life is left then
+constexpr double kReconnectSeconds = 3;  // until everybody knows that somebody is back with a new certificate
+constexpr double kNoRenewalBefore = 0.4; // of a certificate's life: agents renew at half, give or take a tenth
+constexpr auto kRenewRetry = 10min;      // after a failure at most; half of their life is left then
 
 } // namespace
 
@@ -134,7 +136,8 @@ Result<void> DemoRun::startBuilding()
     }
     if (auto made = m_building->makeIdentities(); !made)
         return made;
-    m_renewAt = SystemClock().now() + Millis{m_building->identityLife()} / 2;
+    m_renewedAt = SystemClock().now();
+    m_renewAt = m_renewedAt + Millis{m_building->identityLife()} / 2;
     m_renewTimer.start(kTick);
     if (auto started = m_building->startBrokers(); !started)
         return started;
@@ -240,6 +243,7 @@ void DemoRun::renewIdentities()
     if (now < m_renewAt)
         return;
     const Millis half = Millis{m_building->identityLife()} / 2;
+    m_renewedAt = now;
     m_renewAt = now + half; // the event loop runs while an authority answers
     const auto renewed = m_building->renewIdentities();
     if (!renewed)
@@ -294,7 +298,9 @@ void DemoRun::settle()
             m_report.outages << u"from %1 s to the end"_s.arg(m_cutSince, 0, 'f', 0);
         }
         waitForReturn();
+        waitForCalm();
         finishConsole();
+        m_renewTimer.start(kTick);
         stopSensors();
         waitForGateway();
         readFinalStatus();
@@ -334,6 +340,34 @@ void DemoRun::waitForReturn()
     QElapsedTimer waiting;
     waiting.start();
     while (!isBack() && !m_abort && !waiting.hasExpired(Millis{kReturnPatience}.count()))
+        (void)waitFor(isAborted, kTick);
+}
+
+/// Whoever has a new certificate connects again with it, and is gone for a second: with certificates
+/// that hold for a minute the console's picture would often be of that second. Operators get none from
+/// here on until the picture is made.
+void DemoRun::waitForCalm()
+{
+    if (!m_headless || m_failed || m_options.identity != IdentityKind::Tpm)
+        return;
+    m_renewTimer.stop();
+    const double life = double(m_building->identityLife().count());
+    const auto isCalm = [life](const Result<QCborMap> &status) {
+        if (!status)
+            return false;
+        const auto sinceEnd = ageOf(status->value("identity"_L1).toMap().value("expires"_L1).toString());
+        const double age = life + sinceEnd.value_or(0);
+        return sinceEnd && age > kReconnectSeconds && age < kNoRenewalBefore * life - kReconnectSeconds;
+    };
+    const auto isAborted = [this] { return m_abort; };
+    QElapsedTimer waiting;
+    waiting.start();
+    const auto areCalm = [&] {
+        const Millis sinceRenewal = SystemClock().now() - m_renewedAt;
+        return sinceRenewal > Millis{qint64(kReconnectSeconds * 1'000)} && isCalm(statusNow(*m_local, ids::kGateway))
+               && isCalm(statusNow(*m_cloud, ids::kBackend));
+    };
+    while (!areCalm() && !m_abort && !waiting.hasExpired(Millis{kReturnPatience}.count()))
         (void)waitFor(isAborted, kTick);
 }
 

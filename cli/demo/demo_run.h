@@ -41,6 +41,7 @@ private:
     void readFinalStatus();
     void readAttestations();
     void waitForReturn();
+    void waitForCalm();
     void finishConsole();
     void report();
 
@@ -68,6 +69,7 @@ private:
     BoardState m_state;
     QElapsedTimer m_clock;
     QTimer m_renewTimer;
+    Timestamp m_renewedAt{};
     Timestamp m_renewAt{}; // wall clock, as certificates have it
     bool m_headless = false;
     bool m_stopRequested = false;
