@@ -45,6 +45,8 @@ private Q_SLOTS:
     void reader_collectsAllProblemsInOrder();
     void sensor_loadsTheEdgeExampleUnchanged();
     void sensor_fillsDefaults();
+    void identity_readsEveryProvider();
+    void broker_needsAnEmbeddedIdentity();
     void sensor_readsAReplayWithItsMap();
     void sensor_refusesAnUnknownPointInSampling();
     void sensor_readsHowOftenItSends();
@@ -156,6 +158,23 @@ void TestConfig::reader_saysFileLineAndWhatWasExpected_data()
     const auto row = [](const char *name, const QByteArray &section, const QString &message) {
         QTest::newRow(name) << minimal + section << message;
     };
+    row("authority missing", "identity: {provider: embedded, bootstrap_bundle: /b}\n",
+        u"a.yaml:2: identity.authority: this must be given with provider \"embedded\": host:port of the authority."_s);
+    row("bootstrap bundle missing", "identity: {provider: embedded, authority: \"a:1\"}\n",
+        u"a.yaml:2: identity.bootstrap_bundle: this must be given with provider \"embedded\": the file with the "
+        "authority's trust bundle."_s);
+    row("authority without a port", "identity: {provider: embedded, authority: a, bootstrap_bundle: /b}\n",
+        u"a.yaml:2: identity.authority: expected host:port, such as authority.local:8081, found \"a\"."_s);
+    row("authority of another domain",
+        "identity: {provider: embedded, authority: \"a:1\", bootstrap_bundle: /b,\n"
+        "  authority_id: spiffe://elsewhere.example/spire/server}\n",
+        u"a.yaml:3: identity.authority_id: expected an ID in the trust domain building-1.example.org, found "
+        "\"spiffe://elsewhere.example/spire/server\"."_s);
+    row("join token missing",
+        "identity: {provider: embedded, authority: \"a:1\", bootstrap_bundle: /b, attestor: join_token}\n",
+        u"a.yaml:2: identity.join_token_file: this must be given with attestor \"join_token\": the file with the token."_s);
+    row("tcti", "identity: {provider: embedded, authority: \"a:1\", bootstrap_bundle: /b, tpm: /dev/tpm0}\n",
+        u"a.yaml:2: identity.tpm: expected device:/dev/tpmrm0, or swtpm:path=/run/tpm.sock, found \"/dev/tpm0\"."_s);
     row("tls version", "transport:\n  tls_min_version: \"1.2\"\n",
         u"a.yaml:3: transport.tls_min_version: expected \"1.3\", found \"1.2\"."_s);
     row("unknown key", "transport:\n  tls: x\n",
@@ -208,6 +227,73 @@ void TestConfig::sensor_loadsTheEdgeExampleUnchanged()
     QCOMPARE(config->common.observability.level, ObservabilityConfig::Level::Warning);
     QCOMPARE(config->common.observability.destination, ObservabilityConfig::Destination::Syslog);
     QVERIFY(config->settings.callsNeedPolicy);
+}
+
+void TestConfig::identity_readsEveryProvider()
+{
+    const auto identity = [](const QByteArray &section) {
+        const auto document = config::parseConfig(minimal + section, u"a.yaml"_s);
+        const auto config = sensorConfigFrom(*document);
+        return config ? config->common.identity : IdentityConfig{};
+    };
+    using Provider = IdentityConfig::Provider;
+    const IdentityConfig least =
+        identity("identity: {provider: embedded, authority: \"authority:8081\", bootstrap_bundle: /b.pem}\n");
+    QCOMPARE(least.provider, Provider::Embedded);
+    QCOMPARE(least.authority, u"authority:8081"_s);
+    QCOMPARE(least.authorityId.toString(), u"spiffe://building-1.example.org/spire/server"_s);
+    QCOMPARE(least.attestor, IdentityConfig::Attestor::LintelTpm);
+    QCOMPARE(least.tpm, u"device:/dev/tpmrm0"_s);
+    QCOMPARE(least.stateDir, u"/var/lib/lintel/s1/identity"_s);
+    QCOMPARE(least.renewAt, 0.5);
+    const IdentityConfig most = identity("identity:\n  provider: embedded\n  authority: \"[::1]:8081\"\n"
+                                         "  authority_id: spiffe://building-1.example.org/other\n"
+                                         "  attestor: join_token\n  tpm: \"swtpm:path=/run/tpm.sock\"\n"
+                                         "  state_dir: /s\n  bootstrap_bundle: /b.pem\n"
+                                         "  join_token_file: /t\n  renew_at: 0.7\n");
+    QCOMPARE(most.authority, u"[::1]:8081"_s);
+    QCOMPARE(most.authorityId.path(), u"/other"_s);
+    QCOMPARE(most.attestor, IdentityConfig::Attestor::JoinToken);
+    QCOMPARE(most.tpm, u"swtpm:path=/run/tpm.sock"_s);
+    QCOMPARE(most.stateDir, u"/s"_s);
+    QCOMPARE(most.joinTokenFile, u"/t"_s);
+    QCOMPARE(most.renewAt, 0.7);
+    QCOMPARE(identity("identity: {provider: spiffe}\n").provider, Provider::Spiffe); // SPIFFE_ENDPOINT_SOCKET
+    QCOMPARE(identity("identity: {directory: /d}\n").provider, Provider::Files);
+}
+
+void TestConfig::broker_needsAnEmbeddedIdentity()
+{
+    const auto broker = [](const QByteArray &text, QString *problem) {
+        const auto document = config::parseConfig(text, u"a.yaml"_s);
+        config::Problems problems;
+        BrokerFilesConfig files;
+        {
+            config::Section root(*document, problems);
+            const CommonConfig common = readCommon(root);
+            files = readBrokerFiles(root.section(u"broker"), common);
+        }
+        *problem = problems.messages().join(u'\n');
+        return files;
+    };
+    QString problem;
+    const QByteArray embedded =
+        minimal + "identity: {provider: embedded, authority: \"a:1\", bootstrap_bundle: /b.pem}\n";
+    const BrokerFilesConfig files = broker(embedded + "broker: {directory: /var/lib/lintel/broker}\n", &problem);
+    QCOMPARE(problem, QString());
+    QCOMPARE(files.id.toString(), u"spiffe://building-1.example.org/broker"_s);
+    QCOMPARE(files.status, u"/var/lib/lintel/broker/status.json"_s);
+    QCOMPARE(files.keyFile(), u"/var/lib/lintel/broker/svid.key"_s);
+    QVERIFY(broker(embedded, &problem).directory.isEmpty());
+    QCOMPARE(problem, QString());
+    (void)broker(minimal + "identity: {directory: /d}\nbroker: {directory: /x}\n", &problem);
+    QCOMPARE(problem,
+             u"a.yaml:3: broker.directory: a broker's files are kept with identity.provider \"embedded\" only; "
+             "remove this section, or correct identity.provider."_s);
+    (void)broker(embedded + "broker: {id: spiffe://elsewhere.example/broker}\n", &problem);
+    QVERIFY2(problem.contains(u"a.yaml:3: broker.directory"_s), qPrintable(problem));
+    QVERIFY2(problem.contains(u"broker.id: expected an ID in the trust domain building-1.example.org"_s),
+             qPrintable(problem));
 }
 
 void TestConfig::sensor_fillsDefaults()

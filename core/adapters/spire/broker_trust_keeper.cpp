@@ -129,6 +129,8 @@ Result<grpc::ClientTls> BrokerTrustKeeper::asAgent() const
     const auto agent = m_identity.agentSvid();
     if (!agent)
         return agent.error();
+    if (agent->notAfter <= m_identity.trustedNow())
+        return Error{Errc::Unavailable, m_identity.status().sentence};
     grpc::ClientTls tls;
     tls.own = *agent;
     tls.expectedServer = m_options.authorityId;
@@ -145,8 +147,8 @@ void BrokerTrustKeeper::watch()
     if (m_stream != nullptr) {
         m_stream->disconnect(this);
         m_stream->cancel();
-        m_channel.reset();
     }
+    m_channel.reset(); // the authority refuses an SVID that was replaced by a newer one
     m_stream = m_channel.start(method::trust("WatchDenyList"));
     connect(m_stream, &grpc::ClientCall::messageReceived, this, &BrokerTrustKeeper::onDenyList);
     connect(m_stream, &grpc::ClientCall::finished, this, &BrokerTrustKeeper::onWatchEnded);
@@ -173,7 +175,7 @@ void BrokerTrustKeeper::onWatchEnded(const grpc::Status &status)
     if (status.code == grpc::StatusCode::Unimplemented)
         return;
     // A server that closed in order says Ok or Unavailable once; only a second time is worth a sentence.
-    if (m_watchFailures > 0)
+    if (m_watchFailures > 0 && m_identity.current())
         troubled(Part::Watch, errorOf(status, u"Watching the authority's deny list"_s));
     const Millis longest = std::min(kFirstRetry * (1 << std::min(m_watchFailures++, 10)), kLastRetry);
     m_rewatch.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))});
@@ -416,7 +418,7 @@ void BrokerTrustKeeper::fetchFailed(const Error &why)
 {
     m_keeper.failed(why);
     // Without an identity of our own there is one trouble, and it is told elsewhere.
-    if (m_identity.agentSvid())
+    if (m_identity.current())
         troubled(Part::Certificate, why);
     m_step.start(0ms);
 }
