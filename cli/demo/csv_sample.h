@@ -18,9 +18,9 @@ struct CsvShape {
     char separator = ',';
     bool hasUnnamedRowId = false; // rows have one field more than the header, in front
     QStringList header;
-    qsizetype timeColumn = -1; // index in header; -1: there is none
-    QString timeFormat;        // as a column map has it
-    QString repeatedTime;     // the first that stands in two rows, as the file has it; empty: there is none
+    qsizetype timeColumn = -1;  // index in header; -1: there is none
+    QString timeFormat;         // as a column map has it
+    QString repeatedTime;       // the first that stands in two rows, as the file has it; empty: there is none
     qint64 repeatedTimeRow = 0; // where it stands again; the row below the header is 1
     QList<qsizetype> numberColumns;
     std::chrono::milliseconds rowInterval{60'000};

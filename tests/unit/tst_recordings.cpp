@@ -107,6 +107,11 @@ private Q_SLOTS:
         QTest::addRow("no rows") << "t,v\n"_ba << u"row"_s;
         QTest::addRow("no times") << "a,b\nx,1\n"_ba << u"time"_s;
         QTest::addRow("times with holes") << "t,v\n2020-01-01 00:00,1\n,2\n"_ba << u"time"_s;
+        QTest::addRow("a time twice in turn") << "t,v\n2020-01-01 00:00,1\n2020-01-01 00:01,2\n2020-01-01 00:01,3\n"_ba
+                                              << u"its times repeat (row 3: \"2020-01-01 00:01\" again)"_s;
+        QTest::addRow("a time again later")
+            << "id,t,v\n1,2020-01-01 00:00,1\n2,2020-01-01 00:01,2\n3,2020-01-01 00:00,3\n"_ba
+            << u"its times repeat (row 3: \"2020-01-01 00:00\" again)"_s;
         QTest::addRow("no numbers") << "t,v\n2020-01-01 00:00,x\n"_ba << u"numbers"_s;
         QTest::addRow("no text at all") << QByteArray(5'000, '\0') << u"row"_s;
     }
