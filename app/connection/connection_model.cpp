@@ -47,8 +47,6 @@ QString ConnectionModel::sentence() const
     const LinkState &link = m_store.link();
     if (link.phase == LinkState::Phase::Example)
         return tr("These devices do not exist. Start without --offline to see a building.");
-    if (link.phase == LinkState::Phase::Connected)
-        return {};
     QString text = link.sentence;
     if (link.nextTry) {
         const Millis left = *link.nextTry - m_store.clock().now();
@@ -84,8 +82,13 @@ int ConnectionModel::priority() const
     case LinkState::Phase::Lost:
     case LinkState::Phase::Failed: return 2;
     case LinkState::Phase::Example: return 3;
-    default: return 0;
+    default: return isPartial() ? 2 : 0;
     }
+}
+
+bool ConnectionModel::isPartial() const
+{
+    return m_store.link().phase == LinkState::Phase::Connected && !m_store.link().sentence.isEmpty();
 }
 
 bool ConnectionModel::isExample() const

@@ -24,6 +24,8 @@ class ConnectionModel : public QObject
     Q_PROPERTY(bool example READ isExample NOTIFY refreshed)
     /// Connection gone while values are on the screen: pages show a banner.
     Q_PROPERTY(bool cut READ isCut NOTIFY refreshed)
+    /// Connected, but the broker refuses a part of what the console asked for: pages show a banner.
+    Q_PROPERTY(bool partial READ isPartial NOTIFY refreshed)
     Q_PROPERTY(QString reportingText READ reportingText NOTIFY refreshed)
     Q_PROPERTY(QString oldestUnsentText READ oldestUnsentText NOTIFY refreshed)
     Q_PROPERTY(QString trustRunwayText READ trustRunwayText NOTIFY refreshed)
@@ -41,6 +43,7 @@ public:
     [[nodiscard]] int priority() const;
     [[nodiscard]] bool isExample() const;
     [[nodiscard]] bool isCut() const { return m_store.isCut(); }
+    [[nodiscard]] bool isPartial() const;
     /// "8 of 9"
     [[nodiscard]] QString reportingText() const;
     /// "0:04", "none" or empty = unknown. The same for the runways.

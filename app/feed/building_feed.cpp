@@ -34,6 +34,8 @@ BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport 
     connect(&transport, &MqttTransport::stateChanged, this, &BuildingFeed::onTransportState);
     connect(&transport, &MqttTransport::connectFailed, this, &BuildingFeed::onConnectFailed);
     connect(&transport, &MqttTransport::disconnected, this, &BuildingFeed::onDisconnected);
+    // The session heard it before: it listens since its own constructor.
+    connect(&transport, &MqttTransport::subscriptionRefused, this, &BuildingFeed::onSubscriptionRefused);
 
     connect(&m_session, &sparkplug::HostSession::born, &store, &BuildingStore::applyBirth);
     connect(&m_session, &sparkplug::HostSession::died, &store, &BuildingStore::applyDeath);
@@ -120,6 +122,13 @@ void BuildingFeed::onConnectFailed(const Error &reason, std::chrono::millisecond
 void BuildingFeed::onDisconnected(const Error &reason)
 {
     m_store.setLink({Phase::Lost, m_config.broker, reason.message, m_clock.now(), {}});
+}
+
+void BuildingFeed::onSubscriptionRefused()
+{
+    LinkState link = m_store.link();
+    link.sentence = m_session.refusedSubscriptions().join(u' ');
+    m_store.setLink(link);
 }
 
 void BuildingFeed::call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use)

@@ -4,7 +4,7 @@
 // of a picked point, and how its buffer stands.
 //
 // Owned by main(). GUI thread, as its transport. A failed call changes nothing on the screen but
-// what depends on it; a lost connection is told to the store in words.
+// what depends on it; a lost connection and a refused subscription are told to the store in words.
 #pragma once
 
 #include "calls/call_client.h"
@@ -47,6 +47,7 @@ private:
     void onTransportState(MqttTransport::State state);
     void onConnectFailed(const Error &reason, std::chrono::milliseconds retryIn);
     void onDisconnected(const Error &reason);
+    void onSubscriptionRefused();
     void onIdentityChanged();
     void readBirths();
     void listDevices();

@@ -59,7 +59,7 @@ struct LinkState {
     };
     Phase phase = Phase::Starting;
     QString broker;   // "gateway.local:8883"
-    QString sentence; // why not, what to do; empty when connected
+    QString sentence; // why not, what to do; when connected: what the broker refuses of it, else empty
     Timestamp since{};
     std::optional<Timestamp> nextTry;
 };

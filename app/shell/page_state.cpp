@@ -57,6 +57,8 @@ QString pageSentence(const BuildingStore &store, PageState::State state)
             return tr("Connected to %1, waiting for the first devices to say what they measure.").arg(link.broker);
         return tr("Opening a mutual-TLS connection to %1.").arg(link.broker);
     case PageState::State::Empty:
+        if (!link.sentence.isEmpty())
+            return link.sentence;
         return tr("The connection to %1 is up. Devices appear here with their first message; check that their agents run and use the same site.")
             .arg(link.broker);
     case PageState::State::Offline:

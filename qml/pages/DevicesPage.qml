@@ -71,9 +71,10 @@ Item {
         id: banner
         anchors { left: header.left; right: header.right; top: header.bottom; topMargin: visible ? Theme.gap : 0 }
         height: visible ? implicitHeight : 0
-        visible: page.hasContent && page.app.connection.cut
+        visible: page.hasContent && (page.app.connection.cut || page.app.connection.partial)
         priority: page.app.connection.priority || 3
-        heading: qsTr("%1: states and values are the last known.").arg(page.app.connection.stateText.charAt(0).toUpperCase() + page.app.connection.stateText.slice(1))
+        heading: page.app.connection.partial ? qsTr("Connected, but not to everything.")
+            : qsTr("%1: states and values are the last known.").arg(page.app.connection.stateText.charAt(0).toUpperCase() + page.app.connection.stateText.slice(1))
         sentence: page.app.connection.sentence
     }
     EmptyState {

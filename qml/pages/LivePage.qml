@@ -116,9 +116,10 @@ Item {
         id: banner
         anchors { left: header.left; right: header.right; top: header.bottom; topMargin: visible ? Theme.gap : 0 }
         height: visible ? implicitHeight : 0
-        visible: page.hasContent && page.connection.cut
+        visible: page.hasContent && (page.connection.cut || page.connection.partial)
         priority: page.connection.priority || 3
-        heading: qsTr("%1: values are the last known, lines end where the connection did.").arg(page.connection.stateText.charAt(0).toUpperCase() + page.connection.stateText.slice(1))
+        heading: page.connection.partial ? qsTr("Connected, but not to everything.")
+            : qsTr("%1: values are the last known, lines end where the connection did.").arg(page.connection.stateText.charAt(0).toUpperCase() + page.connection.stateText.slice(1))
         sentence: page.connection.sentence
     }
     EmptyState {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "fakes/fake_clock.h"
 
+#include "connection/connection_model.h"
 #include "custody/answers.h"
 #include "feed/building_feed.h"
 #include "fixtures/example_building.h"
+#include "shell/page_state.h"
 
 #include <QCborArray>
 #include <QTest>
@@ -65,6 +67,42 @@ private Q_SLOTS:
         feed.start();
         QTRY_COMPARE_WITH_TIMEOUT(store.link().phase, LinkState::Phase::Failed, 10'000);
         QVERIFY(!store.link().sentence.isEmpty());
+        feed.stop();
+    }
+
+    void refusedSubscription_isSaidWhileConnected_data()
+    {
+        QTest::addColumn<QString>("filter");
+        QTest::newRow("values") << filter::everything();
+        QTest::newRow("answers") << filter::responsesTo(ExampleBuilding::console());
+    }
+    void refusedSubscription_isSaidWhileConnected()
+    {
+        QFETCH(QString, filter);
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway"_s, false, 30s}, clock,
+                          transport, nullptr, store);
+        const ConnectionModel connection(store, {});
+        broker.refuse(filter);
+        feed.start();
+        QTRY_VERIFY_WITH_TIMEOUT(!store.link().sentence.isEmpty(), 10'000);
+        QCOMPARE(store.link().phase, LinkState::Phase::Connected);
+        QVERIFY2(store.link().sentence.contains(filter), qPrintable(store.link().sentence));
+        QCOMPARE(connection.sentence(), store.link().sentence);
+        QVERIFY(connection.isPartial() && !connection.isCut());
+        QCOMPARE(connection.priority(), 2);
+        clock.advance(6s);
+        QCOMPARE(pageSentence(store, pageState(store, false)), store.link().sentence);
+
+        broker.allow(filter);
+        transport.reconnect();
+        QTRY_VERIFY_WITH_TIMEOUT(broker.subscriptions(ExampleBuilding::console().toString()).contains(filter), 10'000);
+        QTRY_VERIFY_WITH_TIMEOUT(store.link().sentence.isEmpty(), 10'000);
+        QVERIFY(!connection.isPartial());
+        QCOMPARE(connection.priority(), 0);
         feed.stop();
     }
 
