@@ -2,6 +2,7 @@
 
 #include <QCryptographicHash>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -116,6 +117,13 @@ Error gone(const grpc::UnixPeer &peer)
 }
 
 } // namespace
+
+bool isForCallers(const Selectors &wanted)
+{
+    return !wanted.isEmpty() && std::all_of(wanted.begin(), wanted.end(), [](const QString &selector) {
+        return selector.startsWith("unix:"_L1) || selector.startsWith("systemd:"_L1);
+    });
+}
 
 QString systemdUnitOf(const QByteArray &cgroupFile)
 {

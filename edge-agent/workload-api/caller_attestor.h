@@ -51,6 +51,9 @@ private:
     QHash<QByteArray, QString> m_hashes; // by Caller::executableFile
 };
 
+/// Whether a caller can have all of these at all. Others ("lintel:device") are for somebody else.
+[[nodiscard]] bool isForCallers(const Selectors &wanted);
+
 /// The unit that a process belongs to, from its /proc/<pid>/cgroup: the first part of the path that
 /// is no slice, as systemd finds it. Only root can make that one; what lies below is the user's.
 [[nodiscard]] QString systemdUnitOf(const QByteArray &cgroupFile);

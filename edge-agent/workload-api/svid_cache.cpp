@@ -3,6 +3,7 @@
 #include "tls/certificate_writer.h"
 #include "tls/file_key_store.h"
 #include "tls/x509.h"
+#include "workload-api/caller_attestor.h"
 
 #include <QRandomGenerator>
 
@@ -102,7 +103,7 @@ bool SvidCache::adoptEntries()
     bool isNew = false;
     QSet<QString> present;
     for (const WorkloadEntry &entry : m_issuer.entries()) {
-        if (entry.selectors.isEmpty() || m_excluded.contains(entry.spiffeId)
+        if (!isForCallers(entry.selectors) || m_excluded.contains(entry.spiffeId)
             || !entry.spiffeId.isMemberOf(m_issuer.trustDomain()))
             continue;
         present.insert(entry.id);

@@ -207,6 +207,16 @@ private Q_SLOTS:
         QCOMPARE(answered->code(), StatusCode::PermissionDenied);
     }
 
+    void entryForSomethingElseThanPrograms_isNotEvenIssued()
+    {
+        m_host->issuer->list = {m_host->entry(u"broker"_s, {u"lintel:broker"_s})};
+        QVERIFY(m_host->start());
+        m_host->issuer->x509Count = 0;
+        m_host->issuer->tell();
+        QCOMPARE(m_host->server->counts().entries, 0);
+        QCOMPARE(m_host->issuer->x509Count, 0);
+    }
+
     // --- X.509 ------------------------------------------------------------------------------------
 
     void x509_hasChainKeyAndBundles()
