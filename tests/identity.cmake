@@ -8,7 +8,7 @@ if(TARGET tst_authority_process)
   add_dependencies(tst_authority_process lintel-authority lintelctl)
 endif()
 lintel_add_test(tst_identity_life integration/tst_identity_life.cpp fakes/live_authority.h
-  LIBRARIES Lintel::AuthorityService Lintel::GuardedBroker Lintel::MqttPaho Lintel::Sparkplug LABELS slow TIMEOUT 400)
+  LIBRARIES Lintel::AuthorityService Lintel::GuardedBroker Lintel::TestTpm Lintel::Tpm Lintel::MqttPaho Lintel::Sparkplug LABELS slow TIMEOUT 400)
 lintel_add_test(tst_directory_state_store contract/tst_directory_state_store.cpp contract/state_store_contract.h
   LIBRARIES Lintel::Spire)
 # The client of bundle endpoints.

@@ -5,6 +5,7 @@
 #include "broker-plugin/broker_status.h"
 #include "gateway/gateway_config.h"
 #include "gateway/gateway_service.h"
+#include "gateway/history_pruning.h"
 #include "mqtt/paho_transport.h"
 #include "ports/system_clock.h"
 #include "process/broker_trust.h"
@@ -19,7 +20,6 @@
 
 using namespace lintel;
 using namespace Qt::StringLiterals;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -167,16 +167,17 @@ Result<int> run(const GatewayConfig &config)
         if (storage->spool->isDamaged())
             life.stopForDamage(config.spoolFile(), [&gateway] { gateway.stop(); });
     });
-    QTimer prune;
-    QObject::connect(&prune, &QTimer::timeout, &gateway, [&history = *storage->history] {
-        if (const auto pruned = history.prune(); !pruned)
-            qCWarning(lcGateway).noquote() << pruned.error().message;
-    });
-    prune.start(1h);
+    HistoryPruning pruning([&history = *storage->history] { return history.prune(); },
+                           [&building, &cloud] {
+                               return building.state() == MqttTransport::State::Connected
+                                      || cloud.state() == MqttTransport::State::Connected;
+                           });
+    QObject::connect(&pruning, &HistoryPruning::trouble, &gateway, &GatewayService::trouble);
+    pruning.start();
 
     service::logStart(kProgram, config.common);
     gateway.start();
-    process::returnIdleMemory(&gateway);
+    QObject::connect(identity->get(), &IdentitySource::svidChanged, &gateway, process::returnIdleMemory(&gateway));
     return life.exec();
 }
 

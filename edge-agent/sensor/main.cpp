@@ -136,7 +136,8 @@ Result<int> run(const SensorConfig &config)
                                << log::field(u"version", program.version)
                                << log::field(u"id", config.common.agent.spiffeId.toString())
                                << log::field(u"spool", config.spool.path);
-    process::returnIdleMemory(&agent);
+    // An attestation runs much that nothing else does.
+    QObject::connect(identity->get(), &IdentitySource::svidChanged, &agent, process::returnIdleMemory(&agent));
     const int exitCode = life.exec();
     qCInfo(lcSensor).noquote() << u"stopped"_s
                                << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));

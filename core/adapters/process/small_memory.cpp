@@ -14,6 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kSettled = 8s; // after which what was begun has come to rest
+
 /// Mappings of program text only ("r-xp" with a file behind): nothing was ever written to them, so
 /// the kernel may forget them. Read-only data is left alone, since relocations have written to some.
 void forgetProgramText()
@@ -46,7 +48,7 @@ void keepMemorySmall()
     qputenv("QT_NO_GLIB", "1");
 }
 
-void returnIdleMemory(QObject *owner)
+std::function<void()> returnIdleMemory(QObject *owner)
 {
     auto *timer = new QTimer(owner);
     timer->setTimerType(Qt::VeryCoarseTimer);
@@ -55,7 +57,8 @@ void returnIdleMemory(QObject *owner)
         forgetProgramText();
         timer->setInterval(10min);
     });
-    timer->start(8s);
+    timer->start(kSettled);
+    return [timer] { timer->start(kSettled); };
 }
 
 } // namespace lintel::process

@@ -1,6 +1,8 @@
 // What a process on a device with 64 MB does to stay small. Linux and glibc; the main thread.
 #pragma once
 
+#include <functional>
+
 class QObject;
 
 namespace lintel::process {
@@ -11,7 +13,8 @@ void keepMemorySmall();
 
 /// Some seconds after the start, and then every ten minutes, gives back what only the start or a
 /// reconnection needed: free heap, and program text (clean pages of files, which come back by
-/// themselves when they are run again). Ends with `owner`.
-void returnIdleMemory(QObject *owner);
+/// themselves when they are run again). Ends with `owner`. Call what it returns, while `owner` lives, when
+/// something rare has run (a renewal of the identity): then it does so some seconds later, too.
+std::function<void()> returnIdleMemory(QObject *owner);
 
 } // namespace lintel::process

@@ -1,0 +1,108 @@
+// The authority of building-1.smart.local with its services on a free loopback port, in the test's
+// own process and thread (which needs an event loop), by the real clock. close() and open() again is
+// an outage; the state stays.
+#pragma once
+
+#include "authority/authority.h"
+#include "authority/service/authority_service.h"
+#include "fakes/software_tpm.h"
+#include "ports/system_clock.h"
+#include "spire/embedded_identity_source.h"
+#include "tls/file_key_store.h"
+#include "tls/identity_files.h"
+#include "tpm/tpm_attestor.h"
+
+#include <QTemporaryDir>
+#include <QTimer>
+
+#include <chrono>
+#include <memory>
+
+namespace lintel::test {
+
+struct LiveAuthority {
+    QTemporaryDir dir;
+    SystemClock clock;
+    authority::AuthorityConfig config;
+    authority::AttestationTerms terms;
+    std::unique_ptr<authority::Authority> authority;
+    std::unique_ptr<authority::AuthorityService> service;
+    QTimer ticks;
+    quint16 port = 0;
+    const QString actor = QStringLiteral("operator:test");
+
+    explicit LiveAuthority(std::chrono::seconds svidLife)
+    {
+        config.domain = *TrustDomain::parse(u"building-1.smart.local");
+        config.stateDir = dir.filePath(QStringLiteral("state"));
+        config.x509Ttl = svidLife;
+        terms.clock = &clock;
+        QObject::connect(&ticks, &QTimer::timeout, [this] {
+            if (authority)
+                (void)bool(authority->tick());
+        });
+        ticks.start(std::chrono::seconds{1});
+    }
+
+    Result<void> open()
+    {
+        auto opened = authority::Authority::open(config, std::make_unique<tls::FileKeyStore>(config.keysDir()), clock);
+        if (!opened)
+            return opened.error();
+        authority = std::move(*opened);
+        service = std::make_unique<authority::AuthorityService>(*authority, terms, QStringLiteral("test"));
+        const auto listening = service->listenForAgents(QStringLiteral("127.0.0.1"), port);
+        if (!listening)
+            return listening.error();
+        port = *listening;
+        const auto bundle = authority->bundle();
+        if (!bundle)
+            return bundle.error();
+        const auto text = tls::printBundle(*bundle);
+        return text ? tls::writePublicFile(bundleFile(), *text) : Result<void>(text.error());
+    }
+    void close()
+    {
+        service.reset();
+        authority.reset();
+    }
+
+    [[nodiscard]] QString bundleFile() const { return dir.filePath(QStringLiteral("bundle.json")); }
+    [[nodiscard]] QString address() const { return QStringLiteral("127.0.0.1:%1").arg(port); }
+    [[nodiscard]] SpiffeId serverId() const { return id(QStringLiteral("/spire/server")); }
+    [[nodiscard]] SpiffeId id(const QString &path) const
+    {
+        return *SpiffeId::parse(QStringLiteral("spiffe://building-1.smart.local") + path);
+    }
+
+    /// An agent with that TPM, enrolled as "/agent/<name>", which renews at `at` of its SVID's life.
+    [[nodiscard]] std::unique_ptr<spire::EmbeddedIdentitySource> agent(const QString &name, const QString &kind,
+                                                                       const SoftwareTpm &tpm, double at = 0.5)
+    {
+        const TpmOptions chip{tpm.tcti(), tpm.stateDir(), EndorsementChoice::Automatic};
+        const auto device = TpmDevice::open(chip);
+        const auto endorsement = device ? (*device)->endorsement() : Result<TpmEndorsement>(device.error());
+        authority::DeviceFacts facts;
+        facts.name = name;
+        facts.kind = kind;
+        if (!endorsement || !authority->enroll(endorsement->hash, facts, actor))
+            return nullptr;
+        spire::EmbeddedIdentityOptions options;
+        options.authority = address();
+        options.authorityId = serverId();
+        options.self = id(QStringLiteral("/agent/") + name);
+        options.stateDir = dir.filePath(name);
+        options.bootstrapBundle = bundleFile();
+        options.makeAttestor = [chip]() -> Result<std::unique_ptr<Attestor>> {
+            auto opened = TpmDevice::open(chip);
+            if (!opened)
+                return opened.error();
+            return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*std::move(opened), TpmAttestor::Options{}));
+        };
+        options.renewal.at = at;
+        options.renewal.retryMax = Millis{2'000};
+        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
+    }
+};
+
+} // namespace lintel::test
