@@ -90,7 +90,8 @@ Result<int> run(const BackendConfig &config)
     CallServer calls(self, clock, transport);
     BackendCalls answers(historian, store, ingestion, host, clock);
     answers.serve(calls);
-    Retention retention(historian, clock, config.maxAge);
+    Retention retention(historian, clock, config.maxAge,
+                        [&transport] { return transport.state() == MqttTransport::State::Connected; });
     QObject::connect(&retention, &Retention::trouble, &ingestion, &IngestionService::trouble);
     QObject::connect(&retention, &Retention::removed, &ingestion, [&ingestion](quint64 readings) {
         Q_EMIT ingestion.notice(u"%1 readings were older than historian.max_age and are removed."_s.arg(readings));

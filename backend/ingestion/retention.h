@@ -1,5 +1,6 @@
 // Takes what became too old out of the historian, a little at a time, so that ingestion waits for
-// milliseconds at most. Begins soon after start() and looks again each hour.
+// milliseconds at most. Begins soon after start() and looks again each hour. A clock that jumped ahead
+// would make everything too old: nothing goes before the clock was checked by somebody else.
 // Owner: main(). Thread: the historian's, which must outlive it. Failure: trouble(), and the next try
 // an hour later; nothing is half removed.
 #pragma once
@@ -9,6 +10,8 @@
 #include <QObject>
 #include <QTimer>
 
+#include <functional>
+
 namespace lintel {
 
 class Retention : public QObject
@@ -17,8 +20,10 @@ class Retention : public QObject
 public:
     static constexpr int kBatch = 1'000; // readings a transaction
 
-    /// `maxAge` of the device's time; zero keeps everything.
-    Retention(historian::Historian &historian, const Clock &clock, Millis maxAge, QObject *parent = nullptr);
+    /// `maxAge` of the device's time; zero keeps everything. `isClockChecked` is asked before each batch: a
+    /// connection to the broker, whose TLS handshake compared the clock with certificates.
+    Retention(historian::Historian &historian, const Clock &clock, Millis maxAge, std::function<bool()> isClockChecked,
+              QObject *parent = nullptr);
 
     void start();
 
@@ -33,6 +38,7 @@ private:
     historian::Historian &m_historian;
     const Clock &m_clock;
     const Millis m_maxAge;
+    const std::function<bool()> m_isClockChecked;
     quint64 m_gone = 0; // in this round
     QTimer m_timer;
 };

@@ -40,7 +40,7 @@ private Q_SLOTS:
 
     void start_removesWhatIsTooOldAndSaysSo()
     {
-        Retention retention(*m_historian, m_clock, 30 * 24h);
+        Retention retention(*m_historian, m_clock, 30 * 24h, [] { return true; });
         QSignalSpy removed(&retention, &Retention::removed);
         retention.start();
         QTRY_COMPARE_WITH_TIMEOUT(removed.count(), 1, 30'000);
@@ -50,16 +50,35 @@ private Q_SLOTS:
 
     void start_withoutAnAgeKeepsEverything()
     {
-        Retention retention(*m_historian, m_clock, Millis{0});
+        Retention retention(*m_historian, m_clock, Millis{0}, [] { return true; });
         retention.start();
         QTest::qWait(200);
         QCOMPARE(rows(), quint64(3 * Retention::kBatch + 1));
     }
 
+    void start_withAClockThatNobodyCheckedRemovesNothingYet()
+    {
+        m_clock.setNow(m_clock.now() + 365 * 24h); // it jumped: even the reading of an hour ago looks old
+        bool connected = false;
+        int asked = 0;
+        Retention retention(*m_historian, m_clock, 30 * 24h, [&] {
+            ++asked;
+            return connected;
+        });
+        QSignalSpy removed(&retention, &Retention::removed);
+        retention.start();
+        QTRY_VERIFY_WITH_TIMEOUT(asked > 1, 30'000);
+        QCOMPARE(rows(), quint64(3 * Retention::kBatch + 1));
+        m_clock.setNow(m_clock.now() - 365 * 24h); // put right, or the handshake would have failed
+        connected = true;
+        QTRY_COMPARE_WITH_TIMEOUT(removed.count(), 1, 30'000);
+        QCOMPARE(rows(), quint64(1));
+    }
+
     void start_withAClockThatWasNeverSetRemovesNothing()
     {
         m_clock.setNow(Timestamp{} + 24h);
-        Retention retention(*m_historian, m_clock, 1h);
+        Retention retention(*m_historian, m_clock, 1h, [] { return true; });
         QSignalSpy removed(&retention, &Retention::removed);
         retention.start();
         QTest::qWait(200);
