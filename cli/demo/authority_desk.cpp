@@ -1,5 +1,6 @@
 #include "demo/authority_desk.h"
 
+#include "authority/admin_client.h"
 #include "authority/bundle_view.h"
 #include "spire/server_methods.h"
 #include "tls/certificate_writer.h"
@@ -41,18 +42,21 @@ std::string textOf(QLatin1StringView text)
 
 } // namespace
 
-AuthorityDesk::AuthorityDesk(QString socket, QLatin1StringView domain) : m_client(std::move(socket)), m_domain(domain)
+AuthorityDesk::AuthorityDesk(const QString &socket, QLatin1StringView domain)
+    : m_client(std::make_unique<cli::AdminClient>(socket)), m_domain(domain)
 {}
+
+AuthorityDesk::~AuthorityDesk() = default;
 
 Result<void> AuthorityDesk::check()
 {
-    const auto answer = m_client.ask(method::admin("GetStatus"), {});
+    const auto answer = m_client->ask(method::admin("GetStatus"), {});
     return answer ? Result<void>() : Result<void>(answer.error());
 }
 
 Result<tls::BundleDocument> AuthorityDesk::bundle()
 {
-    const auto answer = m_client.call<types::Bundle>(method::bundle("GetBundle"), bundleApi::GetBundleRequest());
+    const auto answer = m_client->call<types::Bundle>(method::bundle("GetBundle"), bundleApi::GetBundleRequest());
     if (!answer)
         return answer.error();
     return cli::bundleOf(*answer);
@@ -66,7 +70,7 @@ Result<void> AuthorityDesk::federate(QLatin1StringView with, quint16 port, const
     wanted->set_bundle_endpoint_url(u"https://127.0.0.1:%1/"_s.arg(port).toStdString());
     wanted->mutable_https_spiffe()->set_endpoint_spiffe_id(u"spiffe://%1/spire/server"_s.arg(with).toStdString());
     cli::fill(wanted->mutable_trust_domain_bundle(), with, firstBundle);
-    const auto answer = m_client.call<domainApi::FederationRelationshipResults>(
+    const auto answer = m_client->call<domainApi::FederationRelationshipResults>(
         method::trustDomain("BatchCreateFederationRelationship"), request);
     if (!answer)
         return answer.error();
@@ -80,7 +84,7 @@ Result<void> AuthorityDesk::enroll(const QString &endorsementHash, const DeviceF
     wire::EnrollRequest request;
     fill(request.mutable_enrolment(), facts);
     request.mutable_enrolment()->set_ek_hash(endorsementHash.toStdString());
-    const auto device = m_client.call<wire::Device>(method::admin("Enroll"), request);
+    const auto device = m_client->call<wire::Device>(method::admin("Enroll"), request);
     return device ? Result<void>() : Result<void>(device.error());
 }
 
@@ -89,7 +93,7 @@ Result<void> AuthorityDesk::createToken(const DeviceFacts &facts, const QString 
     wire::CreateTokenRequest request;
     fill(request.mutable_enrolment(), facts);
     request.set_ttl_s(kTokenSeconds);
-    const auto token = m_client.call<wire::CreateTokenResponse>(method::admin("CreateToken"), request);
+    const auto token = m_client->call<wire::CreateTokenResponse>(method::admin("CreateToken"), request);
     if (!token)
         return token.error();
     return tls::writePrivateFile(file, QByteArray::fromStdString(token->token()) + '\n');
@@ -116,7 +120,7 @@ Result<void> AuthorityDesk::mint(QLatin1StringView id, std::chrono::seconds ttl,
     svidApi::MintX509SVIDRequest request;
     request.set_csr(csr->toStdString());
     request.set_ttl(int(ttl.count()));
-    const auto minted = m_client.call<svidApi::MintX509SVIDResponse>(method::svid("MintX509SVID"), request);
+    const auto minted = m_client->call<svidApi::MintX509SVIDResponse>(method::svid("MintX509SVID"), request);
     if (!minted)
         return minted.error();
     svid.chainDer = spire::chainOf(minted->svid());
@@ -128,7 +132,7 @@ Result<int> AuthorityDesk::attestedDevices()
     int count = 0;
     wire::ListDevicesRequest request;
     do {
-        const auto page = m_client.call<wire::ListDevicesResponse>(method::admin("ListDevices"), request);
+        const auto page = m_client->call<wire::ListDevicesResponse>(method::admin("ListDevices"), request);
         if (!page)
             return page.error();
         for (const wire::Device &device : page->devices()) {

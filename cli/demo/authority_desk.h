@@ -3,9 +3,17 @@
 // while an answer is waited for. Thread: its owner's. Failure: what the authority says.
 #pragma once
 
-#include "authority/admin_client.h"
 #include "demo/demo_plan.h"
-#include "tls/bundle_document.h"
+#include "ports/identity_source.h"
+
+#include <memory>
+
+namespace lintel::cli {
+class AdminClient;
+}
+namespace lintel::tls {
+struct BundleDocument;
+}
 
 namespace lintel::demo {
 
@@ -19,7 +27,10 @@ struct DeviceFacts {
 class AuthorityDesk
 {
 public:
-    AuthorityDesk(QString socket, QLatin1StringView domain);
+    AuthorityDesk(const QString &socket, QLatin1StringView domain);
+    ~AuthorityDesk();
+    AuthorityDesk(const AuthorityDesk &) = delete;
+    AuthorityDesk &operator=(const AuthorityDesk &) = delete;
 
     /// Whether it answers.
     [[nodiscard]] Result<void> check();
@@ -36,7 +47,7 @@ public:
     [[nodiscard]] Result<int> attestedDevices();
 
 private:
-    cli::AdminClient m_client;
+    std::unique_ptr<cli::AdminClient> m_client;
     QLatin1StringView m_domain;
 };
 

@@ -5,6 +5,7 @@
 #include "demo/soft_tpm.h"
 #include "mqtt/mosquitto_config.h"
 #include "ports/system_clock.h"
+#include "tls/bundle_document.h"
 #include "tls/identity_files.h"
 #include "tls/pki.h"
 

@@ -3,9 +3,12 @@
 #pragma once
 
 #include "demo/demo_plan.h"
-#include "tls/bundle_document.h"
 
 #include <QMap>
+
+namespace lintel::tls {
+struct BundleDocument;
+}
 
 namespace lintel::demo {
 

@@ -3,6 +3,7 @@
 
 #include "demo/building_files.h"
 #include "demo/soft_tpm.h"
+#include "tls/bundle_document.h"
 #include "tls/identity_files.h"
 
 #include <QFileInfo>

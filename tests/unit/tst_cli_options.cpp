@@ -166,6 +166,9 @@ private Q_SLOTS:
         QTest::addRow("outage at the end")
             << QStringList{u"--duration"_s, u"15"_s, u"--wan-outage"_s, u"2,3"_s, u"--wan-outage"_s, u"15,20"_s};
         QTest::addRow("outage after the end") << QStringList{u"--wan-outage"_s, u"15,20"_s, u"--duration"_s, u"8"_s};
+        QTest::addRow("identity") << QStringList{u"--identity"_s, u"passport"_s};
+        QTest::addRow("short SVIDs") << QStringList{u"--identity"_s, u"tpm"_s, u"--svid-ttl"_s, u"5"_s};
+        QTest::addRow("life of files") << QStringList{u"--identity"_s, u"files"_s, u"--svid-ttl"_s, u"60"_s};
         QTest::addRow("replay") << QStringList{u"--replay"_s, u"/nonexistent"_s};
     }
     void demo_refusesWhatIsWrong()
