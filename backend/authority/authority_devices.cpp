@@ -12,7 +12,6 @@ using namespace Qt::StringLiterals;
 
 namespace {
 const QString kDenyNumber = u"deny.sequence"_s;
-const QString kGateway = u"gateway"_s;
 
 QString shown(const Device &device)
 {
@@ -93,17 +92,36 @@ Result<void> Authority::Private::admitDevice(Device &device)
     entry.keyBound = true;
     if (const auto put = store->putEntry(entry, device.id); !put)
         return put;
-    if (device.facts.kind != kGateway)
+    if (!isGateway(device.facts))
         return {};
-    // The gateway agent also fetches the certificate of the broker beside it, with a key of its own.
+    for (const auto type : {kLintelTpm, kTpm}) {
+        const auto agentId = agentIdFor(QString::fromLatin1(type), device.ekHash);
+        if (!agentId)
+            return agentId.error();
+        if (const auto put = putBrokerEntry(device.id, *agentId); !put)
+            return put;
+    }
+    return {};
+}
+
+bool Authority::Private::isGateway(const DeviceFacts &facts)
+{
+    return facts.kind == "gateway"_L1;
+}
+
+/// The gateway agent also fetches the certificate of the broker beside it, with a key of its own.
+Result<void> Authority::Private::putBrokerEntry(qint64 deviceId, const SpiffeId &agentId)
+{
     const auto broker = makeId(u"/broker"_s);
     if (!broker)
         return broker.error();
+    Entry entry;
     entry.id = randomToken();
     entry.spiffeId = *broker;
+    entry.parentId = agentId;
     entry.selectors = {{u"lintel"_s, u"broker"_s}};
-    entry.keyBound = false;
-    return store->putEntry(entry, device.id);
+    entry.createdAt = now();
+    return store->putEntry(entry, deviceId);
 }
 
 Result<Device> Authority::Private::enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor)
@@ -244,8 +262,9 @@ Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
         const auto below = authorized(**agent);
         for (const Entry &entry : below->entries) {
             const QList<Entry> same = entries.withId(entry.spiffeId);
-            const bool onlyHere = std::all_of(same.cbegin(), same.cend(),
-                                              [&](const Entry &other) { return below->entries.contains(other.id); });
+            const bool onlyHere = std::all_of(same.cbegin(), same.cend(), [&](const Entry &other) {
+                return below->entries.contains(other.id) || agentIds.contains(other.parentId);
+            });
             if (onlyHere && !ids.contains(entry.spiffeId))
                 ids.append(entry.spiffeId);
         }

@@ -232,19 +232,9 @@ Result<JoinToken> Authority::createToken(std::chrono::seconds ttl, const SpiffeI
                 if (const auto admitted = d->admitDevice(device); !admitted)
                     return admitted;
                 deviceId = device.id;
-                if (device.facts.kind == "gateway"_L1) {
-                    const auto broker = d->makeId(u"/broker"_s);
-                    if (!broker)
-                        return broker.error();
-                    Entry beside; // as enrolment makes it for a gateway with a chip
-                    beside.id = randomToken();
-                    beside.spiffeId = *broker;
-                    beside.parentId = *agentId;
-                    beside.selectors = {{u"lintel"_s, u"broker"_s}};
-                    beside.createdAt = d->now();
-                    if (const auto put = d->store->putEntry(beside, deviceId); !put)
+                if (Private::isGateway(device.facts))
+                    if (const auto put = d->putBrokerEntry(deviceId, *agentId); !put)
                         return put;
-                }
             }
             entry.id = randomToken();
             entry.spiffeId = id;

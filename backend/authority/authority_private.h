@@ -109,6 +109,8 @@ struct Authority::Private {
     [[nodiscard]] Result<Device> findDevice(const QString &which);
     [[nodiscard]] Result<SpiffeId> freeDeviceId(const DeviceFacts &facts, qint64 exceptDevice);
     [[nodiscard]] Result<void> admitDevice(Device &device);
+    [[nodiscard]] static bool isGateway(const DeviceFacts &facts);
+    [[nodiscard]] Result<void> putBrokerEntry(qint64 deviceId, const SpiffeId &agentId);
     [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
     [[nodiscard]] BootVerdict verdictOf(const AttestedNode &node, QString *explanation);

@@ -166,6 +166,7 @@ private Q_SLOTS:
         const auto shown = authority.ctl({u"device"_s, u"show"_s, u"hvac-001"_s});
         QCOMPARE(shown.json.value("state"_L1).toString(), u"approved"_s);
         QCOMPARE(shown.json.value("attestation"_L1).toString(), u"lintel_tpm"_s);
+        QVERIFY(shown.json.value("svid_expires_at"_L1).isString());
         QCOMPARE(authority.stop(), 0);
     }
 

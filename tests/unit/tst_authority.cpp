@@ -184,9 +184,32 @@ private Q_SLOTS:
         AuthorityFixture f;
         VERIFY_OK(f.open());
         VERIFY_OK(f.authority->enroll(ekHashOf(1), {u"gateway"_s, u"gateway"_s, {}, {}, {}}, f.actor));
+        // For its agent by either attestation with the same chip.
+        QList<SpiffeId> parents;
         const auto entries = f.authority->entries({f.id(u"/broker"_s), {}, {}, {}, {}});
-        QCOMPARE(entries->size(), 1);
-        QVERIFY(!entries->first().keyBound);
+        VERIFY_OK(entries);
+        for (const Entry &entry : *entries) {
+            QVERIFY(!entry.keyBound);
+            parents.append(entry.parentId);
+        }
+        QCOMPARE(parents.size(), 2);
+        for (const QString &type : {u"tpm"_s, u"lintel_tpm"_s})
+            QVERIFY(parents.contains(f.id(u"/spire/agent/%1/%2"_s.arg(type, ekHashOf(1)))));
+    }
+    void revoke_ofAGatewayEndsItsBrokersIdentityToo()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), {u"gateway"_s, u"gateway"_s, {}, {}, {}}, f.actor));
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), DeviceKey())));
+        VERIFY_OK(f.authority->revoke(u"gateway"_s, u"stolen"_s, f.actor));
+        const auto jws = f.authority->denyListJws();
+        VERIFY_OK(jws);
+        const auto list = tls::verifyDenyList(*jws, f.config.domain, f.authority->bundle()->jwtAuthorities, 0);
+        VERIFY_OK(list);
+        QVERIFY(std::any_of(list->entries.begin(), list->entries.end(),
+                            [&](const tls::DenyEntry &entry) { return entry.id == f.id(u"/broker"_s); }));
+        QVERIFY(f.authority->entries({f.id(u"/broker"_s), {}, {}, {}, {}})->isEmpty());
     }
     void enrollBatch_allOrNothing()
     {

@@ -65,6 +65,7 @@ private:
     [[nodiscard]] grpc::UnaryReply status();
     [[nodiscard]] grpc::UnaryReply federationState();
     [[nodiscard]] Result<QList<Entry>> entriesFor(const Agent &agent);
+    [[nodiscard]] grpc::UnaryReply showDevice(const QByteArray &request);
     [[nodiscard]] grpc::UnaryReply createToken(const QByteArray &request, const Actor &actor);
     [[nodiscard]] grpc::UnaryReply enroll(const QByteArray &request, const Actor &actor);
 

@@ -215,7 +215,9 @@ void fill(wire::Device *out, const Device &device)
     out->set_verdict(verdictOf(device));
     out->set_verdict_reason(sentenceOf(device).toStdString());
     const QString path = device.agentId.path(); // /spire/agent/<type>/<what>
-    out->set_attestation_type(path.section(u'/', 3, 3).toStdString());
+    const bool hasProved = device.attestedAt != Timestamp{} || device.enrolledBy == EnrolledBy::JoinToken;
+    if (hasProved)
+        out->set_attestation_type(path.section(u'/', 3, 3).toStdString());
     for (auto it = device.pcrs.cbegin(); it != device.pcrs.cend(); ++it)
         (*out->mutable_pcrs())[quint32(it.key())] = it.value().toStdString();
     out->set_enrolled_at_ms(toEpochMillis(device.enrolledAt));

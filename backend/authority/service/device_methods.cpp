@@ -88,6 +88,22 @@ grpc::UnaryReply AuthorityService::enroll(const QByteArray &bytes, const Actor &
     return replyDevice(m_authority.enroll(textOf(enrolment.ek_hash()), factsOf(enrolment), actor));
 }
 
+grpc::UnaryReply AuthorityService::showDevice(const QByteArray &bytes)
+{
+    const auto request = spire::parse<wire::DeviceRequest>(bytes);
+    if (!request)
+        return refusal(request.error());
+    const auto device = m_authority.device(textOf(request->device()));
+    if (!device)
+        return refusal(device.error());
+    wire::Device response;
+    fill(&response, *device);
+    // Fetched together with the SVID of its agent, for as long.
+    if (const auto agent = m_authority.agent(device->agentId); agent && !agent->isBanned)
+        response.set_svid_expires_at_ms(toEpochMillis(agent->expiresAt));
+    return reply(response);
+}
+
 grpc::UnaryReply AuthorityService::createToken(const QByteArray &bytes, const Actor &actor)
 {
     const auto request = spire::parse<wire::CreateTokenRequest>(bytes);
@@ -163,9 +179,8 @@ void AuthorityService::serveDeviceMethods()
             return replyDevice(act(*request, actor));
         });
     };
-    onDevice("GetDevice", [this](const wire::DeviceRequest &request, const Actor &) {
-        return m_authority.device(textOf(request.device()));
-    });
+    forAdministrators(method::admin("GetDevice"),
+                      [this](const QByteArray &bytes, const Actor &) { return showDevice(bytes); });
     onDevice("ApproveDevice", [this](const wire::DeviceRequest &request, const Actor &actor) {
         return m_authority.approve(textOf(request.device()), factsOf(request.enrolment()), actor);
     });
