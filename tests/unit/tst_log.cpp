@@ -4,11 +4,15 @@
 #include <QElapsedTimer>
 #include <QLoggingCategory>
 #include <QTemporaryDir>
+#include <QTemporaryFile>
 #include <QTest>
 
+#include <cstdio>
 #include <cstring>
 #include <thread>
+#include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -52,6 +56,41 @@ public:
 private:
     int m_socket = -1;
     bool m_isBound = false;
+};
+
+/// What is written to file descriptor 2 as long as it lives.
+class StandardError
+{
+public:
+    StandardError()
+    {
+        std::fflush(stderr);
+        m_before = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+        m_isCaught = m_file.open() && m_before >= 0 && ::dup2(m_file.handle(), STDERR_FILENO) == STDERR_FILENO;
+    }
+    ~StandardError() { giveBack(); }
+    [[nodiscard]] bool isCaught() const { return m_isCaught; }
+    /// All of it; what is written from here on goes where it went before.
+    [[nodiscard]] QByteArray take()
+    {
+        giveBack();
+        m_file.seek(0);
+        return m_file.readAll();
+    }
+
+private:
+    void giveBack()
+    {
+        if (m_before < 0)
+            return;
+        std::fflush(stderr);
+        ::dup2(m_before, STDERR_FILENO);
+        ::close(std::exchange(m_before, -1));
+    }
+
+    QTemporaryFile m_file;
+    int m_before = -1;
+    bool m_isCaught = false;
 };
 
 } // namespace
@@ -165,19 +204,33 @@ void TestLog::journald_receivesWhatIsLogged()
 
 void TestLog::journald_absentFallsBackAndSaysSo()
 {
-    const auto installed =
-        install({Level::Critical, Destination::Journald, u"lintel-test"_s, u"/nonexistent/socket"_s});
+    StandardError standardError;
+    QVERIFY(standardError.isCaught());
+    const auto installed = install({Level::Info, Destination::Journald, u"lintel-test"_s, u"/nonexistent/socket"_s});
     QVERIFY(!installed);
     QCOMPARE(installed.error().code, Errc::Unavailable);
     QVERIFY(installed.error().message.contains(u"stderr"_s));
+    qCCritical(lcTest).noquote() << u"disk is full"_s << field(u"free_bytes", 0);
+    uninstall();
+    const QByteArray written = standardError.take();
+    QVERIFY2(written.endsWith(" level=ERROR category=lintel.test msg=\"disk is full\" free_bytes=0\n"), written);
+    QCOMPARE(written.count('\n'), 1);
 }
 
 void TestLog::syslog_absentFallsBackAndSaysSo()
 {
+    StandardError standardError;
+    QVERIFY(standardError.isCaught());
     const auto installed =
-        install({Level::Critical, Destination::Syslog, u"lintel-test"_s, {}, u"/nonexistent/socket"_s});
+        install({Level::Warning, Destination::Syslog, u"lintel-test"_s, {}, u"/nonexistent/socket"_s});
     QVERIFY(!installed);
     QVERIFY2(installed.error().message.startsWith(u"syslog does not listen"_s), qPrintable(installed.error().message));
+    qCInfo(lcTest) << "not this";
+    qCWarning(lcTest).noquote() << u"disk is full"_s << field(u"free_bytes", 0);
+    uninstall();
+    const QByteArray written = standardError.take();
+    QVERIFY2(written.endsWith(" level=WARNING category=lintel.test msg=\"disk is full\" free_bytes=0\n"), written);
+    QCOMPARE(written.count('\n'), 1);
 }
 
 void TestLog::level_decidesWhatIsWritten_data()
