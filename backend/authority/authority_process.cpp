@@ -23,6 +23,7 @@ Result<AttestationTerms> termsOf(const ProgramConfig &config, const Clock &clock
     AttestationTerms terms;
     terms.clock = &clock;
     terms.policy.pcrs = config.pcrs;
+    terms.quotesSpireTpm = config.quotesSpireTpm;
     terms.policy.challengeLifetime = config.challengeLifetime;
     if (config.vendorDir.isEmpty())
         return terms;

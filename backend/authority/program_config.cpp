@@ -82,6 +82,11 @@ void readAttestation(Section section, ProgramConfig &config)
     section.flag(u"require_measured_boot", config.authority.requireMeasuredBoot);
     section.duration(u"challenge_lifetime", config.challengeLifetime, 5s, 10min);
     readPcrs(section, config.pcrs);
+    // Without registers no boot is measured, and nobody of this type would get in.
+    config.quotesSpireTpm = config.authority.requireMeasuredBoot;
+    section.flag(u"spire_tpm_quote", config.quotesSpireTpm);
+    if (config.authority.requireMeasuredBoot && !config.quotesSpireTpm)
+        section.complain(u"spire_tpm_quote", u"require_measured_boot needs it"_s);
     if (config.authority.firstSeen == FirstSeen::QueueGenuine && config.vendorDir.isEmpty())
         section.complain(u"first_seen", u"queue_genuine needs vendor_ca_dir, or nothing would be genuine"_s);
 }

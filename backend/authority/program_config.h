@@ -41,6 +41,7 @@ struct ProgramConfig {
     KeyStoreConfig keys;
     QString vendorDir; // certificates of TPM makers; empty: none is trusted
     QList<int> pcrs = {0, 1, 2, 3, 4, 5, 6, 7, 14};
+    bool quotesSpireTpm = false; // agents of type "tpm" are asked for them as well
     std::chrono::seconds challengeLifetime{60};
 };
 

@@ -99,7 +99,10 @@ void AttestCall::beginWithToken(const QByteArray &token)
 
 void AttestCall::beginWithChip(const QByteArray &payload)
 {
-    auto verification = tpm::startVerification(m_type, payload, m_csrDer, m_terms.policy, m_terms.clock->now());
+    tpm::AttestationPolicy policy = m_terms.policy;
+    if (m_type == tpm::kSpireTpmType && !m_terms.quotesSpireTpm)
+        policy.pcrs.clear();
+    auto verification = tpm::startVerification(m_type, payload, m_csrDer, policy, m_terms.clock->now());
     if (!verification)
         return refuse(verification.error());
     const tpm::EndorsementKey &ek = (*verification)->endorsementKey();

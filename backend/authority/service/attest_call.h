@@ -15,6 +15,9 @@ namespace lintel::authority {
 /// What all attestations of one authority share.
 struct AttestationTerms {
     tpm::AttestationPolicy policy;
+    /// Whether agents of type "tpm" are asked for PCRs as well. SPIRE's plugin answers one challenge
+    /// only and fails at a second.
+    bool quotesSpireTpm = false;
     const Clock *clock = nullptr;
 };
 
