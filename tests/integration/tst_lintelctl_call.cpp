@@ -1,0 +1,120 @@
+// `lintelctl call` as people run it, against agents that live: what it prints and how it ends.
+#include "integration/running_building.h"
+
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+
+#include <csignal>
+#include <sys/prctl.h>
+
+using namespace lintel;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+
+namespace {
+
+struct Outcome {
+    int exitCode = -1;
+    QByteArray output;
+    QByteArray errors;
+};
+
+} // namespace
+
+class TestLintelctlCall : public QObject
+{
+    Q_OBJECT
+
+    std::unique_ptr<RunningBuilding> m_running;
+
+    /// The broker and who we are stand in front; `more` says what is asked.
+    Outcome call(const QString &target, const QStringList &more)
+    {
+        const demo::DemoPlan &plan = m_running->building->plan();
+        QProcess process;
+        process.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
+        process.start(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"),
+                      QStringList{u"call"_s, u"--broker"_s, u"127.0.0.1:%1"_s.arg(plan.ports.gatewayBroker),
+                                  u"--broker-id"_s, QString(demo::ids::kGatewayBroker), u"--identity"_s,
+                                  plan.identityDir(u"operator"_s), u"--target"_s, target}
+                          + more);
+        Outcome outcome;
+        if (!QTest::qWaitFor([&process] { return process.state() == QProcess::NotRunning; }, 60'000))
+            return outcome;
+        outcome.exitCode = process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1;
+        outcome.output = process.readAllStandardOutput();
+        outcome.errors = process.readAllStandardError();
+        return outcome;
+    }
+
+    static QJsonObject objectOf(const QByteArray &json) { return QJsonDocument::fromJson(json).object(); }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        demo::DemoPlan plan;
+        plan.sensorPeriod = std::chrono::milliseconds{500};
+        demo::SensorPlan sensor;
+        sensor.name = u"hvac-001"_s;
+        sensor.space = u"floor-1/zone-a"_s;
+        sensor.equip = u"ahu-1"_s;
+        plan.sensors.append(sensor);
+        m_running = std::make_unique<RunningBuilding>(std::move(plan));
+        const QString problem = m_running->start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        const auto online = [this] {
+            return m_running->gateway(u"aggregate_sensors"_s).value("online_sensors"_L1).toInteger();
+        };
+        QTRY_COMPARE_WITH_TIMEOUT(online(), 1, 60'000);
+    }
+    void cleanupTestCase() { m_running.reset(); }
+
+    void answer_isOneJsonObject()
+    {
+        const Outcome outcome = call(demo::ids::kGateway, {u"--capability"_s, u"aggregate_sensors"_s});
+        QVERIFY2(outcome.exitCode == 0, outcome.output + outcome.errors);
+        QCOMPARE(outcome.errors, QByteArray());
+        const QJsonObject answer = objectOf(outcome.output);
+        QCOMPARE(answer.value(u"total_sensors"_s).toInt(), 1);
+        QVERIFY(answer.value(u"sensors"_s).toObject().contains(u"hvac-001"_s));
+    }
+
+    void answer_ofASensorIsTextWhenAskedFor()
+    {
+        const Outcome outcome =
+            call(demo::ids::sensor(u"hvac-001"_s), {u"--capability"_s, u"read_sensors"_s, u"--text"_s});
+        QVERIFY2(outcome.exitCode == 0, outcome.output + outcome.errors);
+        QVERIFY(!outcome.output.isEmpty() && objectOf(outcome.output).isEmpty());
+    }
+
+    void errorOfTheCallee_endsWithOne()
+    {
+        const QStringList question{u"--capability"_s, u"query_history"_s, u"--data"_s, u"{\"device\": 7}"_s};
+        const Outcome outcome = call(demo::ids::kGateway, question);
+        QVERIFY2(outcome.exitCode == 1, outcome.output + outcome.errors);
+        const QJsonObject error = objectOf(outcome.output).value(u"error"_s).toObject();
+        QVERIFY2(!error.value(u"message"_s).toString().isEmpty(), outcome.output + outcome.errors);
+        QVERIFY(!error.value(u"code"_s).toString().isEmpty());
+        const Outcome text = call(demo::ids::kGateway, question + QStringList{u"--text"_s});
+        QCOMPARE(text.exitCode, 1);
+        QCOMPARE(text.output, QByteArray());
+        QVERIFY2(text.errors.contains(error.value(u"message"_s).toString().toUtf8()), text.errors);
+    }
+
+    /// An agent that hangs: it is there, and says nothing.
+    void silenceOfTheCallee_endsWithThree()
+    {
+        const qint64 pid = m_running->building->child(u"hvac-001"_s)->pid();
+        QVERIFY(pid > 0 && ::kill(pid_t(pid), SIGSTOP) == 0);
+        const Outcome outcome =
+            call(demo::ids::sensor(u"hvac-001"_s), {u"--capability"_s, u"read_sensors"_s, u"--timeout"_s, u"2s"_s});
+        ::kill(pid_t(pid), SIGCONT);
+        QVERIFY2(outcome.exitCode == 3, outcome.output + outcome.errors);
+        const QJsonObject error = objectOf(outcome.output).value(u"error"_s).toObject();
+        QVERIFY2(error.value(u"code"_s).toString() == u"timeout", outcome.output + outcome.errors);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestLintelctlCall)
+#include "tst_lintelctl_call.moc"
