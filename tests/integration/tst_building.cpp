@@ -114,6 +114,64 @@ private Q_SLOTS:
         play(recording);
     }
 
+    /// What a gateway says of a sensor that does not come back, after a crash of its own.
+    void gateway_restartedRemembersASensorThatIsGone()
+    {
+        demo::DemoPlan plan;
+        plan.sensorPeriod = std::chrono::milliseconds{500};
+        demo::SensorPlan sensor;
+        sensor.name = u"hvac-001"_s;
+        sensor.space = u"floor-1/zone-a"_s;
+        sensor.equip = u"ahu-1"_s;
+        plan.sensors.append(sensor);
+        RunningBuilding running(std::move(plan));
+        const QString problem = running.start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        const auto known = [&running] {
+            const QCborMap sensors = running.gateway(u"aggregate_sensors"_s).value("sensors"_L1).toMap();
+            return sensors.value("hvac-001"_L1).toMap();
+        };
+        const auto received = [&known] { return known().value("readings_received"_L1).toInteger(); };
+        QTRY_VERIFY_WITH_TIMEOUT(received() > 20, 60'000);
+
+        // Both at once: nobody saw the sensor go, but its last readings are stored.
+        running.kill(u"gateway"_s);
+        running.kill(u"hvac-001"_s);
+        running.restart(u"gateway"_s);
+        QTRY_VERIFY_WITH_TIMEOUT(!known().isEmpty(), 60'000);
+        QCborMap before = known();
+        QCOMPARE(before.value("status"_L1).toString(), u"offline"_s);
+        QVERIFY(!before.value("readings"_L1).toMap().isEmpty());
+        QString newest;
+        const QCborArray values = running.gateway(u"last_values"_s).value("values"_L1).toArray();
+        for (const auto &value : values)
+            newest = std::max(newest, value.toMap().value("time"_L1).toString());
+        QCOMPARE(values.size(), before.value("readings"_L1).toMap().size());
+        QCOMPARE(before.value("since"_L1).toString(), newest);
+        QCOMPARE(before.value("last_seen"_L1).toString(), newest);
+
+        // The sensor measures again and dies under the gateway's eyes; then the gateway crashes.
+        running.restart(u"hvac-001"_s);
+        QTRY_COMPARE_WITH_TIMEOUT(known().value("status"_L1).toString(), u"online"_s, 60'000);
+        QTRY_VERIFY_WITH_TIMEOUT(received() > 20, 60'000);
+        running.kill(u"hvac-001"_s);
+        QTRY_COMPARE_WITH_TIMEOUT(known().value("status"_L1).toString(), u"offline"_s, 60'000);
+        before = known();
+        const QCborArray lastBefore = running.gateway(u"last_values"_s).value("values"_L1).toArray();
+        const QCborArray listBefore = running.gateway(u"list_devices"_s).value("devices"_L1).toArray();
+        const qint64 takenBefore = takenByGateway(running);
+        running.killAndRestart(u"gateway"_s);
+        QTRY_VERIFY_WITH_TIMEOUT(!known().isEmpty(), 60'000);
+        QCOMPARE(known(), before);
+        QCOMPARE(running.gateway(u"last_values"_s).value("values"_L1).toArray(), lastBefore);
+        QCOMPARE(running.gateway(u"list_devices"_s).value("devices"_L1).toArray(), listBefore);
+        QCOMPARE(takenByGateway(running), takenBefore);
+        const QCborMap all = running.gateway(u"aggregate_sensors"_s);
+        QCOMPARE(all.value("total_sensors"_L1).toInteger(), 1);
+        QCOMPARE(all.value("online_sensors"_L1).toInteger(), 0);
+        QCOMPARE(all.value("readings_received"_L1).toInteger(), received());
+    }
+
 private:
     static bool write(const QString &path, const QByteArray &text)
     {
