@@ -19,6 +19,11 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
     --unset=QT_QPA_PLATFORM $<TARGET_FILE:lintel-console> --offline)
   set_tests_properties(console_noDisplay PROPERTIES LABELS gui TIMEOUT 60 PASS_REGULAR_EXPRESSION "There is no display")
 
+  lintel_add_test(tst_console_screen integration/tst_console_screen.cpp LIBRARIES Qt6::Gui LABELS gui slow)
+  if(TARGET tst_console_screen)
+    add_dependencies(tst_console_screen lintel-console)
+  endif()
+
   add_test(NAME console_loadsItsShippedExample COMMAND lintel-console
     --config "${PROJECT_SOURCE_DIR}/resources/config/console.yaml" --offline --exit-after 0)
   set_tests_properties(console_loadsItsShippedExample PROPERTIES LABELS gui TIMEOUT 60
