@@ -6,3 +6,6 @@ lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/
 lintel_add_test(tst_workload_callers unit/tst_workload_callers.cpp LIBRARIES Lintel::WorkloadApi)
 lintel_add_test(tst_workload_identity_source unit/tst_workload_identity_source.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi)
+lintel_add_test(tst_workload_issuer integration/tst_workload_issuer.cpp fakes/live_authority.h
+  LIBRARIES Lintel::WorkloadApi Lintel::AuthorityService Lintel::Spire Lintel::TestTpm Lintel::Tpm LABELS slow TIMEOUT 300)
+lintel_add_fuzzer(fuzz_workload_api fuzz/fuzz_workload_api.cpp LIBRARIES Lintel::WorkloadApi)
