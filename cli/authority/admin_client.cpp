@@ -1,5 +1,9 @@
 #include "authority/admin_client.h"
 
+#include "spire/server_methods.h"
+
+#include "spire_trustdomain.pb.h"
+
 #include <QEventLoop>
 #include <QFileInfo>
 
@@ -7,6 +11,7 @@ namespace lintel::cli {
 
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
+namespace domainApi = ::spire::api::server::trustdomain::v1;
 
 namespace {
 
@@ -63,6 +68,35 @@ Result<void> resultOf(const ::spire::api::types::Status &status)
     if (status.code() == 0)
         return {};
     return Error{codeOf(grpc::StatusCode(status.code())), spire::textOf(status.message())};
+}
+
+namespace {
+
+template <class Request>
+Result<void> sendRelationship(AdminClient &client, const char *method,
+                              const ::spire::api::types::FederationRelationship &wanted)
+{
+    Request request;
+    *request.add_federation_relationships() = wanted;
+    const auto answer =
+        client.call<domainApi::FederationRelationshipResults>(spire::method::trustDomain(method), request);
+    if (!answer)
+        return answer.error();
+    if (answer->results_size() != 1)
+        return Error{Errc::Malformed, u"The authority's answer says nothing about the relationship."_s};
+    return resultOf(answer->results(0).status());
+}
+
+} // namespace
+
+Result<void> federate(AdminClient &client, const ::spire::api::types::FederationRelationship &wanted)
+{
+    const auto made = sendRelationship<domainApi::BatchCreateFederationRelationshipRequest>(
+        client, "BatchCreateFederationRelationship", wanted);
+    if (made || made.error().code != Errc::Conflict)
+        return made;
+    return sendRelationship<domainApi::BatchUpdateFederationRelationshipRequest>(
+        client, "BatchUpdateFederationRelationship", wanted);
 }
 
 } // namespace lintel::cli

@@ -36,4 +36,7 @@ private:
 /// A status inside of an answer ("results[0].status").
 [[nodiscard]] Result<void> resultOf(const ::spire::api::types::Status &status);
 
+/// Makes the federation, or puts it in the place of the one that there is with that domain.
+[[nodiscard]] Result<void> federate(AdminClient &client, const ::spire::api::types::FederationRelationship &wanted);
+
 } // namespace lintel::cli

@@ -128,27 +128,21 @@ Result<Answer> set(const Arguments &arguments)
     const QString endpoint = arguments.value(u"endpoint-id"_s);
     if (!arguments.has(u"url"_s))
         return wrongUsage(u"Say with --url where the bundle is. See `lintelctl federation --help`."_s);
-    domainApi::BatchCreateFederationRelationshipRequest request;
-    auto *wanted = request.add_federation_relationships();
-    wanted->set_trust_domain(domain.toStdString());
-    wanted->set_bundle_endpoint_url(arguments.value(u"url"_s).toStdString());
+    types::FederationRelationship wanted;
+    wanted.set_trust_domain(domain.toStdString());
+    wanted.set_bundle_endpoint_url(arguments.value(u"url"_s).toStdString());
     if (endpoint.isEmpty())
-        wanted->mutable_https_web();
+        wanted.mutable_https_web();
     else
-        wanted->mutable_https_spiffe()->set_endpoint_spiffe_id(endpoint.toStdString());
+        wanted.mutable_https_spiffe()->set_endpoint_spiffe_id(endpoint.toStdString());
     if (arguments.has(u"bundle"_s)) {
         const auto document = readBundleFile(arguments.value(u"bundle"_s));
         if (!document)
             return document.error();
-        fill(wanted->mutable_trust_domain_bundle(), domain, *document);
+        fill(wanted.mutable_trust_domain_bundle(), domain, *document);
     }
-    const auto answer = clientFor(arguments).call<domainApi::FederationRelationshipResults>(
-        method::trustDomain("BatchCreateFederationRelationship"), request);
-    if (!answer)
-        return answer.error();
-    if (answer->results_size() != 1)
-        return Error{Errc::Malformed, u"The authority's answer says nothing about the relationship."_s};
-    if (const auto done = resultOf(answer->results(0).status()); !done)
+    auto client = clientFor(arguments);
+    if (const auto done = federate(client, wanted); !done)
         return done.error();
     return Answer{{{u"trust_domain"_s, domain},
                    {u"url"_s, arguments.value(u"url"_s)},

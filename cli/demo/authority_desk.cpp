@@ -64,19 +64,12 @@ Result<tls::BundleDocument> AuthorityDesk::bundle()
 
 Result<void> AuthorityDesk::federate(QLatin1StringView with, quint16 port, const tls::BundleDocument &firstBundle)
 {
-    domainApi::BatchCreateFederationRelationshipRequest request;
-    auto *wanted = request.add_federation_relationships();
-    wanted->set_trust_domain(textOf(with));
-    wanted->set_bundle_endpoint_url(u"https://127.0.0.1:%1/"_s.arg(port).toStdString());
-    wanted->mutable_https_spiffe()->set_endpoint_spiffe_id(u"spiffe://%1/spire/server"_s.arg(with).toStdString());
-    cli::fill(wanted->mutable_trust_domain_bundle(), with, firstBundle);
-    const auto answer = m_client->call<domainApi::FederationRelationshipResults>(
-        method::trustDomain("BatchCreateFederationRelationship"), request);
-    if (!answer)
-        return answer.error();
-    if (answer->results_size() != 1)
-        return Error{Errc::Malformed, u"The authority of %1 says nothing about the federation."_s.arg(m_domain)};
-    return cli::resultOf(answer->results(0).status());
+    types::FederationRelationship wanted;
+    wanted.set_trust_domain(textOf(with));
+    wanted.set_bundle_endpoint_url(u"https://127.0.0.1:%1/"_s.arg(port).toStdString());
+    wanted.mutable_https_spiffe()->set_endpoint_spiffe_id(u"spiffe://%1/spire/server"_s.arg(with).toStdString());
+    cli::fill(wanted.mutable_trust_domain_bundle(), with, firstBundle);
+    return cli::federate(*m_client, wanted);
 }
 
 Result<void> AuthorityDesk::enroll(const QString &endorsementHash, const DeviceFacts &facts)

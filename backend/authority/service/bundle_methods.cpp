@@ -33,7 +33,7 @@ grpc::UnaryReply federatedBundle(Authority &authority, const QByteArray &bytes)
     const auto request = spire::parse<api::GetFederatedBundleRequest>(bytes);
     if (!request)
         return refusal(request.error());
-    const auto domain = TrustDomain::parse(textOf(request->trust_domain()));
+    const auto domain = trustDomainOf(request->trust_domain());
     if (!domain)
         return refusal(domain.error());
     if (*domain == authority.domain())
@@ -55,7 +55,7 @@ void setOne(Authority &authority, const types::Bundle &bundle, Known known, cons
             api::FederatedBundleResults::Result *result)
 {
     const auto store = [&]() -> Result<void> {
-        const auto domain = TrustDomain::parse(textOf(bundle.trust_domain()));
+        const auto domain = trustDomainOf(bundle.trust_domain());
         if (!domain)
             return domain.error();
         const auto before = authority.federatedBundle(*domain);
@@ -88,12 +88,36 @@ grpc::UnaryReply setAll(Authority &authority, const QByteArray &bytes, Known kno
     return reply(response);
 }
 
+Result<std::optional<FederationRelationship>> relationshipWith(Authority &authority, const TrustDomain &domain)
+{
+    const auto all = authority.relationships();
+    if (!all)
+        return all.error();
+    for (const FederationRelationship &one : *all)
+        if (one.domain == domain)
+            return std::optional(one);
+    return std::optional<FederationRelationship>();
+}
+
+Error noFederation(const TrustDomain &domain)
+{
+    return {Errc::NotFound, u"There is no federation with %1."_s.arg(domain.name())};
+}
+
 /// Stores a relationship, with the bundle that may come along.
-Result<void> relate(Authority &authority, const types::FederationRelationship &wanted, const Actor &actor)
+Result<void> relate(Authority &authority, const types::FederationRelationship &wanted, Known known, const Actor &actor)
 {
     const auto relationship = relationshipOf(wanted);
     if (!relationship)
         return relationship.error();
+    const auto before = relationshipWith(authority, relationship->domain);
+    if (!before)
+        return before.error();
+    if (known == Known::MustNot && *before)
+        return Error{Errc::Conflict,
+                     u"There is a federation with %1 already; update it."_s.arg(relationship->domain.name())};
+    if (known == Known::Must && !*before)
+        return noFederation(relationship->domain);
     if (wanted.has_trust_domain_bundle()) {
         const auto document = bundleOf(wanted.trust_domain_bundle());
         if (!document)
@@ -105,7 +129,7 @@ Result<void> relate(Authority &authority, const types::FederationRelationship &w
 }
 
 template <class Request>
-grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const Actor &actor,
+grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, Known known, const Actor &actor,
                            const std::function<void(const TrustDomain &)> &changed)
 {
     const auto request = spire::parse<Request>(bytes);
@@ -114,11 +138,11 @@ grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, const 
     federationApi::FederationRelationshipResults response;
     for (const auto &wanted : request->federation_relationships()) {
         auto *result = response.add_results();
-        const auto stored = relate(authority, wanted, actor);
+        const auto stored = relate(authority, wanted, known, actor);
         fill(result->mutable_status(), stored ? grpc::Status{} : statusOf(stored.error()));
         if (stored)
             *result->mutable_federation_relationship() = wanted;
-        if (const auto domain = TrustDomain::parse(textOf(wanted.trust_domain())); stored && domain)
+        if (const auto domain = trustDomainOf(wanted.trust_domain()); stored && domain)
             changed(*domain);
     }
     return reply(response);
@@ -188,7 +212,7 @@ void AuthorityService::serveBundleMethods()
             api::BatchDeleteFederatedBundleResponse response;
             for (const std::string &name : request->trust_domains()) {
                 auto *result = response.add_results();
-                const auto domain = TrustDomain::parse(textOf(name));
+                const auto domain = trustDomainOf(name);
                 const auto deleted =
                     domain ? m_authority.deleteFederatedBundle(*domain, actor, request->mode() == Request::DISSOCIATE)
                            : Result<void>(domain.error());
@@ -248,26 +272,28 @@ void AuthorityService::serveFederationMethods()
         const auto request = spire::parse<federationApi::GetFederationRelationshipRequest>(bytes);
         if (!request)
             return refusal(request.error());
-        const auto all = m_authority.relationships();
-        if (!all)
-            return refusal(all.error());
-        for (const FederationRelationship &one : *all) {
-            if (one.domain.name() != textOf(request->trust_domain()))
-                continue;
-            types::FederationRelationship response;
-            fill(&response, one);
-            return reply(response);
-        }
-        return refusal({Errc::NotFound, u"There is no federation with %1."_s.arg(textOf(request->trust_domain()))});
+        const auto domain = trustDomainOf(request->trust_domain());
+        if (!domain)
+            return refusal(domain.error());
+        const auto known = relationshipWith(m_authority, *domain);
+        if (!known)
+            return refusal(known.error());
+        if (!*known)
+            return refusal(noFederation(*domain));
+        types::FederationRelationship response;
+        fill(&response, **known);
+        return reply(response);
     });
-    forAdministrators(method::trustDomain("BatchCreateFederationRelationship"), [this, changed](const QByteArray &bytes,
-                                                                                                const Actor &actor) {
-        return relateAll<federationApi::BatchCreateFederationRelationshipRequest>(m_authority, bytes, actor, changed);
-    });
-    forAdministrators(method::trustDomain("BatchUpdateFederationRelationship"), [this, changed](const QByteArray &bytes,
-                                                                                                const Actor &actor) {
-        return relateAll<federationApi::BatchUpdateFederationRelationshipRequest>(m_authority, bytes, actor, changed);
-    });
+    forAdministrators(method::trustDomain("BatchCreateFederationRelationship"),
+                      [this, changed](const QByteArray &bytes, const Actor &actor) {
+                          return relateAll<federationApi::BatchCreateFederationRelationshipRequest>(
+                              m_authority, bytes, Known::MustNot, actor, changed);
+                      });
+    forAdministrators(method::trustDomain("BatchUpdateFederationRelationship"),
+                      [this, changed](const QByteArray &bytes, const Actor &actor) {
+                          return relateAll<federationApi::BatchUpdateFederationRelationshipRequest>(
+                              m_authority, bytes, Known::Must, actor, changed);
+                      });
     forAdministrators(method::trustDomain("BatchDeleteFederationRelationship"), [this](const QByteArray &bytes,
                                                                                        const Actor &actor) {
         const auto request = spire::parse<federationApi::BatchDeleteFederationRelationshipRequest>(bytes);
@@ -276,7 +302,7 @@ void AuthorityService::serveFederationMethods()
         federationApi::BatchDeleteFederationRelationshipResponse response;
         for (const std::string &name : request->trust_domains()) {
             auto *result = response.add_results();
-            const auto domain = TrustDomain::parse(textOf(name));
+            const auto domain = trustDomainOf(name);
             const auto deleted = domain ? m_authority.deleteRelationship(*domain, actor) : Result<void>(domain.error());
             fill(result->mutable_status(), deleted ? grpc::Status{} : statusOf(deleted.error()));
             result->set_trust_domain(name);
@@ -287,9 +313,14 @@ void AuthorityService::serveFederationMethods()
         const auto request = spire::parse<federationApi::RefreshBundleRequest>(bytes);
         if (!request)
             return refusal(request.error());
-        const auto domain = TrustDomain::parse(textOf(request->trust_domain()));
+        const auto domain = trustDomainOf(request->trust_domain());
         if (!domain)
             return refusal(domain.error());
+        const auto known = relationshipWith(m_authority, *domain);
+        if (!known)
+            return refusal(known.error());
+        if (!*known)
+            return refusal(noFederation(*domain));
         Q_EMIT refreshWanted(*domain);
         return replyNothing();
     });

@@ -15,14 +15,6 @@ qint64 seconds(Timestamp t)
     return std::chrono::floor<std::chrono::seconds>(t.time_since_epoch()).count();
 }
 
-Result<TrustDomain> domainOf(const std::string &name)
-{
-    QString text = textOf(name);
-    if (text.startsWith("spiffe://"_L1))
-        text.remove(0, 9);
-    return TrustDomain::parse(text);
-}
-
 wire::DeviceState stateOf(DeviceState state)
 {
     switch (state) {
@@ -62,6 +54,13 @@ QString sentenceOf(const Device &device)
 }
 
 } // namespace
+
+Result<TrustDomain> trustDomainOf(const std::string &name)
+{
+    constexpr auto kScheme = "spiffe://"_L1;
+    const QString text = textOf(name);
+    return TrustDomain::parse(text.startsWith(kScheme) ? text.sliced(kScheme.size()) : text);
+}
 
 grpc::Status statusOf(const Error &error)
 {
@@ -262,7 +261,7 @@ Result<Entry> entryOf(const types::Entry &entry)
     for (const std::string &name : entry.dns_names())
         out.dnsNames.append(textOf(name));
     for (const std::string &name : entry.federates_with()) {
-        const auto domain = domainOf(name);
+        const auto domain = trustDomainOf(name);
         if (!domain)
             return domain.error();
         out.federatesWith.append(*domain);
@@ -332,7 +331,7 @@ Result<tls::BundleDocument> bundleOf(const types::Bundle &bundle)
 Result<FederationRelationship> relationshipOf(const types::FederationRelationship &relationship)
 {
     FederationRelationship out;
-    const auto domain = domainOf(relationship.trust_domain());
+    const auto domain = trustDomainOf(relationship.trust_domain());
     if (!domain)
         return domain.error();
     out.domain = *domain;

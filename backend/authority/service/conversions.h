@@ -14,6 +14,9 @@ namespace lintel::authority {
 namespace types = ::spire::api::types;
 namespace wire = ::lintel::authority::v1;
 
+/// A trust domain as SPIRE's clients write it: by its name, or as its SPIFFE ID.
+[[nodiscard]] Result<TrustDomain> trustDomainOf(const std::string &name);
+
 /// The gRPC status that a refusal becomes; `ok` for none.
 [[nodiscard]] grpc::Status statusOf(const Error &error);
 [[nodiscard]] inline grpc::UnaryReply refusal(const Error &error)

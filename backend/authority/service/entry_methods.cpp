@@ -41,7 +41,7 @@ Result<QList<Entry>> filtered(Authority &authority, const api::EntryFilter &filt
     if (filter.has_by_federates_with()) {
         QList<TrustDomain> domains;
         for (const std::string &name : filter.by_federates_with().trust_domains()) {
-            const auto domain = TrustDomain::parse(textOf(name));
+            const auto domain = trustDomainOf(name);
             if (!domain)
                 return domain.error();
             domains.append(*domain);
