@@ -83,21 +83,22 @@ Result<void> Authority::Private::admitDevice(Device &device)
         if (const auto gone = store->deleteAgent(*agentId); !gone)
             return gone.error();
     }
-    Entry entry;
-    entry.id = randomToken();
-    entry.spiffeId = device.spiffeId;
-    entry.parentId = device.agentId;
-    entry.selectors = {{u"lintel"_s, u"device"_s}};
-    entry.createdAt = now();
-    entry.keyBound = true;
-    if (const auto put = store->putEntry(entry, device.id); !put)
-        return put;
-    if (!isGateway(device.facts))
-        return {};
+    // For its agent by either attestation with the same chip.
     for (const auto type : {kLintelTpm, kTpm}) {
         const auto agentId = agentIdFor(QString::fromLatin1(type), device.ekHash);
         if (!agentId)
             return agentId.error();
+        Entry entry;
+        entry.id = randomToken();
+        entry.spiffeId = device.spiffeId;
+        entry.parentId = *agentId;
+        entry.selectors = {{u"lintel"_s, u"device"_s}};
+        entry.createdAt = now();
+        entry.keyBound = true;
+        if (const auto put = store->putEntry(entry, device.id); !put)
+            return put;
+        if (!isGateway(device.facts))
+            continue;
         if (const auto put = putBrokerEntry(device.id, *agentId); !put)
             return put;
     }

@@ -209,6 +209,7 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         record.change = why.join(u"; "_s);
         if (const auto added = d->store->addAttestation(record); !added)
             return added.error();
+        device->agentId = *agentId; // it may come by another attestation than last time
         device->verdict = verdict;
         device->pcrs = node.pcrs;
         device->attestedAt = now;

@@ -98,6 +98,9 @@ void AuthorityService::serveEntryStream(const std::shared_ptr<grpc::ServerCall> 
                          api::SyncAuthorizedEntriesResponse response;
                          const auto *mask = request->has_output_mask() ? &request->output_mask() : nullptr;
                          for (const Entry &entry : *entries) {
+                             // Who asks this way makes a key for each entry, and this one goes with the agent's key.
+                             if (entry.keyBound)
+                                 continue;
                              if (wanted.isEmpty() || wanted.contains(entry.id))
                                  fill(response.add_entries(), entry, mask);
                          }
