@@ -63,7 +63,8 @@ public:
         return *SpiffeId::parse(u"spiffe://%1/agent/%2"_s.arg(authority.domain(), m_name));
     }
 
-    lintel::spire::EmbeddedIdentitySource &startOn(const AuthorityUnderTest &authority)
+    lintel::spire::EmbeddedIdentitySource &startOn(const AuthorityUnderTest &authority,
+                                                   TpmAttestor::Wire wire = TpmAttestor::Wire::LintelTpm)
     {
         lintel::spire::EmbeddedIdentityOptions options;
         options.authority = authority.address();
@@ -72,12 +73,13 @@ public:
         options.stateDir = m_dir.filePath(u"identity"_s);
         options.bootstrapBundle = m_dir.filePath(u"bundle.json"_s);
         if (m_tpm)
-            options.makeAttestor = [tcti = m_tpm->tcti(),
+            options.makeAttestor = [wire, tcti = m_tpm->tcti(),
                                     state = m_tpm->stateDir()]() -> Result<std::unique_ptr<Attestor>> {
                 auto device = TpmDevice::open({tcti, state, EndorsementChoice::Automatic});
                 if (!device)
                     return device.error();
-                return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*device, TpmAttestor::Options{}));
+                return std::unique_ptr<Attestor>(
+                    std::make_unique<TpmAttestor>(*device, TpmAttestor::Options{wire, {}}));
             };
         else
             options.makeAttestor = [file = tokenFile()]() -> Result<std::unique_ptr<Attestor>> {
@@ -168,6 +170,29 @@ private Q_SLOTS:
         QCOMPARE(shown.json.value("attestation"_L1).toString(), u"lintel_tpm"_s);
         QVERIFY(shown.json.value("svid_expires_at"_L1).isString());
         QCOMPARE(authority.stop(), 0);
+    }
+
+    void device_mayAttestAsSpiresPluginDoes_data()
+    {
+        QTest::addColumn<QString>("terms");
+        QTest::addColumn<bool>("isMeasured");
+        QTest::newRow("one challenge") << QString() << false;
+        QTest::newRow("registers too") << u"attestation: {spire_tpm_quote: true}\n"_s << true;
+    }
+    void device_mayAttestAsSpiresPluginDoes()
+    {
+        QFETCH(const QString, terms);
+        QFETCH(const bool, isMeasured);
+        AuthorityUnderTest authority(u"building-1.smart.local"_s, terms);
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-007"_s);
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        auto &source = device.startOn(authority, TpmAttestor::Wire::SpireTpm);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+        QCOMPARE((*source.current())->svid.id, device.id(authority));
+        const auto shown = authority.ctl({u"device"_s, u"show"_s, u"hvac-007"_s});
+        QCOMPARE(shown.json.value("attestation"_L1).toString(), u"tpm"_s);
+        QCOMPARE(!shown.json.value("pcrs"_L1).toObject().isEmpty(), isMeasured);
     }
 
     void unknownChip_isRefusedWhereTheQueueIsClosed()
