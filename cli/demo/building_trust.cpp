@@ -105,10 +105,10 @@ Result<void> Building::makeTpms(const QStringList &devices)
         const auto hasRoom = [&] { return std::count_if(factories.begin(), factories.end(), isWorking) < limit; };
         (void)waitFor(hasRoom, kFactoryPatience, [this] { return m_isCancelled; });
         if (m_isCancelled)
-            return cancelled();
+            break;
     }
-    (void)waitFor([&] { return std::none_of(factories.begin(), factories.end(), isWorking); }, kFactoryPatience,
-                  [this] { return m_isCancelled; });
+    // Also when the demo is ended: killed, one would leave its own swtpm behind. It takes a second.
+    (void)waitFor([&] { return std::none_of(factories.begin(), factories.end(), isWorking); }, kFactoryPatience);
     if (m_isCancelled)
         return cancelled();
     for (const auto &factory : factories) {

@@ -33,10 +33,10 @@ QList<QCommandLineOption> definitions()
          u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s,
          u"START,LENGTH"_s},
         {u"identity"_s,
-         u"tpm: devices attest with software TPMs to the authority of their trust domain, which gives them short-lived certificates; files (unless said): certificates made beforehand, for machines without swtpm."_s,
+         u"tpm (unless said): devices attest with software TPMs to the authority of their trust domain, which gives them short-lived certificates; files: certificates made beforehand, for machines without swtpm, and for hundreds of sensors."_s,
          u"tpm|files"_s},
         {u"svid-ttl"_s,
-         u"With --identity tpm: how long a certificate holds (3600 unless said; 20 or more). Each is renewed when half of it is over."_s,
+         u"How long a certificate holds (3600 unless said; 20 or more). Each is renewed when half of it is over. Not with --identity files."_s,
          u"SECONDS"_s},
         {u"json"_s, u"Write one JSON object to standard output at the end, and nothing else."_s},
         {u"keep"_s, u"Keep keys, configuration, databases and logs in this folder."_s, u"DIR"_s},
@@ -83,7 +83,7 @@ Result<void> readIdentity(const QCommandLineParser &parser, DemoOptions &options
         return {};
     const QString value = parser.value(u"svid-ttl"_s);
     if (options.identity != IdentityKind::Tpm)
-        return wrong(u"svid-ttl"_s, value, u"--identity tpm beside it; certificates in files hold for a day"_s);
+        return wrong(u"svid-ttl"_s, value, u"no --identity files beside it, whose certificates hold for a day"_s);
     const auto ttl = wholeNumber(u"svid-ttl"_s, value, kMinSvidSeconds, kMaxSvidSeconds);
     if (!ttl)
         return ttl.error();

@@ -29,7 +29,7 @@ struct DemoOptions {
     std::optional<std::chrono::seconds> duration; // none: until closed or interrupted
     std::chrono::milliseconds sensorPeriod{1'000};
     QList<WanOutage> wanOutages;
-    IdentityKind identity = IdentityKind::Files;
+    IdentityKind identity = IdentityKind::Tpm;
     std::chrono::seconds svidTtl{3'600}; // with Tpm
     QString replayDir;
     QString keepDir;

@@ -82,7 +82,7 @@ const char *const kConsole = "#!/bin/sh\n"
 class Demo
 {
 public:
-    [[nodiscard]] bool start()
+    [[nodiscard]] bool start(const QString &identity)
     {
         const QString program = m_dir.filePath(u"bin/lintelctl"_s);
         if (!QDir(m_dir.path()).mkpath(u"bin"_s) || !QFile::copy(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"), program))
@@ -100,7 +100,7 @@ public:
         process.setProcessChannelMode(QProcess::MergedChannels);
         process.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
         process.start(program, {u"demo"_s, u"--headless"_s, u"--sensors"_s, u"2"_s, u"--sensor-period"_s, u"0.2"_s,
-                                u"--keep"_s, m_dir.filePath(u"state"_s)});
+                                u"--identity"_s, identity, u"--keep"_s, m_dir.filePath(u"state"_s)});
         return process.waitForStarted();
     }
     ~Demo()
@@ -133,7 +133,14 @@ private:
     QTemporaryDir m_dir;
 };
 
-constexpr int kProcesses = 7; // two brokers, backend, gateway, two sensors, console
+const QString kTpm = u"tpm"_s;
+const QString kFiles = u"files"_s;
+
+/// Two brokers, backend, gateway, two sensors, console; with TPMs two authorities and three TPMs more.
+int processesWith(const QString &identity)
+{
+    return identity == kTpm ? 12 : 7;
+}
 
 QSslCertificate certificateOf(quint16 port)
 {
@@ -150,13 +157,21 @@ class TestDemoLife : public QObject
     Q_OBJECT
 
 private Q_SLOTS:
+    void kill9_leavesNothingBehind_data()
+    {
+        QTest::addColumn<QString>("identity");
+        QTest::addRow("tpm") << kTpm;
+        QTest::addRow("files") << kFiles;
+    }
+
     void kill9_leavesNothingBehind()
     {
+        QFETCH(QString, identity);
         Demo demo;
-        QVERIFY(demo.start());
+        QVERIFY(demo.start(identity));
         QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
         const QList<Seen> children = childrenOf(demo.process.processId());
-        QCOMPARE(children.size(), kProcesses);
+        QCOMPARE(children.size(), processesWith(identity));
         QVERIFY(std::all_of(children.begin(), children.end(), lives));
         const auto endSurvivors = qScopeGuard([&children] {
             for (const Seen &child : children) {
@@ -173,19 +188,21 @@ private Q_SLOTS:
     void signal_endsEverythingWithTheAccount_data()
     {
         QTest::addColumn<int>("signal");
-        QTest::addRow("Ctrl-C") << SIGINT;
-        QTest::addRow("SIGTERM") << SIGTERM;
-        QTest::addRow("closed terminal") << SIGHUP;
+        QTest::addColumn<QString>("identity");
+        QTest::addRow("Ctrl-C") << SIGINT << kTpm;
+        QTest::addRow("SIGTERM") << SIGTERM << kFiles;
+        QTest::addRow("closed terminal") << SIGHUP << kTpm;
     }
 
     void signal_endsEverythingWithTheAccount()
     {
         QFETCH(int, signal);
+        QFETCH(QString, identity);
         Demo demo;
-        QVERIFY(demo.start());
+        QVERIFY(demo.start(identity));
         QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
         const QList<Seen> children = childrenOf(demo.process.processId());
-        QCOMPARE(children.size(), kProcesses);
+        QCOMPARE(children.size(), processesWith(identity));
         QCOMPARE(::kill(pid_t(demo.process.processId()), signal), 0);
         QVERIFY2(demo.ends(), qPrintable(demo.output));
         QVERIFY(!anyLives(children)); // it ends last of all
@@ -195,10 +212,18 @@ private Q_SLOTS:
         QVERIFY2(demo.process.exitCode() == 0, qPrintable(demo.output));
     }
 
+    void signal_duringTheStartEndsWithASentence_data()
+    {
+        QTest::addColumn<QString>("identity");
+        QTest::addRow("tpm") << kTpm;
+        QTest::addRow("files") << kFiles;
+    }
+
     void signal_duringTheStartEndsWithASentence()
     {
+        QFETCH(QString, identity);
         Demo demo;
-        QVERIFY(demo.start());
+        QVERIFY(demo.start(identity));
         QList<Seen> children;
         QTRY_VERIFY_WITH_TIMEOUT(!(children = childrenOf(demo.process.processId())).isEmpty(), 60'000);
         QCOMPARE(::kill(pid_t(demo.process.processId()), SIGTERM), 0);
