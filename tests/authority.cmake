@@ -12,3 +12,11 @@ lintel_add_fuzzer(fuzz_jwt_svid fuzz/fuzz_jwt_svid.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_deny_list fuzz/fuzz_deny_list.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_csr fuzz/fuzz_csr.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_enrolment_csv fuzz/fuzz_enrolment_csv.cpp LIBRARIES Lintel::AuthorityCore)
+
+# With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
+lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp
+  fakes/spire_programs.cpp fakes/spire_programs.h fakes/authority_under_test.cpp fakes/authority_under_test.h
+  LIBRARIES Lintel::Spire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 900)
+if(TARGET tst_spire_interop)
+  add_dependencies(tst_spire_interop lintel-authority lintelctl)
+endif()
