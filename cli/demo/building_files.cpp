@@ -1,8 +1,8 @@
 #include "demo/building_files.h"
 
-#include "broker-plugin/broker_roles.h"
 #include "demo/building.h"
 #include "demo/soft_tpm.h"
+#include "mqtt/broker_roles.h"
 #include "mqtt/mosquitto_config.h"
 #include "ports/system_clock.h"
 #include "tls/bundle_document.h"

@@ -6,8 +6,8 @@
 // sentence goes to the log; the client learns no more than "not authorised".
 #pragma once
 
-#include "broker-plugin/broker_roles.h"
 #include "broker-plugin/topic_table.h"
+#include "mqtt/broker_roles.h"
 #include "ports/identity_source.h"
 #include "tls/deny_list.h"
 

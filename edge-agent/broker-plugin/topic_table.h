@@ -3,7 +3,7 @@
 // and deliveries follow the same filters. Values and pure functions; any thread.
 #pragma once
 
-#include "broker-plugin/broker_roles.h"
+#include "mqtt/broker_roles.h"
 
 #include <QString>
 

@@ -3,8 +3,8 @@
 // Thread: the one that made it.
 #pragma once
 
-#include "broker-plugin/broker_roles.h"
 #include "broker-plugin/broker_status.h"
+#include "mqtt/broker_roles.h"
 #include "ports/identity_source.h"
 #include "ports/key_store.h"
 #include "tls/deny_list.h"

@@ -1,7 +1,7 @@
 // The JSON files of the broker's plugin: roles (from an administrator) and status (for the
 // gateway). What parses prints back to itself.
-#include "broker-plugin/broker_roles.h"
 #include "broker-plugin/broker_status.h"
+#include "mqtt/broker_roles.h"
 
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
-#include "broker-plugin/broker_roles.h"
 #include "broker-plugin/plugin_options.h"
+#include "mqtt/broker_roles.h"
 
 #include <QtTest>
 

@@ -1,4 +1,4 @@
-#include "broker-plugin/broker_roles.h"
+#include "mqtt/broker_roles.h"
 
 #include "domain/topic.h"
 
