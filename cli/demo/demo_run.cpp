@@ -447,7 +447,8 @@ void DemoRun::waitForGateway()
             return m_state.pendingAtGateway == 0u && m_state.storedCloud.value_or(0) >= m_report.totals.produced;
         },
         kDrainPatience, [this, gateway] { return m_abort || !gateway || !gateway->isRunning(); });
-    if (!drained && !m_abort)
+    // One that has ended is a problem that has been told already.
+    if (!drained && !m_abort && gateway && gateway->isRunning())
         problem(u"The gateway had not handed everything to the cloud after %1 s."_s.arg(kDrainPatience.count()));
 }
 

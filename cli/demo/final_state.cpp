@@ -4,13 +4,29 @@
 #include "demo/accounting.h"
 #include "ports/system_clock.h"
 
+#include <QCoreApplication>
 #include <QFile>
 #include <QJsonDocument>
 #include <QJsonObject>
+#include <QRegularExpression>
 
 namespace lintel::demo {
 
 using namespace Qt::StringLiterals;
+
+namespace {
+
+/// A word that a shell takes as it is.
+QString forShell(const QString &word)
+{
+    static const QRegularExpression plain(u"^[A-Za-z0-9_./:@%+=,-]+$"_s);
+    if (plain.match(word).hasMatch())
+        return word;
+    QString quoted = word;
+    return u'\'' + quoted.replace(u"'"_s, u"'\\''"_s) + u'\'';
+}
+
+} // namespace
 
 Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor)
 {
@@ -61,10 +77,11 @@ mqtt::BrokerOptions brokerOptions(const DemoPlan &plan, quint16 port, QLatin1Str
 
 QString callHint(const DemoPlan &plan)
 {
-    return u"Try: lintelctl call --target %1 --capability aggregate_sensors \\\n"
-           "       --broker 127.0.0.1:%2 --broker-id %3 --identity %4"_s.arg(ids::kGateway)
+    return u"Try: %1 call --target %2 --capability aggregate_sensors \\\n"
+           "       --broker 127.0.0.1:%3 --broker-id %4 --identity %5"_s
+               .arg(forShell(QCoreApplication::applicationFilePath()), QString(ids::kGateway))
                .arg(plan.ports.gatewayBroker)
-               .arg(ids::kGatewayBroker, plan.identityDir(u"shell"_s));
+               .arg(QString(ids::kGatewayBroker), forShell(plan.identityDir(u"shell"_s)));
 }
 
 std::optional<double> ageOf(const QString &time)
