@@ -59,7 +59,7 @@ Result<TrustBundles> FederationClient::bundlesFor(const SpiffeId &endpoint)
 {
     if (endpoint.isEmpty())
         return TrustBundles{};
-    const TrustDomain domain = endpoint.trustDomain();
+    const TrustDomain &domain = endpoint.trustDomain();
     const auto known = m_authority.federatedBundle(domain);
     if (!known)
         return known.error();

@@ -30,7 +30,7 @@ QStringList textsOf(const QString &column)
 {
     QStringList texts;
     const QJsonArray array = parsed(column).array();
-    for (const QJsonValue &value : array)
+    for (const auto value : array)
         texts.append(value.toString());
     return texts;
 }
@@ -47,7 +47,7 @@ Selectors selectorsOf(const QString &column)
 {
     Selectors selectors;
     const QJsonArray array = parsed(column).array();
-    for (const QJsonValue &value : array)
+    for (const auto value : array)
         selectors.append({value.toArray().at(0).toString(), value.toArray().at(1).toString()});
     return selectors;
 }
@@ -105,7 +105,7 @@ QMap<int, QList<QByteArray>> referencesOf(const QString &column)
     const QJsonObject object = parsed(column).object();
     for (auto it = object.begin(); it != object.end(); ++it) {
         const QJsonArray values = it.value().toArray();
-        for (const QJsonValue &value : values)
+        for (const auto value : values)
             references[it.key().toInt()].append(QByteArray::fromHex(value.toString().toLatin1()));
     }
     return references;

@@ -20,7 +20,7 @@ public:
 
     void serve(CallServer &server);
     /// What the call "status" says beside the backend itself, each under its key.
-    void addReport(const QString &key, std::function<QCborMap()> report) { m_reports.insert(key, std::move(report)); }
+    void addReport(const QString &key, const std::function<QCborMap()> &report) { m_reports.insert(key, report); }
 
     /// {device, point, group, from, to, bucket, max}: {readings: […]}, or with `bucket` (seconds)
     /// {buckets: [{start, count, min, max, avg, historical}]}. Without times the last 24 hours; at most `max`

@@ -51,7 +51,7 @@ public:
         m_buckets = std::move(buckets);
     }
     /// What the call "status" says beside the gateway itself, each under its key.
-    void addReport(const QString &key, std::function<QCborMap()> report) { m_reports.insert(key, std::move(report)); }
+    void addReport(const QString &key, const std::function<QCborMap()> &report) { m_reports.insert(key, report); }
     /// Answers capability calls there. Both brokers get the same.
     void serve(CallServer &server);
 

@@ -11,7 +11,6 @@ using namespace Qt::StringLiterals;
 namespace api = ::spire::api::server::bundle::v1;
 namespace federationApi = ::spire::api::server::trustdomain::v1;
 namespace method = spire::method;
-using spire::textOf;
 
 namespace {
 
