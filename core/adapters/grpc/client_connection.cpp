@@ -183,7 +183,8 @@ void ClientConnection::tryNext()
             m_lastError = socket.error();
             continue;
         }
-        m_link.reset(new Link(m_host->poller(), *this)); // make_unique cannot see our private base
+        // make_unique cannot see our private base.
+        m_link.reset(new Link(m_host->poller(), *this)); // NOLINT(modernize-make-unique)
         const auto started = m_link->start(*std::move(socket), true, !m_target.isUnix());
         if (started)
             return;

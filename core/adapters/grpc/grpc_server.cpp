@@ -275,14 +275,14 @@ Server::Server(ServerLimits limits, QObject *parent) : QObject(parent), d(std::m
 
 Server::~Server() = default;
 
-void Server::handleStream(const QByteArray &path, StreamHandler handler)
+void Server::handleStream(const QByteArray &path, const StreamHandler &handler)
 {
-    d->m_streams.insert(path, std::move(handler));
+    d->m_streams.insert(path, handler);
 }
 
-void Server::handleUnary(const QByteArray &path, UnaryHandler handler)
+void Server::handleUnary(const QByteArray &path, const UnaryHandler &handler)
 {
-    d->m_unary.insert(path, std::move(handler));
+    d->m_unary.insert(path, handler);
 }
 
 void Server::setGuard(std::function<Status(const ServerCall &)> guard)
@@ -311,9 +311,9 @@ Result<void> Server::listenUnix(const QString &path, uint mode)
     return {};
 }
 
-void Server::serveDocument(const QByteArray &path, std::function<Result<Document>()> provider)
+void Server::serveDocument(const QByteArray &path, const std::function<Result<Document>()> &provider)
 {
-    d->m_documents.insert(path, std::move(provider));
+    d->m_documents.insert(path, provider);
 }
 
 void Server::close(std::chrono::milliseconds grace)

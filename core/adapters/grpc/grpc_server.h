@@ -90,8 +90,8 @@ public:
     ~Server() override;
 
     /// Both kinds before or after listening. A path without a handler answers Unimplemented.
-    void handleStream(const QByteArray &path, StreamHandler handler);
-    void handleUnary(const QByteArray &path, UnaryHandler handler);
+    void handleStream(const QByteArray &path, const StreamHandler &handler);
+    void handleUnary(const QByteArray &path, const UnaryHandler &handler);
     /// Called first for every call; a status that is not ok ends it (service-wide rules).
     void setGuard(std::function<Status(const ServerCall &)> guard);
 
@@ -108,7 +108,7 @@ public:
     [[nodiscard]] Result<quint16> listenHttps(const QString &address, quint16 port,
                                               std::function<Result<ServerTls>()> tls);
     /// `provider` is asked at each GET; its error answers 503. `path` is "/" or "/a/b".
-    void serveDocument(const QByteArray &path, std::function<Result<Document>()> provider);
+    void serveDocument(const QByteArray &path, const std::function<Result<Document>()> &provider);
 
     /// GOAWAY to everybody, running calls get `grace`, then all is closed; closed() follows.
     void close(std::chrono::milliseconds grace);

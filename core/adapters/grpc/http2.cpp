@@ -42,9 +42,15 @@ constexpr size_t kSizeBytes = alignof(std::max_align_t); // before each block, i
 void *allocate(size_t size, void *)
 {
     const size_t whole = size + kSizeBytes;
-    void *block = whole < kMapFrom ? std::malloc(whole)
-                                   : ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!block || block == MAP_FAILED)
+    void *block = nullptr;
+    if (whole < kMapFrom) {
+        block = std::malloc(whole);
+    } else {
+        block = ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED)
+            return nullptr;
+    }
+    if (!block)
         return nullptr;
     std::memcpy(block, &whole, sizeof whole);
     return static_cast<char *>(block) + kSizeBytes;

@@ -33,7 +33,7 @@ Resolver::~Resolver()
     m_mailbox->receiver = nullptr;
 }
 
-void Resolver::start(const QString &host, quint16 port, Answer answer)
+void Resolver::start(const QString &host, quint16 port, const Answer &answer)
 {
     if (auto literal = resolve(host, port, true))
         return m_mailbox->post(answer, std::move(literal));

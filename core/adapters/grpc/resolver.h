@@ -24,7 +24,7 @@ public:
     ~Resolver() override;
 
     /// Once; `answer` is never called from here.
-    void start(const QString &host, quint16 port, Answer answer);
+    void start(const QString &host, quint16 port, const Answer &answer);
 
 private:
     struct Mailbox;

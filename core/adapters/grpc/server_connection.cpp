@@ -55,7 +55,8 @@ void ServerConnection::linkOpened()
         m_documents = std::make_unique<DocumentExchange>();
         return;
     }
-    m_session.reset(new ServerSession(m_host, *this, m_peer)); // make_unique cannot see our private base
+    // make_unique cannot see our private base.
+    m_session.reset(new ServerSession(m_host, *this, m_peer)); // NOLINT(modernize-make-unique)
     const auto age = m_host.limits().maxConnectionAge;
     if (age > 0ms)
         m_retireAt = now + age;
