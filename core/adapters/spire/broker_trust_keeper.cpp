@@ -178,7 +178,7 @@ void BrokerTrustKeeper::onWatchEnded(const grpc::Status &status)
     if (m_watchFailures > 0 && m_identity.current())
         troubled(Part::Watch, errorOf(status, u"Watching the authority's deny list"_s));
     const Millis longest = std::min(kFirstRetry * (1 << std::min(m_watchFailures++, 10)), kLastRetry);
-    m_rewatch.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))});
+    m_rewatch.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})});
 }
 
 /// Any call that is answered at all proves that the connection lives.

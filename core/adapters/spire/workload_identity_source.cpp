@@ -176,7 +176,7 @@ void WorkloadIdentitySource::onFinished(const grpc::Status &status)
     if (status.code == grpc::StatusCode::InvalidArgument)
         return;
     const Millis longest = std::min(kFirstRetry * (1 << std::min(m_failures++, 10)), kLastRetry);
-    m_retry.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))});
+    m_retry.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})});
 }
 
 void WorkloadIdentitySource::onExpiry()

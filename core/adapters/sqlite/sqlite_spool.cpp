@@ -19,7 +19,6 @@ using sqlite::BatchRow;
 using sqlite::Durability;
 using sqlite::SpoolTables;
 using sqlite::SpoolTotals;
-using sqlite::Transaction;
 
 // Deletes of one transaction; keeps the write-ahead log short when a long outage is acknowledged.
 constexpr Msn kAcknowledgeStep = 4096;

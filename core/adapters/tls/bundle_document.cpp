@@ -214,7 +214,7 @@ Result<BundleDocument> parseBundle(const QByteArray &json)
     if (*hint)
         bundle.refreshHint = std::chrono::seconds{qint64(**hint)};
 
-    for (const QJsonValue &value : keys) {
+    for (const auto value : keys) {
         const QJsonObject jwk = value.toObject();
         const QString type = jwk.value("kty"_L1).toString();
         const QString use = jwk.value("use"_L1).toString();

@@ -118,7 +118,7 @@ Result<DenyList> verifyDenyList(const QByteArray &jws, const TrustDomain &issuer
     list.sequence = quint64(sequence);
     list.issuedAt = fromEpochMillis(issuedAt * 1'000);
     const QJsonArray entries = payload.value("entries"_L1).toArray();
-    for (const QJsonValue &value : entries) {
+    for (const auto value : entries) {
         auto entry = parsed(value);
         if (!entry)
             return entry.error();

@@ -41,7 +41,7 @@ std::optional<QStringList> audienceOf(const QJsonValue &value)
 {
     QStringList audience;
     const QJsonArray list = value.isString() ? QJsonArray{value} : value.toArray();
-    for (const QJsonValue &one : list) {
+    for (const auto one : list) {
         if (!one.isString())
             return std::nullopt;
         audience.append(one.toString());
