@@ -15,7 +15,6 @@ using namespace Qt::StringLiterals;
 using tpm::check;
 using tpm::EsysPtr;
 using tpm::Out;
-using tpm::TssError;
 
 namespace {
 constexpr TPM2_HANDLE kPersistentEndorsementFirst = 0x81010000;
@@ -46,7 +45,7 @@ QByteArray withoutPadding(const QByteArray &der)
     ERR_clear_error();
     if ((result & 0x80) || tag != V_ASN1_SEQUENCE)
         return {};
-    return der.first(static_cast<qsizetype>(at - begin + length));
+    return der.first(qsizetype{at - begin} + length);
 }
 
 QByteArray keyInfoOf(const TPMT_PUBLIC &area)

@@ -19,6 +19,7 @@ namespace {
 constexpr auto kProviderName = "lintel-tpm";
 constexpr auto kProperty = "provider=lintel-tpm";
 constexpr auto kKeyParameter = "lintel-tpm-key"; // the bytes of a pointer to KeyParts, for import only
+constexpr size_t kPointerBytes = sizeof(void *);
 /// The names under which OpenSSL knows EC keys: everything that asks "is this an EC key" must say yes.
 constexpr auto kEcNames = "EC:id-ecPublicKey:1.2.840.10045.2.1";
 constexpr auto kEcdsaNames = "ECDSA";
@@ -83,10 +84,10 @@ int matchKeys(const void *a, const void *b, int)
 int importKey(void *key, int, const OSSL_PARAM params[])
 {
     const OSSL_PARAM *param = OSSL_PARAM_locate_const(params, kKeyParameter);
-    if (!param || param->data_type != OSSL_PARAM_OCTET_STRING || param->data_size != sizeof(const KeyParts *))
+    if (!param || param->data_type != OSSL_PARAM_OCTET_STRING || param->data_size != kPointerBytes)
         return 0;
     const KeyParts *from = nullptr;
-    std::memcpy(&from, param->data, sizeof from);
+    std::memcpy(&from, param->data, kPointerBytes);
     *partsOf(key) = *from;
     return 1;
 }
@@ -474,7 +475,7 @@ Result<std::shared_ptr<EVP_PKEY>> evpKeyFor(const std::shared_ptr<TpmKey> &key, 
         return publicHalf.error();
     const KeyParts parts{key, std::shared_ptr<EVP_PKEY>(std::move(*publicHalf))};
     const KeyParts *pointer = &parts;
-    std::array params = {OSSL_PARAM_construct_octet_string(kKeyParameter, &pointer, sizeof pointer),
+    std::array params = {OSSL_PARAM_construct_octet_string(kKeyParameter, &pointer, kPointerBytes),
                          OSSL_PARAM_construct_end()};
     OSSL_LIB_CTX *own = library();
     const KeyContext context{own ? EVP_PKEY_CTX_new_from_name(own, "EC", kProperty) : nullptr};
