@@ -208,7 +208,7 @@ void SvidCache::onIssued(const QString &entryId, quint64 errand, const std::shar
     }
     const Millis longest = std::min(kFirstRetry * (1 << std::min(record.failures++, 10)), kLastRetry);
     record.retryAt = m_clock.monotonic() + longest / 2
-                     + Millis{QRandomGenerator::global()->bounded(qint64(longest.count() / 2 + 1))};
+                     + Millis{QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})};
     const QString problem =
         u"There is no new SVID for %1. %2"_s.arg(record.entry.spiffeId.toString(), svid.error().message);
     schedule();
