@@ -342,7 +342,7 @@ Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
     return tls::signToken({{u"iss"_s, domain().name()},
                            {u"nonce"_s, QString::fromLatin1(nonce.toHex())},
                            {u"ms"_s, toEpochMillis(d->now())}},
-                          u"lintel-time+jwt"_s, signer->keyId, *signer->key);
+                          tls::kSignedTimeType, signer->keyId, *signer->key);
 }
 
 Result<quint64> Authority::denyListSequence()

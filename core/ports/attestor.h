@@ -17,6 +17,10 @@ using EVP_PKEY = struct evp_pkey_st;
 
 namespace lintel {
 
+/// The TLS exporter (RFC 8446 section 7.5) that ties an attestation to its connection; both ends use it.
+inline constexpr auto kChannelBindingLabel = "EXPORTER-Lintel-Node-Attestation";
+inline constexpr int kChannelBindingBytes = 32;
+
 /// What an answer is tied to besides the challenge, so that it is worth nothing elsewhere.
 struct AttestationBinding {
     QByteArray channel; // TLS exporter of this connection, or SHA-256 of the server's certificate

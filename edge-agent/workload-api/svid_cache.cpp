@@ -16,8 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Millis kFirstRetry{1s};
-constexpr Millis kLastRetry{30s};
 // A timer sleeps through a suspended machine, and the wall clock may jump.
 constexpr Millis kLookAgain{30s};
 constexpr int kErrandsAtOnce = 64;
@@ -200,15 +198,13 @@ void SvidCache::onIssued(const QString &entryId, quint64 errand, const std::shar
     if (svid) {
         record.renewAt = renewalOf(*svid);
         record.svid = std::move(*svid);
-        record.failures = 0;
+        record.backoff.reset();
         record.problem.clear();
         schedule();
         Q_EMIT changed();
         return;
     }
-    const Millis longest = std::min(kFirstRetry * (1 << std::min(record.failures++, 10)), kLastRetry);
-    record.retryAt = m_clock.monotonic() + longest / 2
-                     + Millis{QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})};
+    record.retryAt = m_clock.monotonic() + record.backoff.next();
     const QString problem =
         u"There is no new SVID for %1. %2"_s.arg(record.entry.spiffeId.toString(), svid.error().message);
     schedule();

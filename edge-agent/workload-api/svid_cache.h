@@ -6,6 +6,7 @@
 // Owned by the server, on its thread.
 #pragma once
 
+#include "ports/backoff.h"
 #include "ports/clock.h"
 #include "ports/identity_source.h"
 #include "tls/deny_list.h"
@@ -61,7 +62,7 @@ private:
         std::optional<Svid> svid;
         Timestamp renewAt{};
         std::chrono::nanoseconds retryAt{0}; // monotonic
-        int failures = 0;
+        Backoff backoff{{Millis{1'000}, Millis{30'000}, 0.5, 1.0}};
         quint64 errand = 0; // 0: none under way
         QString problem;
     };

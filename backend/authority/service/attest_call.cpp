@@ -1,6 +1,7 @@
 #include "authority/service/attest_call.h"
 
 #include "authority/service/conversions.h"
+#include "ports/attestor.h"
 
 #include <QCryptographicHash>
 
@@ -13,8 +14,6 @@ using spire::textOf;
 
 namespace {
 
-constexpr auto kBindingLabel = "EXPORTER-Lintel-Node-Attestation";
-constexpr int kBindingBytes = 32;
 constexpr int kMaxTokenBytes = 512;
 
 /// The address without its port: limits count machines, not connections.
@@ -132,7 +131,7 @@ void AttestCall::onAnswer(const QByteArray &answer)
 {
     if (!m_verification)
         return refuse({Errc::Malformed, u"Nothing was asked that this could be the answer to."_s});
-    const auto channel = m_call->exportKeyingMaterial(kBindingLabel, kBindingBytes);
+    const auto channel = m_call->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
     if (!channel)
         return refuse(channel.error());
     const auto step = m_verification->answer(answer, *channel, m_terms.clock->now());

@@ -7,7 +7,7 @@
 // and the broker outlives its transports.
 #pragma once
 
-#include "mqtt/backoff.h"
+#include "ports/backoff.h"
 #include "ports/clock.h"
 #include "ports/mqtt_transport.h"
 

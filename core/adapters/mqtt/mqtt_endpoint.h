@@ -2,7 +2,7 @@
 #pragma once
 
 #include "domain/spiffe_id.h"
-#include "mqtt/backoff.h"
+#include "ports/backoff.h"
 
 #include <QString>
 

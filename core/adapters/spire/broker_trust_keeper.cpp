@@ -12,7 +12,6 @@
 #include "spire_svid.pb.h"
 
 #include <QDir>
-#include <QRandomGenerator>
 
 #include <algorithm>
 #include <utility>
@@ -31,8 +30,6 @@ constexpr auto kCallTime = 15s;
 // A stream over a dead network says nothing: somebody must ask.
 constexpr auto kPulse = 20s;
 constexpr auto kReportEvery = 2s;
-constexpr Millis kFirstRetry{1s};
-constexpr Millis kLastRetry{30s};
 constexpr Millis kLookAgain{30s};
 constexpr int kMaxReports = 1'000;
 
@@ -159,7 +156,7 @@ void BrokerTrustKeeper::watch()
 void BrokerTrustKeeper::onDenyList(const QByteArray &message)
 {
     m_isWatching = true;
-    m_watchFailures = 0;
+    m_watchBackoff.reset();
     fine(Part::Watch);
     const auto document = parse<authority::DenyListDocument>(message);
     if (!document)
@@ -175,10 +172,9 @@ void BrokerTrustKeeper::onWatchEnded(const grpc::Status &status)
     if (status.code == grpc::StatusCode::Unimplemented)
         return;
     // A server that closed in order says Ok or Unavailable once; only a second time is worth a sentence.
-    if (m_watchFailures > 0 && m_identity.current())
+    if (!m_watchBackoff.isFresh() && m_identity.current())
         troubled(Part::Watch, errorOf(status, u"Watching the authority's deny list"_s));
-    const Millis longest = std::min(kFirstRetry * (1 << std::min(m_watchFailures++, 10)), kLastRetry);
-    m_rewatch.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})});
+    m_rewatch.start(m_watchBackoff.next());
 }
 
 /// Any call that is answered at all proves that the connection lives.

@@ -9,6 +9,7 @@
 
 #include "grpc/grpc_channel.h"
 #include "identity/svid_keeper.h"
+#include "ports/backoff.h"
 #include "spire/embedded_identity_source.h"
 #include "tls/deny_list.h"
 
@@ -114,7 +115,7 @@ private:
     QTimer m_reportTimer;
     grpc::ClientCall *m_stream = nullptr;
     bool m_isWatching = false;
-    int m_watchFailures = 0;
+    Backoff m_watchBackoff{{Millis{1'000}, Millis{30'000}, 0.5, 1.0}};
     std::optional<tls::DenyList> m_denyList; // in the file
     QByteArray m_refused;                    // a list that no key we know has signed: judged again with new bundles
     QByteArray m_hurriedFor;

@@ -34,8 +34,6 @@ namespace {
 constexpr auto kErrandTime = 60s; // a chip may need seconds for each of its keys
 constexpr auto kCallTime = 15s;
 constexpr int kMaxChallenges = 4;
-constexpr auto kBindingLabel = "EXPORTER-Lintel-Node-Attestation";
-constexpr int kBindingBytes = 32;
 constexpr int kNonceBytes = 32;
 
 } // namespace
@@ -143,7 +141,7 @@ void SvidFetch::answerChallenge(const QByteArray &challenge)
 
 Result<QByteArray> SvidFetch::channelBinding() const
 {
-    auto exported = m_introduction->exportKeyingMaterial(kBindingLabel, kBindingBytes);
+    auto exported = m_introduction->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
     if (exported || exported.error().code != Errc::Unsupported)
         return exported;
     return QCryptographicHash::hash(m_introduction->serverCertificate(), QCryptographicHash::Sha256);
@@ -306,7 +304,7 @@ void SvidFetch::askTime()
                                                          : Result<tls::SignedToken>(response.error());
                              const TrustDomain &own = m_order.authorityId.trustDomain();
                              if (token && tls::verifyToken(*token, m_result.documents.value(own).jwtAuthorities)
-                                 && token->type == "lintel-time+jwt"_L1
+                                 && token->type == tls::kSignedTimeType
                                  && token->payload.value("iss"_L1).toString() == own.name()
                                  && token->payload.value("nonce"_L1).toString()
                                         == QString::fromLatin1(m_timeNonce.toBase64(QByteArray::Base64UrlEncoding

@@ -9,7 +9,6 @@
 #include "workload.pb.h"
 
 #include <QMutexLocker>
-#include <QRandomGenerator>
 
 #include <algorithm>
 
@@ -20,8 +19,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Millis kFirstRetry{1s};
-constexpr Millis kLastRetry{30s};
 // QTimer counts milliseconds in an int.
 constexpr Millis kLongestTimer{24h};
 
@@ -141,7 +138,7 @@ void WorkloadIdentitySource::onMessage(const QByteArray &message)
             renounce(snapshot.error());
         return report(snapshot.error());
     }
-    m_failures = 0;
+    m_backoff.reset();
     const Timestamp notAfter = snapshot->svid.notAfter;
     bool isNewSvid = true;
     bool isNewBundle = true;
@@ -175,8 +172,7 @@ void WorkloadIdentitySource::onFinished(const grpc::Status &status)
     report(errorOf(status, u"Watching the Workload API at %1"_s.arg(m_endpoint)));
     if (status.code == grpc::StatusCode::InvalidArgument)
         return;
-    const Millis longest = std::min(kFirstRetry * (1 << std::min(m_failures++, 10)), kLastRetry);
-    m_retry.start(Millis{longest.count() / 2 + QRandomGenerator::global()->bounded(longest.count() / 2 + qint64{1})});
+    m_retry.start(m_backoff.next());
 }
 
 void WorkloadIdentitySource::onExpiry()

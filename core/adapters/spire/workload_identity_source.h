@@ -8,6 +8,7 @@
 #pragma once
 
 #include "grpc/grpc_channel.h"
+#include "ports/backoff.h"
 #include "ports/identity_source.h"
 
 #include <QMutex>
@@ -48,7 +49,7 @@ private:
     grpc::ClientCall *m_stream = nullptr;
     QTimer m_retry;
     QTimer m_expiry;
-    int m_failures = 0;
+    Backoff m_backoff{{Millis{1'000}, Millis{30'000}, 0.5, 1.0}};
     mutable QMutex m_mutex; // guards what follows
     QString m_reported;
     bool m_hadOne = false;

@@ -22,6 +22,8 @@ public:
     /// The wait before the next attempt; longer with each call until reset().
     [[nodiscard]] std::chrono::milliseconds next();
     void reset() { m_failures = 0; }
+    /// Whether nothing has failed since the beginning or the last reset().
+    [[nodiscard]] bool isFresh() const { return m_failures == 0; }
 
 private:
     BackoffPolicy m_policy;

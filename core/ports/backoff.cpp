@@ -1,4 +1,4 @@
-#include "mqtt/backoff.h"
+#include "ports/backoff.h"
 
 #include <QRandomGenerator>
 
