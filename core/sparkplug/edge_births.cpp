@@ -130,12 +130,17 @@ bool EdgeNodeSession::Private::sendNodeBirth()
     add(sf::kAckStream, Metric::named({}, DataType::Uuid, status.stream.toString(QUuid::WithoutBraces)));
     add(sf::kMsn, nullMetric(DataType::UInt64));
     add(sf::kLoss, noLosses());
+    if (trust) {
+        for (const Metric &metric : trustMetrics(*trust))
+            add(*metric.name, metric);
+    }
     payload.metrics.append(points);
 
     seq = 0;
     if (!publish(SparkplugVerb::NBirth, {}, std::move(payload)))
         return false;
     node.born = true;
+    trustDue = false;
     history = std::max(history, status.head);
     announcedTail = status.tail;
     if (phase == Phase::WaitingForHost) {
@@ -143,6 +148,25 @@ bool EdgeNodeSession::Private::sendNodeBirth()
         patience = 1;
         setPhase(Phase::Born);
     }
+    return true;
+}
+
+/// An NDATA of its own, which has no number and is not acknowledged: the next one says it anew.
+bool EdgeNodeSession::Private::sendTrust()
+{
+    Payload payload;
+    const Timestamp now = clock.now();
+    for (Metric &metric : trustMetrics(*trust)) {
+        metric.timestamp = now;
+        if (config.useAliases) {
+            metric.alias = aliasOf(node, *metric.name);
+            metric.name.reset();
+        }
+        payload.metrics.append(std::move(metric));
+    }
+    if (!publish(SparkplugVerb::NData, {}, std::move(payload)))
+        return false;
+    trustDue = false;
     return true;
 }
 

@@ -66,7 +66,7 @@ bool EdgeNodeSession::Private::pumpOnce()
     }
     for (const StoredBatch &stored : std::as_const(chunk))
         explain(entityFor(stored.batch.device), stored.batch);
-    if (!sendBirths())
+    if (!sendBirths() || (trustDue && trust && !sendTrust()))
         return false;
     if (numbersTaken) {
         tellTaken();

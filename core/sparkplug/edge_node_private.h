@@ -53,6 +53,7 @@ struct EdgeNodeSession::Private {
     bool sendBirths();
     bool sendNodeBirth();
     bool sendDeviceBirth(Entity &entity);
+    bool sendTrust();
     bool sendDeviceDeath(Entity &entity);
     void endDevices(Msn head);
     void forgetBirths();
@@ -100,6 +101,8 @@ struct EdgeNodeSession::Private {
     std::optional<Nanos> lastRebirth;
 
     Entity node;
+    std::optional<TrustState> trust;
+    bool trustDue = false; // changed since it was sent
     std::map<QString, Entity> devices;
 
     StreamId stream;

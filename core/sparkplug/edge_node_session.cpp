@@ -49,6 +49,17 @@ void EdgeNodeSession::setNodePoints(const QList<Point> &points)
     d->pump();
 }
 
+void EdgeNodeSession::setTrust(const TrustState &trust)
+{
+    if (d->trust == trust)
+        return;
+    if (!d->trust)
+        d->forgetBirths(); // these metrics stand in no birth yet
+    d->trust = trust;
+    d->trustDue = true;
+    d->pump();
+}
+
 void EdgeNodeSession::setDevice(const EdgeDevice &device)
 {
     if (const auto valid = validateSparkplugId(device.name); !valid) {

@@ -20,6 +20,7 @@
 #include "ports/reading_spool.h"
 #include "ports/state_store.h"
 #include "sparkplug/payload.h"
+#include "sparkplug/trust_metrics.h"
 
 #include <QHash>
 #include <QObject>
@@ -84,6 +85,9 @@ public:
 
     /// Points that are metrics of the node itself. A change after the birth causes a rebirth.
     void setNodePoints(const QList<Point> &points);
+    /// How it stands with this node's trust; stands in its births, and goes out at once when it has
+    /// changed. Call it before start(): coming later for the first time it causes a rebirth.
+    void setTrust(const TrustState &trust);
     /// Adds a device or changes one; a changed point list causes a DBIRTH, offline a DDEATH.
     void setDevice(const EdgeDevice &device);
 

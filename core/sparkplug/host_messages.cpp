@@ -267,6 +267,8 @@ void HostSession::Private::onData(HostNode &node, const HeldMessage &message)
         return;
     if (data.tail && spool)
         Q_EMIT q->tailMoved(id, spool->stream, *data.tail);
+    if (data.trustChanged)
+        Q_EMIT q->trustChanged(node.self.who);
     HostBatch batch{id, message.device, std::move(data.batch), std::nullopt, false};
     if (data.msn && *data.msn > 0 && spool)
         batch.receipt = Receipt{spool->stream, *data.msn};

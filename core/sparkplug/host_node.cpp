@@ -138,10 +138,16 @@ LearnedBirth learn(HostEntity &entity, const Payload &birth, Timestamp now)
     entity.metrics.clear();
     entity.byAlias.clear();
     entity.byName.clear();
+    entity.who.trust.reset();
     for (const Metric &metric : birth.metrics) {
         if (!metric.name)
             continue;
         MetricDefinition definition{*metric.name, metric.type, -1};
+        if (isTrustMetric(*metric.name) && entity.who.device.isEmpty()) {
+            TrustState trust = entity.who.trust.value_or(TrustState{});
+            readTrustMetric(trust, *metric.name, metric);
+            entity.who.trust = std::move(trust);
+        }
         if (definition.type == DataType::Unknown)
             definition.type = guessDataType(metric.value);
         if (auto point = pointOf(metric, taken)) {
@@ -217,6 +223,13 @@ DecodedData decodeData(HostNode &node, const QString &device, const Payload &pay
                 data.error = losses.error();
                 noteUnreadable(unreadable, data.batch.device, metric.timestamp.value_or(fallback), 0);
             }
+            continue;
+        }
+        if (isTrustMetric(name) && device.isEmpty()) {
+            TrustState trust = node.self.who.trust.value_or(TrustState{});
+            readTrustMetric(trust, name, metric);
+            data.trustChanged = data.trustChanged || trust != node.self.who.trust;
+            node.self.who.trust = std::move(trust);
             continue;
         }
         if (!definition)

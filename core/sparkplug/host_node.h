@@ -74,6 +74,7 @@ struct DecodedData {
     ReadingBatch batch;
     std::optional<Msn> msn;
     std::optional<Msn> tail;
+    bool trustChanged = false;    // in HostNode::self.who
     int unexplained = 0;          // metrics that no birth explains
     std::optional<Error> error;   // the last value that could not be used; its loss stands in the batch
     std::optional<Error> refusal; // numbers that no store can take: the whole message must be refused

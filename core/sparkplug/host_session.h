@@ -21,6 +21,7 @@
 #include "ports/mqtt_transport.h"
 #include "ports/reading_spool.h"
 #include "sparkplug/payload.h"
+#include "sparkplug/trust_metrics.h"
 
 #include <QHash>
 #include <QObject>
@@ -69,6 +70,7 @@ struct Participant {
     Timestamp since{};               // online or offline since
     QList<Point> points;             // from the birth; a foreign node's metrics become points too
     std::optional<SpoolOffer> spool; // nodes only
+    std::optional<TrustState> trust; // nodes only, as far as they tell
 };
 
 /// One DATA (or the values of a BIRTH) after aliases, types and order were put right.
@@ -136,6 +138,8 @@ Q_SIGNALS:
     /// Dead for longer than flapGrace (nodes), or a DDEATH (devices): its values are stale now.
     void died(const lintel::sparkplug::Participant &who);
     void batchReceived(const lintel::sparkplug::HostBatch &batch);
+    /// A node told something new in Participant::trust after its birth.
+    void trustChanged(const lintel::sparkplug::Participant &who);
     /// The sender's spool no longer holds numbers below `tail` (Lintel/SF/Tail in DATA): what of them
     /// never arrived is lost. The same news in a birth stands in Participant::spool.
     void tailMoved(const lintel::sparkplug::NodeId &node, const lintel::StreamId &stream, lintel::Msn tail);

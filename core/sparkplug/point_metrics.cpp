@@ -2,6 +2,7 @@
 
 #include "sparkplug/names.h"
 #include "sparkplug/sf_extension.h"
+#include "sparkplug/trust_metrics.h"
 
 #include <cmath>
 #include <limits>
@@ -103,7 +104,7 @@ void setUnit(PropertySet &properties, Unit unit)
 bool isMeasurement(QStringView name)
 {
     return !name.isEmpty() && name != names::kBdSeq && !name.startsWith(names::kNodeControl)
-           && !name.startsWith(names::kDeviceControl) && !name.startsWith(names::kLintel);
+           && !name.startsWith(names::kDeviceControl) && !name.startsWith(names::kLintel) && !isTrustMetric(name);
 }
 
 Value emptyValue(Kind kind)

@@ -32,7 +32,7 @@ namespace lintel::sparkplug {
 [[nodiscard]] Metric dataMetric(const Point &point, std::optional<quint64> alias, const Reading &reading,
                                 bool historical);
 
-/// Nothing for metrics that are no measurements: bdSeq, Node Control/…, Lintel/…, data sets.
+/// Nothing for metrics that are no measurements: bdSeq, Node Control/…, Lintel/…, Trust/…, data sets.
 /// `taken` holds the ids that the device has already; a foreign name is turned into an id that is
 /// legal and not among them.
 [[nodiscard]] std::optional<Point> pointOf(const Metric &birthMetric, const QSet<QString> &taken);
