@@ -14,9 +14,7 @@ lintel_add_library(lintel_guarded_broker ALIAS GuardedBroker INCLUDE "${PROJECT_
 target_include_directories(lintel_guarded_broker SYSTEM PRIVATE "${LINTEL_MOSQUITTO_CLIENT_INCLUDE}")
 target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_PLUGIN="$<TARGET_FILE:lintel_mosquitto>")
 add_dependencies(lintel_guarded_broker lintel_mosquitto)
-if(LINTEL_SANITIZE MATCHES "address")
-  execute_process(COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=libasan.so
-    OUTPUT_VARIABLE LINTEL_ASAN_RUNTIME OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(LINTEL_ASAN_RUNTIME)
   target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
 endif()
 

@@ -54,7 +54,7 @@ build() {
     ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$LINTEL_ROOT" "$LINTEL_ROOT/build/$preset/CMakeCache.txt"; then
     rm -rf "$LINTEL_ROOT/build/$preset"
   fi
-  (cd "$LINTEL_ROOT" && cmake --preset "$preset" </dev/null) >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
+  (cd "$LINTEL_ROOT" && cmake --preset "$preset" ${LINTEL_WARNINGS_ARE_ERRORS:+-DCMAKE_COMPILE_WARNING_AS_ERROR=ON} </dev/null) >"$log" 2>&1 || { tail -n 30 "$log" >&2; return 1; }
   if ! cmake --build "$LINTEL_ROOT/build/$preset" --parallel "$(build_jobs)" ${1:+--target "$@"} </dev/null >>"$log" 2>&1; then
     grep -nE 'error|FAILED|undefined reference' "$log" | head -n 20 >&2 || true
     tail -n 40 "$log" >&2

@@ -102,7 +102,7 @@ Result<void> GuardedBroker::start()
     m_process->setStandardErrorFile(path(u"broker.log"_s), QIODevice::Append);
     m_process->setStandardOutputFile(QProcess::nullDevice());
     QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LINTEL_ASAN_RUNTIME
     // mosquitto itself is not instrumented: the runtime must be there before it, and what it leaks
     // when it ends is its own affair.
     environment.insert(u"LD_PRELOAD"_s, QStringLiteral(LINTEL_ASAN_RUNTIME));
