@@ -5,6 +5,7 @@ lintel_add_test(tst_sqlite_spool_contract unit/tst_sqlite_spool_contract.cpp con
 lintel_add_test(tst_sqlite_power_cut unit/tst_sqlite_power_cut.cpp contract/reading_spool_contract.h fakes/faulty_vfs.cpp fakes/faulty_vfs.h
   LIBRARIES Lintel::Sqlite SQLite::SQLite3)
 lintel_add_test(tst_sqlite_spool unit/tst_sqlite_spool.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Sqlite)
+lintel_add_test(tst_loss_note unit/tst_loss_note.cpp contract/reading_spool_contract.h LIBRARIES Lintel::Sqlite)
 lintel_add_test(tst_sqlite_stores unit/tst_sqlite_stores.cpp LIBRARIES Lintel::Sqlite)
 lintel_add_test(tst_sqlite_state_store contract/tst_sqlite_state_store.cpp contract/state_store_contract.h
   LIBRARIES Lintel::Sqlite)

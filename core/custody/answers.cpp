@@ -111,6 +111,17 @@ QCborMap loss(const Loss &loss)
     return map;
 }
 
+QCborArray latestLosses(const ReadingSpool &spool)
+{
+    constexpr int kLosses = 20;
+    QCborArray array;
+    if (const auto losses = spool.losses(kLosses)) {
+        for (const Loss &one : *losses)
+            array.append(loss(one));
+    }
+    return array;
+}
+
 QCborMap births(const QList<sparkplug::RecordedBirth> &births)
 {
     QCborArray array;

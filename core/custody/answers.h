@@ -22,6 +22,8 @@ namespace lintel::answers {
 [[nodiscard]] QCborMap participant(const sparkplug::Participant &who);
 /// {device, stream, first, last, readings, from, to, reason}
 [[nodiscard]] QCborMap loss(const Loss &loss);
+/// What a spool lost: the latest of it, oldest first. Empty, too, when its disk cannot be read.
+[[nodiscard]] QCborArray latestLosses(const ReadingSpool &spool);
 /// {births: [{topic, payload}]}: what an observer hands to HostSession::learnBirth().
 [[nodiscard]] QCborMap births(const QList<sparkplug::RecordedBirth> &births);
 /// Those that the host took: `mayUse` says whether a node may speak as a device (or as itself).

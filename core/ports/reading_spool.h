@@ -26,6 +26,19 @@ struct Receipt {
 struct IncomingBatch {
     ReadingBatch batch;
     std::optional<Receipt> receipt; // set by a gateway: the sender's stream and number
+    /// How many readings of a note (see noteUnstored()) this batch settles, as readings or by its losses, which
+    /// are this spool's own then: they go on its loss list.
+    quint64 settles = 0;
+};
+
+/// Readings that somebody in front of a spool holds in memory because the spool refuses them, and those that
+/// had to go meanwhile.
+struct Unstored {
+    quint64 readings = 0;
+    Timestamp from{}; // both at the epoch = unknown
+    Timestamp to{};
+
+    friend bool operator==(const Unstored &, const Unstored &) = default;
 };
 
 struct StoredBatch {
@@ -47,6 +60,7 @@ struct SpoolStatus {
     qint64 maxBytes = 0;
     quint64 writtenBytes = 0;               // appended since this process opened it, in the measure of usedBytes
     std::optional<Timestamp> oldestPending; // device time of the oldest unacknowledged reading
+    quint64 notedReadings = 0;              // noted as held in memory and not settled yet
 };
 
 struct SpoolLimits {
@@ -75,6 +89,12 @@ public:
     /// than the whole spool; the others can.
     [[nodiscard]] virtual Result<Appended> append(std::span<const IncomingBatch> batches) = 0;
 
+    /// Writes down, on stable storage and without needing room for it, which readings are nowhere but in
+    /// memory; takes the place of the note before. append() settles them (IncomingBatch::settles) in its own
+    /// transaction. What is not settled when the process ends, however it ends, becomes a Loss (StorageFailed)
+    /// of the next one that opens the spool. On an error the note stands as it was.
+    [[nodiscard]] virtual Result<void> noteUnstored(const Unstored &held) = 0;
+
     /// Unacknowledged batches with msn > after, in order. A batch that cannot be read back is put
     /// on the loss list (Unreadable) and skipped.
     [[nodiscard]] virtual Result<QList<StoredBatch>> read(Msn after, int maxBatches) = 0;
@@ -94,7 +114,7 @@ public:
                                                             Msn tail) = 0;
 
     [[nodiscard]] virtual SpoolStatus status() const = 0;
-    /// Everything lost here, oldest first, at most `max`.
+    /// What was lost here: the latest `max`, oldest first.
     [[nodiscard]] virtual Result<QList<Loss>> losses(int max) const = 0;
 };
 

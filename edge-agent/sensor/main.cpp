@@ -9,12 +9,11 @@
 #include "adapters/sqlite/sqlite_state_store.h"
 #include "drivers/driver_factory.h"
 #include "ports/system_clock.h"
+#include "sensor/late_storage.h"
 #include "sensor/sensor_agent.h"
 #include "sensor/sensor_config.h"
 
 #include <QCoreApplication>
-#include <QDir>
-#include <QFileInfo>
 #include <QLoggingCategory>
 #include <QMetaEnum>
 #include <QTimer>
@@ -25,6 +24,8 @@ using namespace lintel;
 using namespace Qt::StringLiterals;
 
 Q_LOGGING_CATEGORY(lcSensor, "lintel.sensor")
+
+constexpr std::chrono::seconds kReopenEvery{1};
 
 const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION),
                                u"Measures, stores, and forwards to its gateway."_s, lcSensor};
@@ -76,33 +77,43 @@ void logConnection(const PahoTransport &transport, const MqttConfig &mqtt, QObje
     });
 }
 
+Result<OpenStorage> openStorage(const SensorConfig &config, const Clock &clock, const SqliteSpool *&opened)
+{
+    auto state = SqliteStateStore::open(config.stateFile, clock);
+    if (!state)
+        return state.error();
+    auto spool = SqliteSpool::open(
+        {config.spool.path, config.settings.device, {config.spool.maxBytes, config.spool.maxBatches}, {}}, clock);
+    if (!spool)
+        return spool.error();
+    opened = spool->get();
+    return OpenStorage{*std::move(spool), *std::move(state)};
+}
+
 Result<int> run(const SensorConfig &config)
 {
     const auto identity = service::openIdentity(program, config.common, u"readings stay in the spool"_s);
     if (!identity)
         return identity.error();
 
-    const QString folder = QFileInfo(config.spool.path).absolutePath();
-    if (!QDir().mkpath(folder))
-        return Error{
-            Errc::Io,
-            u"The folder %1 for the spool cannot be made; correct spool.path or its permissions."_s.arg(folder)};
     const SystemClock clock;
-    auto spool = SqliteSpool::open(
-        {config.spool.path, config.settings.device, {config.spool.maxBytes, config.spool.maxBatches}, {}}, clock);
-    if (!spool)
-        return spool.error();
-    auto state = SqliteStateStore::open(config.stateFile, clock);
-    if (!state)
-        return state.error();
-    auto driver = makeDriver(config.driver, clock, **state);
+    const SqliteSpool *opened = nullptr; // for what only it can tell
+    LateStorage storage([&] { return openStorage(config, clock, opened); });
+    if (const auto open = storage.tryOpen(); !open) {
+        if (open.error().code != Errc::Full)
+            return open.error();
+        qCWarning(lcSensor).noquote()
+            << u"readings wait in memory, and nothing is sent, until the spool can be opened: %1"_s.arg(
+                   open.error().message);
+    }
+    auto driver = makeDriver(config.driver, clock, storage.state());
     if (!driver)
         return driver.error();
 
     PahoTransport transport(service::endpointOf(config.mqtt), **identity);
-    sparkplug::EdgeNodeSession session(sessionConfig(config), clock, transport, **spool, **state);
+    sparkplug::EdgeNodeSession session(sessionConfig(config), clock, transport, storage.spool(), storage.state());
     CallServer calls(Principal(config.common.agent.spiffeId), clock, transport);
-    SensorAgent agent(config.settings, **driver, clock, **spool, session, calls);
+    SensorAgent agent(config.settings, **driver, clock, storage.spool(), session, calls);
     agent.setIdentityReport([&source = **identity] { return service::identityReport(source); });
     service::ServiceRun life(program, agent, service::ServiceRun::SecondSignal::StopAgain);
 
@@ -114,7 +125,7 @@ Result<int> run(const SensorConfig &config)
             qCInfo(lcSensor).noquote() << u"session"_s << log::field(u"phase", QString::fromLatin1(name));
         });
     QObject::connect(&agent, &SensorAgent::trouble, &life, [&] {
-        if (!(*spool)->isDamaged())
+        if (!opened || !opened->isDamaged())
             return;
         // Later, because trouble comes from inside the agent; twice, because there is nothing to wait for.
         life.stopForDamage(config.spool.path, [&agent] {
@@ -129,6 +140,16 @@ Result<int> run(const SensorConfig &config)
                                    << log::field(u"rows", qint64(rows));
     });
 
+    QTimer reopening; // a recording waits for the spool, and appends nothing that would try
+    QObject::connect(&reopening, &QTimer::timeout, &agent, [&] {
+        if (!storage.tryOpen())
+            return;
+        qCInfo(lcSensor).noquote() << u"there is room again; the spool is open"_s;
+        reopening.stop();
+    });
+    if (!storage.isOpen())
+        reopening.start(kReopenEvery);
+
     logNotices(config);
     if (const auto started = agent.start(); !started)
         return started.error();
@@ -140,7 +161,7 @@ Result<int> run(const SensorConfig &config)
     QObject::connect(identity->get(), &IdentitySource::svidChanged, &agent, process::returnIdleMemory(&agent));
     const int exitCode = life.exec();
     qCInfo(lcSensor).noquote() << u"stopped"_s
-                               << log::field(u"unsent_readings", qint64((*spool)->status().pendingReadings));
+                               << log::field(u"unsent_readings", qint64(storage.spool().status().pendingReadings));
     return exitCode;
 }
 

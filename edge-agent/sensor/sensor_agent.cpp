@@ -37,6 +37,7 @@ SensorAgent::SensorAgent(SensorSettings settings, SensorDriver &driver, const Cl
 {
     if (RecordedDriver *recording = m_driver.recorded()) {
         m_playback = std::make_unique<Playback>(*recording, clock, spool, m_writer);
+        m_writer.setRepeatable();
         connect(m_playback.get(), &Playback::trouble, this, &SensorAgent::trouble);
         connect(m_playback.get(), &Playback::finished, this, &SensorAgent::playbackFinished);
     }
@@ -68,19 +69,30 @@ Result<void> SensorAgent::start()
             return valid;
         point.staleAfter = m_settings.reports.staleAfter(point.id) + m_settings.sendEvery;
     }
-    if (m_playback) {
-        if (const auto begun = m_playback->start(); !begun)
-            return begun;
-    } else {
+    if (!m_playback)
         m_sampler.start();
-    }
     provideCalls();
     m_session.setNodePoints(points);
-    m_session.start();
+    if (const auto begun = beginWithSpool(); !begun)
+        return begun;
     m_state = State::Running;
     m_timer.start();
     tick();
     return {};
+}
+
+/// What needs the spool's stream; at the start, or later where the spool could not be opened then.
+Result<void> SensorAgent::beginWithSpool()
+{
+    if (m_hasBegun || m_spool.status().stream.isNull())
+        return {};
+    m_hasBegun = true;
+    Result<void> begun;
+    if (m_playback)
+        begun = m_playback->start();
+    if (begun)
+        m_session.start();
+    return begun;
 }
 
 void SensorAgent::tick()
@@ -97,6 +109,10 @@ void SensorAgent::tick()
     case State::Stopping: break;
     }
     m_writer.flush();
+    if (const auto begun = beginWithSpool(); !begun) {
+        Q_EMIT trouble(begun.error());
+        return stop();
+    }
     m_session.tick();
     if (m_state == State::Draining && (!canDrain() || m_clock.monotonic() >= m_drainUntil))
         endSession();
@@ -136,8 +152,14 @@ void SensorAgent::endSession()
     if (const quint64 waiting = m_writer.counts().waiting; waiting > 0)
         Q_EMIT trouble(
             {Errc::Full,
-             QStringLiteral("%1 batches of readings never reached the disk and end with this process.").arg(waiting)});
-    m_session.stop();
+             u"%1 batches of readings never reached the disk and end with this process; %2"_s.arg(waiting).arg(
+                 m_playback                  ? u"the recording still has them."_s
+                 : m_writer.counts().isNoted ? u"their loss is noted, and reported after the next start."_s
+                                             : u"their loss could not be noted."_s)});
+    if (m_hasBegun)
+        m_session.stop();
+    else
+        QMetaObject::invokeMethod(this, &SensorAgent::stopped, Qt::QueuedConnection);
 }
 
 void SensorAgent::provideCalls()
@@ -230,6 +252,10 @@ QCborMap SensorAgent::status() const
         {"accepted"_L1, qint64(counts.accepted)},
         {"lost"_L1, qint64(counts.lost)},
         {"waiting_batches"_L1, qint64(counts.waiting)},
+        {"held_in_memory"_L1, qint64(counts.held)},
+        {"held_is_noted"_L1, counts.isNoted},
+        {"not_durable_since"_L1, counts.heldSince ? QCborValue(toIso8601(*counts.heldSince)) : QCborValue(nullptr)},
+        {"losses"_L1, answers::latestLosses(m_spool)},
         {"clock_unset"_L1, counts.isClockUnset},
         {"refused_subscriptions"_L1, QCborArray::fromStringList(session.refusedSubscriptions)},
     };

@@ -29,7 +29,8 @@ public:
     SensorAgent(SensorSettings settings, SensorDriver &driver, const Clock &clock, ReadingSpool &spool,
                 sparkplug::EdgeNodeSession &session, CallServer &calls, QObject *parent = nullptr);
 
-    /// Opens the driver and begins. An error means that nothing runs.
+    /// Opens the driver and begins. An error means that nothing runs. Without a stream of its spool (see
+    /// LateStorage) it measures, but connects and plays back only when there is one.
     [[nodiscard]] Result<void> start();
     /// Measures no more, waits for the last acknowledgements while there is a connection and time,
     /// says NDEATH, then emits stopped(). A second call does not wait.
@@ -53,6 +54,7 @@ Q_SIGNALS:
 private:
     enum class State { Idle, Running, Draining, Stopping };
 
+    [[nodiscard]] Result<void> beginWithSpool();
     void provideCalls();
     void provide(QStringView method, CallServer::Handler handler);
     void onReadSensors(const CallServer::Reply &reply);
@@ -72,6 +74,7 @@ private:
     std::function<QCborMap()> m_identityReport;
     QTimer m_timer;
     State m_state = State::Idle;
+    bool m_hasBegun = false; // the session and, if there is one, the playback
     std::chrono::nanoseconds m_drainUntil{};
 };
 

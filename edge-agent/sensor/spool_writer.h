@@ -6,6 +6,9 @@
 // and get their true time stamp as soon as the clock has been set; nothing of them is lost unless
 // the memory bound is reached or the power goes before the first synchronisation.
 //
+// Whatever waits there longer than one attempt is noted on the disk first (ReadingSpool::noteUnstored()), so
+// that a process that ends meanwhile leaves a note of what went with it, and never less than that.
+//
 // One thread. The owner calls flush() from time to time.
 #pragma once
 
@@ -17,6 +20,7 @@
 
 #include <deque>
 #include <optional>
+#include <vector>
 
 namespace lintel {
 
@@ -25,15 +29,21 @@ class SpoolWriter : public QObject
     Q_OBJECT
 public:
     struct Counts {
-        quint64 accepted = 0; // readings on stable storage since start
-        quint64 lost = 0;     // readings that had to go
-        quint64 waiting = 0;  // batches in memory
+        quint64 accepted = 0;               // readings on stable storage since start
+        quint64 lost = 0;                   // readings that had to go
+        quint64 waiting = 0;                // batches in memory
+        quint64 held = 0;                   // readings in them
+        std::optional<Timestamp> heldSince; // device time of the oldest of those; nothing while the clock is unset
+        bool isNoted = true;                // the disk knows that those may be lost
         bool isClockUnset = false;
     };
 
     /// At most `capacity` batches wait in memory.
     SpoolWriter(QString device, int capacity, const Clock &clock, ReadingSpool &spool, QObject *parent = nullptr);
 
+    /// Whoever hands over readings takes them from their source again when they were not stored: what waits
+    /// is never lost with the process, and not noted.
+    void setRepeatable() { m_isRepeatable = true; }
     /// Readings whose deviceTime is unset are stamped with the wall-clock time of `measuredAt`
     /// (monotonic). Beyond the capacity the oldest waiting batch goes, and a Loss stands in the
     /// next batch that is stored.
@@ -64,6 +74,11 @@ private:
     };
 
     void dropOldest();
+    void note(const Waiting *next = nullptr);
+    [[nodiscard]] quint64 held() const;
+    [[nodiscard]] Timestamp timeOf(const Waiting &waiting) const;
+    [[nodiscard]] std::vector<IncomingBatch> nextGroup() const;
+    [[nodiscard]] bool isClockWaitedFor() const;
     [[nodiscard]] Timestamp wallTime(std::chrono::nanoseconds measuredAt) const;
     [[nodiscard]] IncomingBatch batchOf(const Waiting &waiting) const;
 
@@ -74,6 +89,9 @@ private:
     std::deque<Waiting> m_waiting;
     std::optional<Gone> m_gone;
     std::chrono::nanoseconds m_retryAt{};
+    bool m_isRepeatable = false;
+    bool m_isHeld = false; // an attempt failed, and what waits is noted
+    bool m_isNoted = true; // … or should be
     quint64 m_accepted = 0;
     quint64 m_lost = 0;
     bool m_saidClock = false;

@@ -34,6 +34,17 @@ public:
         return commit(accepted, duplicates);
     }
 
+    /// As a reserved place on a disk, it works while writes fail.
+    [[nodiscard]] Result<void> noteUnstored(const Unstored &held) override
+    {
+        if (m_noteFailure)
+            return *m_noteFailure;
+        m_unstored = held;
+        return {};
+    }
+    [[nodiscard]] const Unstored &unstored() const { return m_unstored; }
+    void failNotesWith(std::optional<Error> failure) { m_noteFailure = std::move(failure); }
+
     [[nodiscard]] Result<QList<StoredBatch>> read(Msn after, int maxBatches) override
     {
         QList<StoredBatch> found;
@@ -115,6 +126,7 @@ public:
         status.usedBytes = m_usedBytes;
         status.maxBytes = m_limits.maxBytes;
         status.writtenBytes = m_writtenBytes;
+        status.notedReadings = m_unstored.readings;
         for (const auto &[msn, kept] : m_kept) {
             for (const Reading &reading : kept.batch.readings) {
                 if (!status.oldestPending || reading.deviceTime < *status.oldestPending)
@@ -124,7 +136,10 @@ public:
         return status;
     }
 
-    [[nodiscard]] Result<QList<Loss>> losses(int max) const override { return m_losses.mid(0, std::max(0, max)); }
+    [[nodiscard]] Result<QList<Loss>> losses(int max) const override
+    {
+        return m_losses.mid(std::max(qsizetype(0), m_losses.size() - std::max(0, max)));
+    }
 
     /// Every write fails like this until it is set to nothing again.
     void failWith(std::optional<Error> failure) { m_failure = std::move(failure); }
@@ -215,11 +230,23 @@ private:
             m_pendingReadings += quint64(incoming->batch.readings.size());
             if (incoming->receipt)
                 m_received[incoming->receipt->stream].take(incoming->receipt->msn);
+            if (incoming->settles > 0)
+                settle(*incoming);
             appended.first = appended.first == 0 ? msn : appended.first;
             appended.last = msn;
         }
         appended.evicted = makeRoom();
         return appended;
+    }
+
+    void settle(const IncomingBatch &incoming)
+    {
+        m_unstored.readings -= std::min(m_unstored.readings, incoming.settles);
+        if (m_unstored.readings == 0)
+            m_unstored = {};
+        m_losses.append(incoming.batch.losses);
+        for (const Loss &loss : incoming.batch.losses)
+            m_droppedReadings += loss.readings;
     }
 
     QList<Loss> makeRoom()
@@ -279,6 +306,8 @@ private:
     QHash<StreamId, Received> m_received;
     QList<Loss> m_losses;
     std::optional<Error> m_failure;
+    std::optional<Error> m_noteFailure;
+    Unstored m_unstored;
     Msn m_head = 0;
     Msn m_acknowledged = 0;
     quint64 m_pendingReadings = 0;

@@ -3,6 +3,7 @@
 #include "fakes/fake_clock.h"
 #include "fakes/memory_spool.h"
 #include "fakes/memory_state_store.h"
+#include "sensor/late_storage.h"
 #include "sensor/sensor_agent.h"
 #include "sparkplug/host_session.h"
 
@@ -161,7 +162,13 @@ private Q_SLOTS:
     void sampling_leavesOutWhatComesTooSoon();
     void failedRead_isBadQuality();
     void refusingSpool_keepsInMemoryThenSaysWhatWasLost();
+    void heldReadings_areNotedBeforeTheyAreHeld();
+    void heldReadings_thatAreStoredSettleTheirNote();
+    void heldReadings_thatCannotBeNotedAreSaid();
+    void status_tellsWhatIsOnlyInMemory();
     void clockIn1970_holdsAndStampsLater();
+    void spoolThatOpensLate_keepsInMemoryAndConnectsThen();
+    void spoolThatOpensLate_stopsWithoutIt();
     void start_refusesWhatTheDriverRefuses();
     void gateway_receivesEveryReadingAndCustodyMoves();
     void sendEvery_storesAtOnceAndSendsTogether();
@@ -240,6 +247,156 @@ void TestSensorAgent::refusingSpool_keepsInMemoryThenSaysWhatWasLost()
     QCOMPARE(losses[0].reason, LossReason::StorageFailed);
     QCOMPARE(losses[0].to - losses[0].from, Millis{2s});
     QVERIFY(losses[0].to < stored->first().batch.readings[0].deviceTime);
+}
+
+void TestSensorAgent::heldReadings_areNotedBeforeTheyAreHeld()
+{
+    Bench bench;
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.agent->counts().waiting, 1u);
+    const Timestamp first = bench.clock.now();
+    QCOMPARE(bench.spool.unstored(), (Unstored{1, first, first}));
+    for (quint64 i = 2; i <= 8; ++i) { // beyond the five that memory takes
+        bench.period();
+        QTRY_COMPARE(bench.spool.unstored().readings, i);
+        const SpoolWriter::Counts counts = bench.agent->counts();
+        QCOMPARE(counts.held + counts.lost, i); // never more than the note says
+        QVERIFY(counts.isNoted);
+    }
+    QCOMPARE(bench.spool.unstored(), (Unstored{8, first, bench.clock.now()}));
+}
+
+void TestSensorAgent::heldReadings_thatAreStoredSettleTheirNote()
+{
+    Bench bench;
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    QVERIFY(bench.agent->start());
+    QCoreApplication::processEvents();
+    for (int i = 0; i < 7; ++i)
+        bench.period();
+    QTRY_COMPARE(bench.spool.unstored().readings, 8u);
+    bench.spool.failWith({});
+    bench.clock.advance(2s);
+    bench.agent->tick();
+    QTRY_COMPARE(bench.agent->counts().held, 0u);
+    QCOMPARE(bench.spool.status().notedReadings, 0u);
+    QCOMPARE(bench.spool.losses(10)->size(), 1);
+    QCOMPARE(bench.spool.losses(10)->first().readings, 3u);
+    const quint64 before = bench.agent->counts().accepted;
+    bench.period(); // as ever: no note for what is stored at once
+    QTRY_COMPARE(bench.agent->counts().accepted, before + 1);
+    QCOMPARE(bench.spool.unstored(), Unstored{});
+}
+
+void TestSensorAgent::heldReadings_thatCannotBeNotedAreSaid()
+{
+    Bench bench;
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    bench.spool.failNotesWith(Error{Errc::Full, u"No room for the note."_s});
+    QSignalSpy trouble(bench.agent.get(), &SensorAgent::trouble);
+    QVERIFY(bench.agent->start());
+    QTRY_VERIFY(!bench.agent->counts().isNoted);
+    bench.period();
+    bench.period();
+    int said = 0;
+    for (const QList<QVariant> &one : trouble)
+        said += one.first().value<Error>().message.contains(u"No room for the note.") ? 1 : 0;
+    QCOMPARE(said, 1);
+    bench.spool.failNotesWith({});
+    bench.period();
+    QTRY_VERIFY(bench.agent->counts().isNoted);
+    QCOMPARE(bench.spool.unstored().readings, bench.agent->counts().held);
+}
+
+void TestSensorAgent::status_tellsWhatIsOnlyInMemory()
+{
+    Bench bench;
+    QVERIFY(bench.agent->start());
+    QTRY_COMPARE(bench.spool.status().head, 1u);
+    QCOMPARE(bench.agent->status().value("held_in_memory"_L1).toInteger(-1), 0);
+    QVERIFY(bench.agent->status().value("not_durable_since"_L1).isNull());
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    bench.clock.advance(1s);
+    const QString since = toIso8601(bench.clock.now());
+    bench.agent->tick();
+    QTRY_COMPARE(bench.agent->status().value("held_in_memory"_L1).toInteger(-1), 1);
+    for (int i = 0; i < 6; ++i) // two go
+        bench.period();
+    QTRY_COMPARE(bench.agent->counts().lost, 2u);
+    QCborMap status = bench.agent->status();
+    QCOMPARE(status.value("held_in_memory"_L1).toInteger(-1), 5);
+    QCOMPARE(status.value("waiting_batches"_L1).toInteger(-1), 5);
+    QCOMPARE(status.value("held_is_noted"_L1).toBool(), true);
+    QVERIFY(status.value("not_durable_since"_L1).toString() > since);
+    bench.spool.failWith({});
+    bench.clock.advance(2s);
+    bench.agent->tick();
+    QTRY_COMPARE(bench.agent->counts().held, 0u);
+    status = bench.agent->status();
+    QCOMPARE(status.value("losses"_L1).toArray().size(), 1);
+    QCOMPARE(status.value("losses"_L1).toArray().first().toMap().value("readings"_L1).toInteger(), 2);
+    QCOMPARE(status.value("losses"_L1).toArray().first().toMap().value("from"_L1).toString(), since);
+}
+
+void TestSensorAgent::spoolThatOpensLate_keepsInMemoryAndConnectsThen()
+{
+    Bench bench;
+    Gateway gateway(bench);
+    bool hasRoom = false;
+    LateStorage storage([&hasRoom]() -> Result<OpenStorage> {
+        if (!hasRoom)
+            return Error{Errc::Full, u"disk full: s1.db cannot grow."_s};
+        return OpenStorage{std::make_unique<MemorySpool>(), std::make_unique<MemoryStateStore>()};
+    });
+    QCOMPARE(storage.tryOpen().error().code, Errc::Full);
+    LoopbackTransport transport(bench.broker);
+    EdgeNodeSession session(Bench::sessionConfig({}), bench.clock, transport, storage.spool(), storage.state());
+    SensorAgent agent(Bench::settings(), bench.driver, bench.clock, storage.spool(), session, bench.calls);
+    QSignalSpy trouble(&agent, &SensorAgent::trouble);
+    QVERIFY(agent.start());
+    const auto period = [&] {
+        bench.clock.advance(1s);
+        agent.tick();
+        QCoreApplication::processEvents();
+    };
+    QTRY_COMPARE(agent.counts().waiting, 1u);
+    for (int i = 0; i < 6; ++i)
+        period();
+    QTRY_COMPARE(agent.counts().lost, 2u);
+    QCOMPARE(agent.counts().held, 5u);
+    QVERIFY(trouble.first().first().value<Error>().message.contains(u"s1.db cannot grow"));
+    QCOMPARE(session.status().phase, EdgeNodeSession::Phase::Stopped);
+    QVERIFY(!storage.state().load(u"k"_s));
+
+    hasRoom = true;
+    period();
+    QVERIFY(storage.isOpen());
+    QTRY_COMPARE(session.status().phase, EdgeNodeSession::Phase::Custody);
+    QTRY_COMPARE(storage.spool().status().pendingBatches, 0u);
+    quint64 lost = 0;
+    quint64 readings = 0;
+    for (const sparkplug::HostBatch &batch : gateway.batches) {
+        readings += quint64(batch.batch.readings.size());
+        for (const Loss &loss : batch.batch.losses)
+            lost += loss.readings;
+    }
+    QCOMPARE(lost, 2u);
+    QCOMPARE(readings + lost, quint64(agent.counts().accepted + agent.counts().lost));
+}
+
+void TestSensorAgent::spoolThatOpensLate_stopsWithoutIt()
+{
+    Bench bench;
+    LateStorage storage([]() -> Result<OpenStorage> { return Error{Errc::Full, u"disk full: s1.db cannot grow."_s}; });
+    LoopbackTransport transport(bench.broker);
+    EdgeNodeSession session(Bench::sessionConfig({}), bench.clock, transport, storage.spool(), storage.state());
+    SensorAgent agent(Bench::settings(), bench.driver, bench.clock, storage.spool(), session, bench.calls);
+    QSignalSpy stopped(&agent, &SensorAgent::stopped);
+    QVERIFY(agent.start());
+    QTRY_COMPARE(agent.counts().waiting, 1u);
+    agent.stop();
+    QTRY_COMPARE(stopped.count(), 1);
 }
 
 void TestSensorAgent::clockIn1970_holdsAndStampsLater()

@@ -121,7 +121,7 @@ private Q_SLOTS:
         QVERIFY(!refused);
         QCOMPARE(refused.error().code, Errc::Unsupported);
         QVERIFY(setAside().isEmpty());
-        execute("PRAGMA user_version = 1");
+        execute("PRAGMA user_version = 2");
         QCOMPARE(open()->status().pendingBatches, quint64(2));
     }
 

@@ -25,7 +25,8 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
 {
     const int primary = code & 0xff;
     return primary == SQLITE_FULL
-           || (primary == SQLITE_IOERR && (systemError == ENOSPC || systemError == EDQUOT || systemError == EFBIG));
+           || ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN)
+               && (systemError == ENOSPC || systemError == EDQUOT || systemError == EFBIG));
 }
 
 /// The same however often it is tried. Not so keys that clash: those are our own.
@@ -42,7 +43,9 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
                 QStringLiteral("disk full: %1 cannot grow; free some space on its file system or raise its limit.")
                     .arg(path)};
     }
-    const QString reason = systemError != 0 ? QString::fromLocal8Bit(std::strerror(systemError)) : detail;
+    const QString reason = systemError != 0    ? QString::fromLocal8Bit(std::strerror(systemError))
+                           : !detail.isEmpty() ? detail
+                                               : QString::fromUtf8(sqlite3_errstr(code));
     if (isRefusedContent(code))
         return {Errc::Malformed, QStringLiteral("%1 does not take such content: %2.").arg(path, detail)};
     switch (code & 0xff) {
@@ -78,10 +81,14 @@ constexpr int kApplicationId = 0x4c6e746c; // "Lntl", so that another program's 
 [[nodiscard]] Result<void> makeFile(const QString &path)
 {
     const QString folder = QFileInfo(path).absolutePath();
-    if (!QDir().mkpath(folder))
+    errno = 0;
+    if (!QDir().mkpath(folder)) {
+        const int systemError = errno != 0 ? errno : EIO;
         return Error{
-            Errc::Io,
-            QStringLiteral("The folder %1 cannot be made; check the permissions of the one above.").arg(folder)};
+            systemError == ENOSPC || systemError == EDQUOT ? Errc::Full : Errc::Io,
+            QStringLiteral("The folder %1 cannot be made (%2); check the permissions and the room of the one above.")
+                .arg(folder, QString::fromLocal8Bit(std::strerror(systemError)))};
+    }
     const int file = ::open(QFile::encodeName(path).constData(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0)
         return describe(SQLITE_CANTOPEN, errno, path, {});

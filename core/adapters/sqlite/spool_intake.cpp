@@ -59,6 +59,8 @@ Result<ReadingSpool::Appended> SqliteSpool::append(std::span<const IncomingBatch
 {
     if (batches.empty())
         return Appended{};
+    if (m_lostBefore.readings > 0)
+        (void)recordLostBefore(); // if there is no room for it, the batches say so
     auto group = sortOut(batches);
     if (!group)
         return group.error();
@@ -89,6 +91,12 @@ Result<SqliteSpool::Group> SqliteSpool::sortOut(std::span<const IncomingBatch> b
                 known->take(declaredBy(*receipt, loss));
         }
         group.accepted.push_back(&incoming);
+        if (incoming.settles == 0)
+            continue;
+        group.totals.settled += incoming.settles;
+        group.losses.append(incoming.batch.losses);
+        for (const Loss &loss : incoming.batch.losses)
+            group.totals.droppedReadings += loss.readings;
     }
     return group;
 }

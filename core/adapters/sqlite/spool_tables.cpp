@@ -56,10 +56,10 @@ Result<SpoolTables> SpoolTables::prepare(Database &database)
     } all[] = {
         {tables.m_totals,
          "SELECT stream, head, acknowledged, pending_readings, pending_batches, used_bytes, total_readings,"
-         " dropped_readings, duplicate_batches FROM spool WHERE id = 1"},
+         " dropped_readings, duplicate_batches, settled FROM spool WHERE id = 1"},
         {tables.m_saveTotals,
          "INSERT OR REPLACE INTO spool (id, stream, head, acknowledged, pending_readings, pending_batches, used_bytes,"
-         " total_readings, dropped_readings, duplicate_batches) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+         " total_readings, dropped_readings, duplicate_batches, settled) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
         {tables.m_insert,
          "INSERT INTO batch (msn, device, readings, losses, from_ms, to_ms, bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
         {tables.m_select,
@@ -82,7 +82,8 @@ Result<SpoolTables> SpoolTables::prepare(Database &database)
         {tables.m_insertLoss,
          "INSERT INTO loss (device, stream, first, last, readings, from_ms, to_ms, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
         {tables.m_losses,
-         "SELECT id, device, stream, first, last, readings, from_ms, to_ms, reason FROM loss ORDER BY id LIMIT ?"},
+         "SELECT * FROM (SELECT id, device, stream, first, last, readings, from_ms, to_ms, reason FROM loss"
+         " ORDER BY id DESC LIMIT ?) ORDER BY id"},
     };
     for (const auto &[statement, sql] : all) {
         auto prepared = database.prepare(sql);
@@ -110,6 +111,7 @@ Result<std::optional<SpoolTotals>> SpoolTables::totals()
     totals.totalReadings = m_totals.unsignedInteger(6);
     totals.droppedReadings = m_totals.unsignedInteger(7);
     totals.duplicateBatches = m_totals.unsignedInteger(8);
+    totals.settled = m_totals.unsignedInteger(9);
     m_totals.reset();
     return std::optional{totals};
 }
@@ -125,6 +127,7 @@ Result<void> SpoolTables::saveTotals(const SpoolTotals &totals)
         .bind(totals.totalReadings)
         .bind(totals.droppedReadings)
         .bind(totals.duplicateBatches)
+        .bind(totals.settled)
         .run();
 }
 

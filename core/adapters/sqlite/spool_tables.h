@@ -25,6 +25,7 @@ struct SpoolTotals {
     quint64 totalReadings = 0;
     quint64 droppedReadings = 0;
     quint64 duplicateBatches = 0;
+    quint64 settled = 0; // readings of notes that are stored, or lost and recorded; see loss_note.h
 };
 
 /// What stands beside the payload of a batch.
@@ -71,6 +72,7 @@ public:
 
     /// Continues the loss that ends where this one begins, if there is one of its stream and reason.
     [[nodiscard]] Result<void> recordLoss(const Loss &loss);
+    /// The latest `max`, oldest first.
     [[nodiscard]] Result<QList<Loss>> losses(int max);
 
 private:

@@ -51,10 +51,10 @@ Result<std::unique_ptr<SqliteSpool>> SqliteSpool::open(const SqliteSpoolOptions 
     if (!opened) {
         if (const auto begun = spool->beginAnew(clock, opened.error()); !begun)
             return begun.error();
-        return spool;
-    }
-    if (const auto told = spool->tellObserver(); !told)
+    } else if (const auto told = spool->tellObserver(); !told) {
         return told.error();
+    }
+    spool->learnLostBefore();
     return spool;
 }
 
@@ -140,6 +140,8 @@ Result<void> SqliteSpool::beginAnew(const Clock &clock, const Error &damage)
     group->received = salvage.received;
     group->losses.append(loss);
     group->totals.droppedReadings += loss.readings;
+    if (salvage.totals)
+        group->totals.settled = salvage.totals->settled;
     const auto committed = commit(*group);
     if (!committed)
         return committed.error();
@@ -267,6 +269,7 @@ SpoolStatus SqliteSpool::status() const
     status.usedBytes = m_totals.usedBytes;
     status.maxBytes = m_options.limits.maxBytes;
     status.writtenBytes = m_writtenBytes;
+    status.notedReadings = notedReadings();
     if (const auto lowest = m_tables->lowest(); lowest && *lowest)
         status.tail = **lowest;
     if (const auto oldest = m_tables->oldest())

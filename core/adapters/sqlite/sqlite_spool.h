@@ -11,10 +11,14 @@
 // A stored batch that cannot be opened again is lost too (Unreadable); the notice of it becomes a
 // batch of its own, so that the next hop does not wait for that number.
 //
+// Beside the file lies "spool.db.note", whose place is reserved: see loss_note.h. What stands in it from the
+// process before is written down as lost when the spool is opened, or as soon as there is room.
+//
 // Owner: main(). Thread: the one that opened it. Failure: see Database; nothing is half done.
 #pragma once
 
 #include "adapters/sqlite/append_observer.h"
+#include "adapters/sqlite/loss_note.h"
 #include "adapters/sqlite/spool_cipher.h"
 #include "adapters/sqlite/spool_tables.h"
 #include "ports/clock.h"
@@ -43,6 +47,7 @@ public:
     ~SqliteSpool() override;
 
     [[nodiscard]] Result<Appended> append(std::span<const IncomingBatch> batches) override;
+    [[nodiscard]] Result<void> noteUnstored(const Unstored &held) override;
     [[nodiscard]] Result<QList<StoredBatch>> read(Msn after, int maxBatches) override;
     /// Not synced on its own: a power cut may undo it, and the next hop then gets the same numbers again.
     [[nodiscard]] Result<void> acknowledge(Msn upTo) override;
@@ -60,6 +65,10 @@ private:
     SqliteSpool(SqliteSpoolOptions options, AppendObserver *observer, const SpoolCipher &cipher);
     [[nodiscard]] Result<void> openDatabase(bool *damaged);
     [[nodiscard]] Result<void> beginAnew(const Clock &clock, const Error &damage);
+    [[nodiscard]] Result<void> openNote();
+    void learnLostBefore();
+    [[nodiscard]] Result<void> recordLostBefore();
+    [[nodiscard]] quint64 notedReadings() const;
     [[nodiscard]] Result<void> tellObserver();
     [[nodiscard]] Result<Group> sortOut(std::span<const IncomingBatch> batches) const;
     [[nodiscard]] Result<void> weigh(Group &group) const;
@@ -77,6 +86,8 @@ private:
     mutable std::optional<sqlite::SpoolTables> m_tables;
     sqlite::SpoolTotals m_totals;
     QHash<StreamId, ReceivedNumbers> m_received;
+    std::optional<sqlite::LossNote> m_note;
+    Unstored m_lostBefore; // by a process before this one, and not recorded yet
     bool m_diskWasFull = false;
     quint64 m_writtenBytes = 0; // since it was opened
 };

@@ -75,7 +75,9 @@ constexpr std::array kStore{Migration{R"(
         historical INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX history_time ON history (series, at_ms);
-)"}};
+)"},
+                            // How far the note beside the file (loss_note.h) is settled.
+                            Migration{"ALTER TABLE spool ADD COLUMN settled INTEGER NOT NULL DEFAULT 0"}};
 
 constexpr std::array kState{Migration{R"(
     CREATE TABLE state (

@@ -1,0 +1,47 @@
+// Spool and state of a sensor whose disk was full when it started: they are opened as soon as there is
+// room, and refuse until then, so that the sensor measures meanwhile and keeps in memory what it can.
+//
+// Owner: main(). Thread: the sensor's. Failure: until it is open, calls return why it is not; the spool's
+// stream is null.
+#pragma once
+
+#include "ports/reading_spool.h"
+#include "ports/state_store.h"
+
+#include <functional>
+#include <memory>
+
+namespace lintel {
+
+struct OpenStorage {
+    std::unique_ptr<ReadingSpool> spool;
+    std::unique_ptr<StateStore> state;
+};
+
+class LateStorage
+{
+public:
+    using Open = std::function<Result<OpenStorage>()>;
+
+    explicit LateStorage(Open open);
+    ~LateStorage();
+
+    /// Errc::Full: there is no room yet, and a later attempt may do. Opens once; then it does nothing.
+    [[nodiscard]] Result<void> tryOpen();
+    [[nodiscard]] bool isOpen() const { return m_storage.spool != nullptr; }
+
+    [[nodiscard]] ReadingSpool &spool() { return *m_spool; }
+    [[nodiscard]] StateStore &state() { return *m_state; }
+
+private:
+    class Spool;
+    class State;
+
+    Open m_open;
+    Error m_why;
+    OpenStorage m_storage;
+    std::unique_ptr<ReadingSpool> m_spool;
+    std::unique_ptr<StateStore> m_state;
+};
+
+} // namespace lintel
