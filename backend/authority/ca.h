@@ -1,6 +1,6 @@
 // The certificate authority: a root (in the bundle), an issuing CA under it (in the chain of every
 // SVID) and a JWT key (in the bundle), each with a successor that is prepared at half of its life,
-// published, and only then put to use (X509-SVID.md, JWT-SVID.md; DESIGN section 4).
+// published, and only then put to use (X509-SVID.md, JWT-SVID.md; docs/architecture.md, "Identity").
 //
 // Belongs to Authority and lives on its thread, except for sign(), which any thread may call on a
 // snapshot. Its state (certificates, phases, labels of keys) is the Store's; keys are the KeyStore's.

@@ -3,7 +3,7 @@
 // arrives as a push. The key is in memory, not in a chip.
 //
 // Lives on the thread that made it; current() may be called from any. While the agent is away the
-// last SVID serves until its end; attempts go on with back-off (SPIFFE_Workload_API.md section 4.4:
+// last SVID serves until its end; attempts go on with back-off (SPIFFE_Workload_Endpoint.md section 6:
 // not after InvalidArgument, which only another configuration can mend).
 #pragma once
 
