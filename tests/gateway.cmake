@@ -8,3 +8,6 @@ lintel_add_test(tst_spool_store unit/tst_spool_store.cpp contract/custody_store_
   LIBRARIES Lintel::Gateway Lintel::Sqlite)
 lintel_add_test(tst_gateway_names unit/tst_gateway_names.cpp fakes/loopback_edge.h
   LIBRARIES Lintel::Gateway Lintel::MqttLoopback)
+lintel_add_test(tst_trust_report unit/tst_trust_report.cpp fakes/loopback_edge.h
+  LIBRARIES Lintel::Gateway Lintel::MqttLoopback)
+lintel_add_test(tst_gateway_config unit/tst_gateway_config.cpp LIBRARIES Lintel::Gateway)

@@ -9,6 +9,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr qsizetype kLongestSocketPath = 108; // sun_path of sockaddr_un
+
 void checkId(config::Section &section, QStringView key, const QString &id)
 {
     if (id.isEmpty())
@@ -62,6 +64,23 @@ void readStorage(config::Section section, GatewayConfig &config)
 }
 
 } // namespace
+WorkloadApiConfig readWorkloadApi(config::Section section, const CommonConfig &common)
+{
+    WorkloadApiConfig api;
+    if (!section.isPresent())
+        return api;
+    api.socket = u"/run/lintel-workload/agent.sock"_s;
+    section.text(u"socket", api.socket);
+    section.check(u"socket", api.socket.startsWith(u'/') && api.socket.toLocal8Bit().size() < kLongestSocketPath,
+                  u"an absolute path of at most %1 bytes"_s.arg(kLongestSocketPath - 1));
+    section.choice<uint>(u"mode", api.mode, {{u"0777", 0777}, {u"0770", 0770}, {u"0660", 0660}, {u"0600", 0600}});
+    section.text(u"group", api.group);
+    if (common.identity.provider != IdentityConfig::Provider::Embedded)
+        section.complain(u"", u"it needs identity.provider embedded: only an agent of the authority can serve its "
+                              "entries"_s);
+    return api;
+}
+
 
 Result<GatewayConfig> readGatewayConfig(const QString &path)
 {
@@ -84,3 +103,4 @@ Result<GatewayConfig> readGatewayConfig(const QString &path)
 }
 
 } // namespace lintel
+    config.workloadApi = readWorkloadApi(root.section(u"workload_api"), config.common);

@@ -8,6 +8,13 @@
 
 namespace lintel {
 
+/// Section workload_api: identities for other programs on this host. Empty socket: not served.
+struct WorkloadApiConfig {
+    QString socket;
+    uint mode = 0777; // who may ask; what anybody is given is decided by the authority's entries
+    QString group;
+};
+
 struct GatewayConfig {
     CommonConfig common;
 
@@ -26,6 +33,7 @@ struct GatewayConfig {
     bool aliases = true; // off: every metric by its name
     Millis ackTimeout{5'000};
     BrokerFilesConfig broker; // the building's broker, when it stands beside this gateway
+    WorkloadApiConfig workloadApi;
     // storage
     QString directory;
     qint64 spoolBytes = 256LL * 1024 * 1024;

@@ -79,12 +79,20 @@ GatewayService::GatewayService(HostSession &host, EdgeNodeSession &uplink, Readi
     connect(&m_tick, &QTimer::timeout, this, &GatewayService::onTick);
 }
 
+void GatewayService::setTrust(TrustReport::Read read)
+{
+    m_trust.emplace(
+        std::move(read), [this](const sparkplug::TrustState &trust) { m_uplink.setTrust(trust); }, m_clock);
+}
+
 void GatewayService::start()
 {
     m_startedAt = m_clock.now();
     m_nextSync = m_clock.monotonic() + m_limits.syncInterval;
     for (auto it = m_devices.sensors().keyBegin(); it != m_devices.sensors().keyEnd(); ++it)
         updateUplinkDevice(*it);
+    if (m_trust)
+        m_trust->tick(); // so that it stands in the first birth
     m_tick.start(kTick);
     m_host.start();
     m_uplink.start();
@@ -95,6 +103,7 @@ void GatewayService::stop()
     if (m_stopping)
         return;
     m_stopping = true;
+    Q_EMIT stopping();
     m_stopDeadline = m_clock.monotonic() + kStopGrace;
     m_intake.flush(); // so that what was taken can still be acknowledged
     connect(&m_host, &HostSession::stopped, this, [this] { m_hostStopped = true; });
@@ -121,6 +130,8 @@ void GatewayService::onTick()
 {
     m_host.tick();
     m_uplink.tick();
+    if (m_trust)
+        m_trust->tick();
     settleSyncs();
     if (m_stopping) {
         if ((m_uplinkStopped && m_hostStopped) || m_clock.monotonic() >= m_stopDeadline)
@@ -265,6 +276,10 @@ QCborMap GatewayService::status() const
         {"host"_L1, answers::hostCounters(m_host.counters())},
         {"storage_failing"_L1, m_intake.isFailing()},
         {"readings_held_in_memory"_L1, qint64(m_intake.heldReadings())},
+        {"held_in_memory"_L1, qint64(m_intake.heldReadings())},
+        {"waiting_batches"_L1, qint64(m_intake.heldBatches())},
+        {"held_is_noted"_L1, m_intake.isHeldNoted()},
+        {"losses"_L1, answers::latestLosses(m_spool)},
         {"readings_lost_in_memory"_L1, qint64(intake.lostReadings)},
         {"readings_received"_L1, qint64(intake.readings)},
         {"duplicate_batches"_L1, qint64(intake.duplicateBatches)},

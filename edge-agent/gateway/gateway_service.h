@@ -13,6 +13,7 @@
 #include "domain/history_bucket.h"
 #include "gateway/device_table.h"
 #include "gateway/spool_store.h"
+#include "gateway/trust_report.h"
 
 #include <QMap>
 #include <QObject>
@@ -52,6 +53,8 @@ public:
     }
     /// What the call "status" says beside the gateway itself, each under its key.
     void addReport(const QString &key, const std::function<QCborMap()> &report) { m_reports.insert(key, report); }
+    /// What the cloud is told of this node's trust; before start().
+    void setTrust(TrustReport::Read read);
     /// Answers capability calls there. Both brokers get the same.
     void serve(CallServer &server);
 
@@ -64,6 +67,8 @@ public:
     [[nodiscard]] QCborMap births() const;
 
 Q_SIGNALS:
+    /// stop() was called.
+    void stopping();
     void stopped();
     /// A sentence for the log; not fatal.
     void trouble(const lintel::Error &what);
@@ -107,6 +112,7 @@ private:
     History m_history;
     Buckets m_buckets;
     QMap<QString, std::function<QCborMap()>> m_reports;
+    std::optional<TrustReport> m_trust;
     QTimer m_tick;
     QList<Sync> m_syncs;
     std::chrono::nanoseconds m_nextSync{};

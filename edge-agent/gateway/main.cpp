@@ -13,6 +13,7 @@
 #include "process/service_run.h"
 #include "process/small_memory.h"
 #include "tls/identity_files.h"
+#include "workload-api/workload_service.h"
 
 #include <QCoreApplication>
 #include <QDir>
@@ -33,6 +34,29 @@ struct Storage {
     std::unique_ptr<SqliteSpool> spool;
     std::unique_ptr<SqliteStateStore> state;
 };
+
+/// {name: {connected, expires, last_accepted, role}}: what the broker saw of the certificates of this site's
+/// agents. Why one of them has none it tells itself, in its own "status".
+QCborMap agentIdentities(const QString &statusFile, const TrustDomain &domain)
+{
+    QCborMap identities;
+    const auto bytes = tls::readWholeFile(statusFile);
+    const auto status = bytes ? broker::parseStatus(*bytes) : Result<broker::BrokerStatus>(bytes.error());
+    if (!status)
+        return identities;
+    for (auto it = status->principals.cbegin(); it != status->principals.cend(); ++it) {
+        const auto id = SpiffeId::parse(it.key());
+        if (!id || !id->isMemberOf(domain) || !id->path().startsWith("/agent/"_L1))
+            continue;
+        QCborMap facts{{"connected"_L1, it->connected}, {"role"_L1, it->role}};
+        if (it->expiresAt > Timestamp{})
+            facts.insert("expires"_L1, toIso8601(it->expiresAt));
+        if (it->lastAccepted)
+            facts.insert("last_accepted"_L1, toIso8601(*it->lastAccepted));
+        identities.insert(id->path().section(u'/', -1), facts);
+    }
+    return identities;
+}
 
 Result<Storage> openStorage(const GatewayConfig &config, const Clock &clock)
 {
@@ -100,6 +124,36 @@ spire::ReadPrincipals principalsIn(const QString &statusFile)
     };
 }
 
+/// Null when the configuration has no section workload_api.
+Result<std::unique_ptr<workloads::WorkloadService>> openWorkloadApi(const GatewayConfig &config,
+                                                                    IdentitySource &identity,
+                                                                    const spire::BrokerTrustKeeper *trust,
+                                                                    const Clock &clock)
+{
+    std::unique_ptr<workloads::WorkloadService> service;
+    spire::EmbeddedIdentitySource *embedded = service::embeddedIn(identity);
+    if (config.workloadApi.socket.isEmpty() || embedded == nullptr)
+        return service;
+    workloads::WorkloadServiceOptions options;
+    options.socket = config.workloadApi.socket;
+    options.mode = config.workloadApi.mode;
+    options.group = config.workloadApi.group;
+    options.authority = config.common.identity.authority;
+    options.authorityId = config.common.identity.authorityId;
+    options.excluded = {config.common.agent.spiffeId, brokerOf(config.common.agent.trustDomain)};
+    if (!config.broker.id.isEmpty())
+        options.excluded.insert(config.broker.id);
+    service = std::make_unique<workloads::WorkloadService>(std::move(options), *embedded, clock,
+                                                           trust ? &trust->denyLists() : nullptr);
+    QObject::connect(service.get(), &workloads::WorkloadService::trouble, service.get(),
+                     [](const Error &what) { qCWarning(lcGateway).noquote() << what.message; });
+    QObject::connect(service.get(), &workloads::WorkloadService::notice, service.get(),
+                     [](const QString &what) { qCInfo(lcGateway).noquote() << what; });
+    if (const auto started = service->start(); !started)
+        return started.error();
+    return service;
+}
+
 Result<int> run(const GatewayConfig &config)
 {
     const auto identity = service::openIdentity(kProgram, config.common, u"no connection"_s);
@@ -163,18 +217,44 @@ Result<int> run(const GatewayConfig &config)
         gateway.addReport(u"broker"_s, [&trust] { return service::brokerTrustReport(*trust); });
 
     service::ServiceRun life(kProgram, gateway);
+    if (!config.broker.status.isEmpty())
+        gateway.addReport(u"agent_identities"_s,
+                          [&config] { return agentIdentities(config.broker.status, config.common.agent.trustDomain); });
+
+    gateway.setTrust([&source = **identity, &trust, &clock] {
+        const service::TrustSummary summary = service::trustSummary(source, clock, service::credentialsOf(trust.get()));
+        sparkplug::TrustState state;
+        if (summary.runway) {
+            state.runway = std::chrono::duration_cast<std::chrono::seconds>(summary.runway->left);
+            state.credential = summary.runway->limitedBy;
+        }
+        state.clock = summary.clock;
+        return state;
+    });
+    const auto workloadApi = openWorkloadApi(config, **identity, trust.get(), clock);
+    if (!workloadApi)
+        return workloadApi.error();
+    if (workloads::WorkloadService *api = workloadApi->get()) {
+        gateway.addReport(u"workload_api"_s, [api] { return api->report(); });
+        QObject::connect(&gateway, &GatewayService::stopping, api, [api] { api->close(std::chrono::seconds{1}); });
+    }
     QObject::connect(&gateway, &GatewayService::trouble, &life, [&] {
         if (storage->spool->isDamaged())
             life.stopForDamage(config.spoolFile(), [&gateway] { gateway.stop(); });
     });
-    HistoryPruning pruning([&history = *storage->history] { return history.prune(); },
-                           [&building, &cloud] {
-                               return building.state() == MqttTransport::State::Connected
-                                      || cloud.state() == MqttTransport::State::Connected;
-                           });
+    HistoryPruning pruning(
+        clock, *storage->state, config.historyAge,
+        [&history = *storage->history](Timestamp now) { return history.prune(now); },
+        [&building, &cloud] {
+            return building.state() == MqttTransport::State::Connected
+                   || cloud.state() == MqttTransport::State::Connected;
+        },
+        signedTimeOf(**identity));
     QObject::connect(&pruning, &HistoryPruning::trouble, &gateway, &GatewayService::trouble);
     pruning.start();
 
+    QObject::connect(&pruning, &HistoryPruning::notice, &gateway, &GatewayService::notice);
+    gateway.addReport(u"history_retention"_s, [&pruning] { return pruning.report(); });
     service::logStart(kProgram, config.common);
     gateway.start();
     QObject::connect(identity->get(), &IdentitySource::svidChanged, &gateway, process::returnIdleMemory(&gateway));

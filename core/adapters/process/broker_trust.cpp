@@ -45,6 +45,7 @@ QCborMap brokerTrustReport(const BrokerTrustKeeper &keeper)
     QCborMap report{
         {"certificate"_L1, certificate},         {"certificate_rotations"_L1, qint64(status.rotations)},
         {"watching"_L1, status.isWatching},      {"deny_list"_L1, qint64(status.denySequence)},
+        {"deny_lists"_L1, qint64(status.denyLists)},
         {"denied"_L1, qint64(status.denied)},    {"bundles"_L1, qint64(status.bundles)},
         {"reports"_L1, qint64(status.reported)},
     };

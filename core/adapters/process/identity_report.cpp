@@ -6,6 +6,9 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
+// Between the two looks at the clock.
+constexpr Millis kClockSlack{2'000};
+
 QString nameOf(IdentityStatus::State state)
 {
     switch (state) {
@@ -32,6 +35,17 @@ QList<Credential> credentialsOf(const IdentitySource &identity, const IdentitySt
 }
 
 } // namespace
+
+TrustSummary trustSummary(const IdentitySource &identity, const Clock &clock, const QList<Credential> &others)
+{
+    const Timestamp trusted = identity.trustedNow();
+    TrustSummary summary;
+    summary.runway = trustRunway(credentialsOf(identity, identity.status()) + others, trusted);
+    summary.clock = trusted > clock.now() + kClockSlack ? u"floor"_s
+                    : isPlausible(clock.now())          ? u"trusted"_s
+                                                        : u"never set"_s;
+    return summary;
+}
 
 QCborMap identityReport(const IdentitySource &identity, const QList<Credential> &others)
 {

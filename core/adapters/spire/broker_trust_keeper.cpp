@@ -27,8 +27,6 @@ namespace authority = ::lintel::authority::v1;
 namespace {
 
 constexpr auto kCallTime = 15s;
-// A stream over a dead network says nothing: somebody must ask.
-constexpr auto kPulse = 20s;
 constexpr auto kReportEvery = 2s;
 constexpr Millis kLookAgain{30s};
 constexpr int kMaxReports = 1'000;
@@ -56,13 +54,15 @@ BrokerTrustKeeper::BrokerTrustKeeper(BrokerTrustOptions options, EmbeddedIdentit
                                      ReadPrincipals readPrincipals, const Clock &clock, QObject *parent)
     : QObject(parent), m_options(std::move(options)), m_identity(identity), m_readPrincipals(std::move(readPrincipals)),
       m_clock(clock), m_time(clock, nullptr), m_keeper(clock, m_time, m_options.renewal, m_options.seed),
-      m_channel({m_options.authority, [this] { return asAgent(); }})
+      m_channel({m_options.authority, [this] { return tlsAsAgent(m_identity, m_options.authorityId); }}),
+      m_watch(m_channel, identity, m_options.authorityId.trustDomain())
 {
     m_step.setSingleShot(true);
-    m_rewatch.setSingleShot(true);
     connect(&m_step, &QTimer::timeout, this, &BrokerTrustKeeper::step);
-    connect(&m_rewatch, &QTimer::timeout, this, &BrokerTrustKeeper::watch);
-    connect(&m_pulse, &QTimer::timeout, this, &BrokerTrustKeeper::checkWatch);
+    connect(&m_watch, &DenyListWatch::accepted, this, &BrokerTrustKeeper::takeDenyList);
+    connect(&m_watch, &DenyListWatch::refused, this, [this](const Error &why) { troubled(Part::DenyList, why); });
+    connect(&m_watch, &DenyListWatch::interrupted, this, [this](const Error &why) { troubled(Part::Watch, why); });
+    connect(&m_watch, &DenyListWatch::restored, this, [this] { fine(Part::Watch); });
     connect(&m_reportTimer, &QTimer::timeout, this, &BrokerTrustKeeper::report);
     connect(&m_identity, &IdentitySource::svidChanged, this, &BrokerTrustKeeper::onIdentity);
     connect(&m_identity, &IdentitySource::bundlesChanged, this, &BrokerTrustKeeper::onIdentity);
@@ -77,7 +77,6 @@ void BrokerTrustKeeper::start()
             troubled(Part::Bundles, made.error());
     }
     readCertificate();
-    m_pulse.start(kPulse);
     m_reportTimer.start(kReportEvery);
     if (m_identity.agentSvid())
         onIdentity();
@@ -90,10 +89,12 @@ BrokerTrustStatus BrokerTrustKeeper::status() const
     status.certificate = m_keeper.state();
     status.certificateExpiresAt = m_keeper.expiresAt().value_or(Timestamp{});
     status.rotations = m_keeper.rotations();
-    status.isWatching = m_isWatching;
-    if (m_denyList) {
-        status.denySequence = m_denyList->sequence;
-        status.denied = m_denyList->entries.size();
+    status.isWatching = m_watch.isWatching();
+    for (const auto &[domain, list] : m_watch.lists()) {
+        if (domain == m_options.authorityId.trustDomain())
+            status.denySequence = list.sequence;
+        status.denied += list.entries.size();
+        ++status.denyLists;
     }
     status.bundles = m_bundles;
     status.reported = m_reports;
@@ -107,13 +108,11 @@ void BrokerTrustKeeper::onIdentity()
     if (const auto raised = m_time.raise(m_identity.trustedNow()); !raised)
         troubled(Part::Certificate, raised.error());
     writeBundles();
-    if (!m_denyList)
-        readDenyList();
-    if (!m_refused.isEmpty())
-        takeDenyList(std::exchange(m_refused, {}));
+    readDenyLists();
+    m_watch.judgeAgain();
     if (!m_identity.agentSvid())
         return;
-    watch(); // with the SVID of the moment
+    m_watch.begin(); // with the SVID of the moment
     const QList<QByteArray> kept = std::exchange(m_keptChain, {});
     const bool isForeign = !kept.isEmpty() && !verify(kept); // of another authority, perhaps
     if (isForeign || m_keeper.state() != SvidKeeper::State::Valid)
@@ -121,119 +120,50 @@ void BrokerTrustKeeper::onIdentity()
     step();
 }
 
-Result<grpc::ClientTls> BrokerTrustKeeper::asAgent() const
-{
-    const auto agent = m_identity.agentSvid();
-    if (!agent)
-        return agent.error();
-    if (agent->notAfter <= m_identity.trustedNow())
-        return Error{Errc::Unavailable, m_identity.status().sentence};
-    grpc::ClientTls tls;
-    tls.own = *agent;
-    tls.expectedServer = m_options.authorityId;
-    tls.bundles = knownRoots();
-    tls.verifyAt = m_identity.trustedNow();
-    return tls;
-}
+// --- Deny lists -------------------------------------------------------------------------------------
 
-// --- Deny list --------------------------------------------------------------------------------------
-
-void BrokerTrustKeeper::watch()
+void BrokerTrustKeeper::takeDenyList(const tls::DenyList &list, const QByteArray &jws)
 {
-    m_rewatch.stop();
-    if (m_stream != nullptr) {
-        m_stream->disconnect(this);
-        m_stream->cancel();
-    }
-    m_channel.reset(); // the authority refuses an SVID that was replaced by a newer one
-    m_stream = m_channel.start(method::trust("WatchDenyList"));
-    connect(m_stream, &grpc::ClientCall::messageReceived, this, &BrokerTrustKeeper::onDenyList);
-    connect(m_stream, &grpc::ClientCall::finished, this, &BrokerTrustKeeper::onWatchEnded);
-    m_stream->send({}); // the request has no fields
-    m_stream->closeSending();
-}
-
-void BrokerTrustKeeper::onDenyList(const QByteArray &message)
-{
-    m_isWatching = true;
-    m_watchBackoff.reset();
-    fine(Part::Watch);
-    const auto document = parse<authority::DenyListDocument>(message);
-    if (!document)
-        return troubled(Part::DenyList, document.error());
-    takeDenyList(bytesOf(document->jws()));
-}
-
-void BrokerTrustKeeper::onWatchEnded(const grpc::Status &status)
-{
-    m_stream = nullptr;
-    m_isWatching = false;
-    // SPIRE has no deny list: nothing will ever come, and that is no trouble.
-    if (status.code == grpc::StatusCode::Unimplemented)
-        return;
-    // A server that closed in order says Ok or Unavailable once; only a second time is worth a sentence.
-    if (!m_watchBackoff.isFresh() && m_identity.current())
-        troubled(Part::Watch, errorOf(status, u"Watching the authority's deny list"_s));
-    m_rewatch.start(m_watchBackoff.next());
-}
-
-/// Any call that is answered at all proves that the connection lives.
-void BrokerTrustKeeper::checkWatch()
-{
-    if (m_stream == nullptr)
-        return;
-    authority::TimeRequest request;
-    request.set_nonce(std::string(32, '\0'));
-    m_channel.unary(method::trust("GetTime"), serialize(request), kCallTime, this,
-                    [this](const grpc::Status &status, const QByteArray &) {
-                        if (status.code != grpc::StatusCode::DeadlineExceeded || m_stream == nullptr)
-                            return;
-                        m_stream->disconnect(this);
-                        m_stream->cancel();
-                        m_channel.reset();
-                        onWatchEnded(status);
-                    });
-}
-
-void BrokerTrustKeeper::takeDenyList(const QByteArray &jws)
-{
-    const TrustDomain &domain = m_options.authorityId.trustDomain();
-    const auto keys = m_identity.documents().value(domain).jwtAuthorities;
-    const auto list = tls::verifyDenyList(jws, domain, keys, m_denyList ? m_denyList->sequence : 0);
-    if (!list) {
-        // Perhaps the key is newer than our bundle.
-        if (list.error().code == Errc::Denied) {
-            m_refused = jws;
-            if (std::exchange(m_hurriedFor, jws) != jws) // once: the next errand may bring no other keys
-                m_identity.hurry();
-        }
-        return troubled(Part::DenyList,
-                        {list.error().code, u"The authority's deny list is not used: %1"_s.arg(list.error().message)});
-    }
-    const QString path = u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain.name());
-    if (const auto written = replaceFile(path, jws); !written)
+    const QString &domain = list.issuer.name();
+    if (const auto written = replaceFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain), jws); !written)
         return troubled(Part::DenyList, written.error());
-    const bool isNew = !m_denyList || m_denyList->sequence != list->sequence;
-    m_denyList = *list;
     fine(Part::DenyList);
-    if (isNew && !list->entries.isEmpty())
-        Q_EMIT notice(u"deny list %1 of %2 names %3 identities; the broker has it"_s.arg(list->sequence)
-                          .arg(domain.name())
-                          .arg(list->entries.size()));
+    const auto told = m_told.constFind(list.issuer);
+    const bool isNew = told == m_told.constEnd() || *told != list.sequence;
+    m_told.insert(list.issuer, list.sequence);
+    if (isNew && !list.entries.isEmpty())
+        Q_EMIT notice(u"deny list %1 of %2 names %3 identities; the broker has it"_s.arg(list.sequence)
+                          .arg(domain)
+                          .arg(list.entries.size()));
     report();
 }
 
 /// What a run before this one has written: an older list does not take its place.
-void BrokerTrustKeeper::readDenyList()
+void BrokerTrustKeeper::readDenyLists()
 {
-    const TrustDomain &domain = m_options.authorityId.trustDomain();
-    const auto bytes = tls::readWholeFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain.name()));
-    const auto keys = m_identity.documents().value(domain).jwtAuthorities;
-    if (!bytes || keys.isEmpty())
-        return;
-    // One whose key is gone by now is judged by nobody; the authority's next one replaces it.
-    if (const auto list = tls::verifyDenyList(*bytes, domain, keys, 0))
-        m_denyList = *list;
+    const auto documents = m_identity.documents();
+    for (auto it = documents.cbegin(); it != documents.cend(); ++it) {
+        if (m_watch.lists().contains(it.key()) || it.value().jwtAuthorities.isEmpty())
+            continue;
+        const auto bytes = tls::readWholeFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, it.key().name()));
+        if (!bytes)
+            continue;
+        // One whose key is gone by now is judged by nobody; the authority's next one replaces it.
+        if (const auto list = tls::verifyDenyList(*bytes, it.key(), it.value().jwtAuthorities, 0)) {
+            m_watch.remember(*list);
+            m_told.insert(it.key(), list->sequence);
+        }
+    }
+}
+
+/// As the broker's plugin judges: a list speaks of the members of its own trust domain only.
+bool BrokerTrustKeeper::isDenied(const SpiffeId &id, const QString &serial) const
+{
+    const auto list = m_watch.lists().find(id.trustDomain());
+    return list != m_watch.lists().end()
+           && std::any_of(list->second.entries.cbegin(), list->second.entries.cend(), [&](const tls::DenyEntry &entry) {
+                  return entry.id == id || (!entry.serial.isEmpty() && entry.serial == serial);
+              });
 }
 
 // --- Bundles ----------------------------------------------------------------------------------------
@@ -423,7 +353,9 @@ void BrokerTrustKeeper::fetchFailed(const Error &why)
 
 void BrokerTrustKeeper::report()
 {
-    if (m_isReporting || !m_readPrincipals || !m_isWatching || !m_denyList || m_denyList->entries.isEmpty())
+    const bool isAnyDenied = std::any_of(m_watch.lists().begin(), m_watch.lists().end(),
+                                         [](const auto &one) { return !one.second.entries.isEmpty(); });
+    if (m_isReporting || !m_readPrincipals || !m_watch.isWatching() || !isAnyDenied)
         return;
     const auto principals = m_readPrincipals();
     if (!principals) {
@@ -438,11 +370,7 @@ void BrokerTrustKeeper::report()
         const auto id = SpiffeId::parse(it.key());
         if (!id || known.lastAccepted <= m_reported.value(it.key()))
             continue;
-        const bool isDenied =
-            std::any_of(m_denyList->entries.cbegin(), m_denyList->entries.cend(), [&](const tls::DenyEntry &entry) {
-                return entry.id == *id || (!entry.serial.isEmpty() && entry.serial == known.serial);
-            });
-        if (!isDenied)
+        if (!isDenied(*id, known.serial))
             continue;
         auto *item = request.add_items();
         item->set_spiffe_id(it.key().toStdString());

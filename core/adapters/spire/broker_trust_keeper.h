@@ -1,5 +1,5 @@
 // Keeps the files of a broker that stands beside this agent: the trust bundles of the domains whose
-// clients may connect, the deny list, and the broker's own SVID; and tells the authority what the
+// clients may connect, their deny lists, and the broker's own SVID; and tells the authority what the
 // broker last accepted of those who are revoked. The broker's plugin takes each file over by itself.
 //
 // Speaks to the authority as the agent that this process is (EmbeddedIdentitySource::agentSvid()).
@@ -9,7 +9,7 @@
 
 #include "grpc/grpc_channel.h"
 #include "identity/svid_keeper.h"
-#include "ports/backoff.h"
+#include "spire/deny_list_watch.h"
 #include "spire/embedded_identity_source.h"
 #include "tls/deny_list.h"
 
@@ -48,8 +48,9 @@ struct BrokerTrustStatus {
     Timestamp certificateExpiresAt{}; // zero: there is none
     quint64 rotations = 0;
     bool isWatching = false;  // the authority's deny list comes as it changes
-    quint64 denySequence = 0; // of the list in the file
-    qsizetype denied = 0;     // entries in it
+    quint64 denySequence = 0; // of the own domain's list in the file
+    qsizetype denied = 0;     // entries in all lists
+    qsizetype denyLists = 0;  // trust domains whose list is there
     qsizetype bundles = 0;    // trust domains whose clients may connect
     quint64 reported = 0;     // times that the authority was told what was last accepted
     QString problem;          // one sentence; empty: none
@@ -67,6 +68,8 @@ public:
     /// Reads what lies there, then begins.
     void start();
     [[nodiscard]] BrokerTrustStatus status() const;
+    /// What the authority says of who is revoked; for others in this process who have to obey it, too.
+    [[nodiscard]] const DenyListWatch &denyLists() const { return m_watch; }
 
 Q_SIGNALS:
     /// Once per new sentence.
@@ -75,15 +78,11 @@ Q_SIGNALS:
 
 private:
     void onIdentity();
-    [[nodiscard]] Result<grpc::ClientTls> asAgent() const;
     [[nodiscard]] TrustBundles knownRoots() const;
     // deny list
-    void watch();
-    void onDenyList(const QByteArray &message);
-    void onWatchEnded(const grpc::Status &status);
-    void takeDenyList(const QByteArray &jws);
-    void readDenyList();
-    void checkWatch();
+    void takeDenyList(const tls::DenyList &list, const QByteArray &jws);
+    void readDenyLists();
+    [[nodiscard]] bool isDenied(const SpiffeId &id, const QString &serial) const;
     // bundles
     void writeBundles();
     // the broker's SVID
@@ -110,15 +109,9 @@ private:
     SvidKeeper m_keeper;
     grpc::Channel m_channel;
     QTimer m_step;
-    QTimer m_rewatch;
-    QTimer m_pulse;
     QTimer m_reportTimer;
-    grpc::ClientCall *m_stream = nullptr;
-    bool m_isWatching = false;
-    Backoff m_watchBackoff{{Millis{1'000}, Millis{30'000}, 0.5, 1.0}};
-    std::optional<tls::DenyList> m_denyList; // in the file
-    QByteArray m_refused;                    // a list that no key we know has signed: judged again with new bundles
-    QByteArray m_hurriedFor;
+    DenyListWatch m_watch;
+    QHash<TrustDomain, quint64> m_told; // numbers of the lists that were notice()
     qsizetype m_bundles = 0;
     QList<QByteArray> m_keptChain;   // found at the start, and not yet judged by a bundle
     std::shared_ptr<EVP_PKEY> m_key; // of the request that is under way

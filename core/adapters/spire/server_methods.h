@@ -1,8 +1,18 @@
 // The methods of an authority that Lintel calls and serves, by their paths. SPIRE's server API and
-// Lintel's own part beside it; the messages are in proto/.
+// Lintel's own part beside it; the messages are in proto/. And what an authority is called.
 #pragma once
 
 #include <QByteArray>
+
+namespace lintel::spire {
+
+/// The path of an authority's own SPIFFE ID, as SPIRE has it.
+inline constexpr char16_t kServerPath[] = u"/spire/server";
+/// A member of the bundle document that an authority of Lintel's serves: the port, on the host of its
+/// bundle endpoint, where authorities of federated domains hear of its deny list (Trust.WatchDenyList).
+inline constexpr char16_t kDenyListPort[] = u"lintel_deny_list_port";
+
+} // namespace lintel::spire
 
 namespace lintel::spire::method {
 
