@@ -4,6 +4,7 @@
 
 namespace lintel {
 
+using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
 
 namespace {
@@ -26,6 +27,11 @@ void readHistorian(config::Section section, BackendConfig &config)
 
 } // namespace
 
+QStringList callsOfBackend()
+{
+    return {u"query_history"_s, u"last_values"_s, u"list_devices"_s, u"list_gaps"_s, u"read_births"_s, u"status"_s};
+}
+
 Result<BackendConfig> readBackendConfig(const QString &path)
 {
     const auto document = config::readConfigFile(path);
@@ -37,7 +43,8 @@ Result<BackendConfig> readBackendConfig(const QString &path)
     BackendConfig config;
     config.common = readCommon(root);
     config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval,
-                           brokerOf(config.common.agent.trustDomain));
+                           brokerOf(config.common.agent.trustDomain), kReconnectMaxOfHosts);
+    checkCapabilities(root, config.common.agent, u"a backend", callsOfBackend());
     config.broker = readBrokerFiles(root.section(u"broker"), config.common);
     readHost(root.section(u"host"), config);
     readHistorian(root.section(u"historian"), config);

@@ -20,6 +20,9 @@ struct BackendConfig {
     Millis maxAge{0}; // older readings go; 0 = none
 };
 
+/// What a backend answers, for agent.capabilities.
+[[nodiscard]] QStringList callsOfBackend();
+
 /// The whole file; Malformed lists everything that is wrong with it, a line each.
 [[nodiscard]] Result<BackendConfig> readBackendConfig(const QString &path);
 

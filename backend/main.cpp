@@ -88,6 +88,7 @@ Result<int> run(const BackendConfig &config)
     HistorianStore store(historian, clock);
     IngestionService ingestion(host, historian, store, clock);
     CallServer calls(self, clock, transport);
+    calls.offerOnly(config.common.agent.calls());
     BackendCalls answers(historian, store, ingestion, host, clock);
     answers.serve(calls);
     Retention retention(historian, clock, config.maxAge,

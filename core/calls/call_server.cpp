@@ -1,7 +1,6 @@
 #include "calls/call_server.h"
 
 #include <QPointer>
-#include <QStringList>
 
 #include <algorithm>
 #include <memory>
@@ -38,9 +37,18 @@ void CallServer::provide(const QString &method, Handler handler)
 
 QStringList CallServer::methods() const
 {
-    QStringList names = m_handlers.keys();
+    QStringList names;
+    for (auto it = m_handlers.keyBegin(); it != m_handlers.keyEnd(); ++it) {
+        if (isOffered(*it))
+            names.append(*it);
+    }
     names.sort();
     return names;
+}
+
+bool CallServer::isOffered(const QString &method) const
+{
+    return m_handlers.contains(method) && (m_offered.isEmpty() || m_offered.contains(method));
 }
 
 void CallServer::onConnected()
@@ -83,7 +91,7 @@ void CallServer::onRequest(const RequestTopic &topic, const CallRequest &request
     if (expires > now + Millis(remember).count()) {
         refusal = Error{Errc::OutOfRange,
                         QStringLiteral("\"expires\" is more than ten minutes ahead; check the clocks of both sides.")};
-    } else if (!m_handlers.contains(topic.method)) {
+    } else if (!isOffered(topic.method)) {
         refusal = Error{
             Errc::NotFound,
             QStringLiteral("There is no method \"%1\" here; there are: %2.").arg(topic.method, methods().join(u", "))};

@@ -13,6 +13,7 @@
 
 #include <QHash>
 #include <QObject>
+#include <QStringList>
 
 #include <functional>
 
@@ -37,7 +38,10 @@ public:
     CallServer(Principal self, const Clock &clock, MqttTransport &transport, QObject *parent = nullptr);
 
     void provide(const QString &method, Handler handler);
-    /// Sorted.
+    /// Of what is provided, sooner or later, only these methods can be called; the others are not there.
+    /// Empty: all of them.
+    void offerOnly(const QStringList &methods) { m_offered = methods; }
+    /// What can be called, sorted.
     [[nodiscard]] QStringList methods() const;
 
 private:
@@ -49,6 +53,7 @@ private:
     void publish(const RequestTopic &topic, const QString &correlation, const QByteArray &response);
     void forgetOld();
     [[nodiscard]] bool makeRoom();
+    [[nodiscard]] bool isOffered(const QString &method) const;
 
     struct Known {
         std::chrono::nanoseconds seen{}; // monotonic
@@ -59,6 +64,7 @@ private:
     const Clock &m_clock;
     MqttTransport &m_transport;
     QHash<QString, Handler> m_handlers;
+    QStringList m_offered;         // empty = all of them
     QHash<QString, Known> m_known; // by caller and correlation
 };
 

@@ -16,7 +16,9 @@ std::chrono::milliseconds Backoff::next()
         ++m_failures;
 
     const double random = QRandomGenerator::global()->generateDouble();
-    const double factor = m_policy.jitterFrom + random * (m_policy.jitterTo - m_policy.jitterFrom);
+    const double toMax = static_cast<double>(m_policy.max.count()) / static_cast<double>(nominal.count());
+    const double highest = std::max(m_policy.jitterFrom, std::min(m_policy.jitterTo, toMax));
+    const double factor = m_policy.jitterFrom + random * (highest - m_policy.jitterFrom);
     const std::chrono::milliseconds spread{static_cast<qint64>(static_cast<double>(nominal.count()) * factor)};
     return std::min(spread, m_policy.max);
 }

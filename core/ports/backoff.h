@@ -11,7 +11,7 @@ struct BackoffPolicy {
     std::chrono::milliseconds initial{1'000};
     std::chrono::milliseconds max{30'000};
     double jitterFrom = 0.5; // each wait is multiplied by a random factor from this …
-    double jitterTo = 1.5;   // … to this, and never exceeds max
+    double jitterTo = 1.5;   // … to this, or to what reaches max: many that wait for one broker stay spread
 };
 
 class Backoff

@@ -24,7 +24,7 @@ void readBuilding(config::Section section, GatewayConfig &config)
 {
     section.require({u"broker", u"host_id", u"groups"});
     config.buildingBroker = readMqtt(section.section(u"broker"), config.common.transport.keepaliveInterval,
-                                     brokerOf(config.common.agent.trustDomain));
+                                     brokerOf(config.common.agent.trustDomain), kReconnectMaxOfHosts);
     section.text(u"host_id", config.hostId);
     checkId(section, u"host_id", config.hostId);
     section.texts(u"groups", config.groups);
@@ -36,7 +36,8 @@ void readBuilding(config::Section section, GatewayConfig &config)
 void readCloud(config::Section section, GatewayConfig &config)
 {
     section.require({u"broker"});
-    config.cloudBroker = readMqtt(section.section(u"broker"), config.common.transport.keepaliveInterval, SpiffeId{});
+    config.cloudBroker = readMqtt(section.section(u"broker"), config.common.transport.keepaliveInterval, SpiffeId{},
+                                  kReconnectMaxOfHosts);
     if (section.isPresent() && config.cloudBroker.brokerId.isEmpty())
         section.complain(u"broker", u"broker_id must be given: the SPIFFE ID that the cloud's broker must prove"_s);
     section.text(u"primary_host", config.primaryHost);
@@ -63,7 +64,6 @@ void readStorage(config::Section section, GatewayConfig &config)
     section.duration(u"history_age", config.historyAge, 1h, 24h * 3660);
 }
 
-} // namespace
 WorkloadApiConfig readWorkloadApi(config::Section section, const CommonConfig &common)
 {
     WorkloadApiConfig api;
@@ -81,6 +81,13 @@ WorkloadApiConfig readWorkloadApi(config::Section section, const CommonConfig &c
     return api;
 }
 
+} // namespace
+
+QStringList callsOfGateway()
+{
+    return {u"aggregate_sensors"_s, u"last_values"_s,   u"list_devices"_s, u"read_births"_s,
+            u"status"_s,            u"sync_to_cloud"_s, u"query_history"_s};
+}
 
 Result<GatewayConfig> readGatewayConfig(const QString &path)
 {
@@ -92,10 +99,12 @@ Result<GatewayConfig> readGatewayConfig(const QString &path)
     root.require({u"identity", u"building", u"cloud", u"storage"});
     GatewayConfig config;
     config.common = readCommon(root);
+    checkCapabilities(root, config.common.agent, u"a gateway", callsOfGateway());
     readBuilding(root.section(u"building"), config);
     readCloud(root.section(u"cloud"), config);
     readStorage(root.section(u"storage"), config);
     config.broker = readBrokerFiles(root.section(u"broker"), config.common);
+    config.workloadApi = readWorkloadApi(root.section(u"workload_api"), config.common);
     root.finish();
     if (!problems.isEmpty())
         return problems.error();
@@ -103,4 +112,3 @@ Result<GatewayConfig> readGatewayConfig(const QString &path)
 }
 
 } // namespace lintel
-    config.workloadApi = readWorkloadApi(root.section(u"workload_api"), config.common);

@@ -44,6 +44,9 @@ struct GatewayConfig {
     [[nodiscard]] QString stateFile() const { return directory + QStringLiteral("/state.db"); }
 };
 
+/// What a gateway answers, for agent.capabilities.
+[[nodiscard]] QStringList callsOfGateway();
+
 /// The whole file; Malformed lists everything that is wrong with it, a line each.
 [[nodiscard]] Result<GatewayConfig> readGatewayConfig(const QString &path);
 

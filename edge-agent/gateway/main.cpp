@@ -205,6 +205,8 @@ Result<int> run(const GatewayConfig &config)
         });
     CallServer buildingCalls(self, clock, building);
     CallServer cloudCalls(self, clock, cloud);
+    for (CallServer *calls : {&buildingCalls, &cloudCalls})
+        calls->offerOnly(config.common.agent.calls());
     gateway.serve(buildingCalls);
     gateway.serve(cloudCalls);
 
@@ -215,8 +217,6 @@ Result<int> run(const GatewayConfig &config)
     });
     if (trust)
         gateway.addReport(u"broker"_s, [&trust] { return service::brokerTrustReport(*trust); });
-
-    service::ServiceRun life(kProgram, gateway);
     if (!config.broker.status.isEmpty())
         gateway.addReport(u"agent_identities"_s,
                           [&config] { return agentIdentities(config.broker.status, config.common.agent.trustDomain); });
@@ -238,6 +238,8 @@ Result<int> run(const GatewayConfig &config)
         gateway.addReport(u"workload_api"_s, [api] { return api->report(); });
         QObject::connect(&gateway, &GatewayService::stopping, api, [api] { api->close(std::chrono::seconds{1}); });
     }
+
+    service::ServiceRun life(kProgram, gateway);
     QObject::connect(&gateway, &GatewayService::trouble, &life, [&] {
         if (storage->spool->isDamaged())
             life.stopForDamage(config.spoolFile(), [&gateway] { gateway.stop(); });
@@ -251,10 +253,10 @@ Result<int> run(const GatewayConfig &config)
         },
         signedTimeOf(**identity));
     QObject::connect(&pruning, &HistoryPruning::trouble, &gateway, &GatewayService::trouble);
-    pruning.start();
-
     QObject::connect(&pruning, &HistoryPruning::notice, &gateway, &GatewayService::notice);
     gateway.addReport(u"history_retention"_s, [&pruning] { return pruning.report(); });
+    pruning.start();
+
     service::logStart(kProgram, config.common);
     gateway.start();
     QObject::connect(identity->get(), &IdentitySource::svidChanged, &gateway, process::returnIdleMemory(&gateway));

@@ -32,9 +32,6 @@ const service::Program program{u"lintel-sensor"_s, QStringLiteral(LINTEL_VERSION
 
 void logNotices(const SensorConfig &config)
 {
-    if (config.common.observability.metricsEnabled)
-        qCWarning(lcSensor).noquote()
-            << u"observability.metrics is enabled, but a sensor serves no metrics; ask with the call \"status\""_s;
     if (config.settings.callsNeedPolicy)
         qCWarning(lcSensor).noquote()
             << u"authorization.provider is opa: capability calls are refused, because this sensor has no policy decider"_s;

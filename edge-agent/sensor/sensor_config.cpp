@@ -91,8 +91,8 @@ Result<SensorConfig> sensorConfigFrom(const config::Document &document)
     SensorConfig config;
     config.common = readCommon(root);
     const AgentConfig &agent = config.common.agent;
-    config.mqtt =
-        readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval, brokerOf(agent.trustDomain));
+    config.mqtt = readMqtt(root.section(u"mqtt"), config.common.transport.keepaliveInterval,
+                           brokerOf(agent.trustDomain), MqttConfig{}.reconnectMax);
     config.sparkplug = readSparkplug(root.section(u"sparkplug"), agent);
     config.spool = readSpool(root.section(u"spool"), u"/var/lib/lintel/%1/spool.db"_s.arg(agent.name));
     config.stateFile = QFileInfo(config.spool.path).path() + u"/state.db"_s;

@@ -12,6 +12,7 @@ MqttEndpoint BrokerOptions::endpoint() const
     endpoint.host = host;
     endpoint.port = port;
     endpoint.broker = brokerId;
+    endpoint.backoff.max = std::chrono::seconds{5}; // a person waits before it
     return endpoint;
 }
 

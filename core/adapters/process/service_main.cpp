@@ -124,6 +124,10 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
     settings.program = program.name;
     if (const auto installed = log::install(settings); !installed)
         complain(program, installed.error());
+    if (config.metricsEnabled)
+        qCWarning(program.category).noquote()
+            << u"observability.metrics is enabled, but %1 serves no metrics; ask with the call \"status\""_s.arg(
+                   program.name);
     std::signal(SIGXFSZ, SIG_IGN);
 }
 

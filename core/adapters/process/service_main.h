@@ -41,7 +41,8 @@ struct Program {
 [[nodiscard]] std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments,
                                                   CommandLine &out);
 
-/// Log lines go where the configuration says. From here on a file that reaches a size limit
+/// Log lines go where the configuration says; one says what the section asks for and this version does not
+/// have. From here on a file that reaches a size limit
 /// (ulimit -f) is a write that fails, as on a full disk, and no signal that ends the process.
 void startLogging(const Program &program, const ObservabilityConfig &config);
 

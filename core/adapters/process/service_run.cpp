@@ -14,6 +14,7 @@ MqttEndpoint endpointOf(const MqttConfig &config)
     endpoint.host = config.host;
     endpoint.port = config.port;
     endpoint.broker = config.brokerId;
+    endpoint.backoff.max = config.reconnectMax;
     return endpoint;
 }
 

@@ -95,6 +95,14 @@ void requireOfProvider(Section &section, const IdentityConfig &identity)
 
 } // namespace
 
+QStringList AgentConfig::calls() const
+{
+    QStringList names;
+    for (const CapabilityConfig &one : capabilities)
+        names.append(one.name);
+    return names;
+}
+
 AgentConfig readAgent(Section section)
 {
     AgentConfig agent;
@@ -193,7 +201,8 @@ ObservabilityConfig readObservability(Section section)
     return observability;
 }
 
-MqttConfig readMqtt(Section section, std::chrono::seconds keepAlive, const SpiffeId &defaultBroker)
+MqttConfig readMqtt(Section section, std::chrono::seconds keepAlive, const SpiffeId &defaultBroker,
+                    std::optional<std::chrono::seconds> reconnectMax)
 {
     MqttConfig mqtt;
     mqtt.keepAlive = keepAlive;
@@ -202,6 +211,10 @@ MqttConfig readMqtt(Section section, std::chrono::seconds keepAlive, const Spiff
     section.integer(u"port", mqtt.port, 1, 65'535);
     section.spiffeId(u"broker_id", mqtt.brokerId);
     section.duration(u"keep_alive", mqtt.keepAlive, 1s, 1h);
+    if (reconnectMax) {
+        mqtt.reconnectMax = *reconnectMax;
+        section.duration(u"reconnect_max", mqtt.reconnectMax, 1s, 1h);
+    }
     return mqtt;
 }
 
@@ -246,6 +259,15 @@ CommonConfig readCommon(Section &root)
     common.server = readServer(root.section(u"server"));
     common.observability = readObservability(root.section(u"observability"));
     return common;
+}
+
+void checkCapabilities(Section &root, const AgentConfig &agent, QStringView program, const QStringList &offered)
+{
+    for (const CapabilityConfig &one : agent.capabilities) {
+        if (!one.name.isEmpty() && !offered.contains(one.name))
+            root.complain(u"agent", u"%1 does not offer the capability \"%2\"; it offers %3."_s.arg(
+                                        program, one.name, offered.join(u", "_s)));
+    }
 }
 
 SpiffeId brokerOf(const TrustDomain &domain)

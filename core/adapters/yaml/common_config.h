@@ -8,6 +8,9 @@
 #include "adapters/yaml/config_reader.h"
 
 #include <QString>
+#include <QStringList>
+
+#include <optional>
 
 namespace lintel {
 
@@ -25,6 +28,9 @@ struct AgentConfig {
     SpiffeId spiffeId; // default spiffe://<trust_domain>/agent/<name>
     QString description;
     QList<CapabilityConfig> capabilities; // empty = everything that the process offers
+
+    /// The names of the capabilities.
+    [[nodiscard]] QStringList calls() const;
 };
 
 /// Section identity.
@@ -103,7 +109,12 @@ struct MqttConfig {
     quint16 port = 8883;
     SpiffeId brokerId;                  // whom to expect at the other end
     std::chrono::seconds keepAlive{30}; // default: transport.keepalive_interval
+    /// The longest wait between two attempts to connect. Sensors are many at one broker, so theirs is long.
+    std::chrono::seconds reconnectMax{30};
 };
+
+/// Of a gateway or a backend: few at one broker, and a person waits for what they bring.
+inline constexpr std::chrono::seconds kReconnectMaxOfHosts{10};
 
 /// Section spool.
 struct SpoolConfig {
@@ -134,14 +145,18 @@ struct BrokerFilesConfig {
 [[nodiscard]] ServerConfig readServer(config::Section section);
 [[nodiscard]] ObservabilityConfig readObservability(config::Section section);
 /// `keepAlive` is what stands in section transport, `defaultBroker` whom to expect when the file
-/// names nobody.
+/// names nobody. Without `reconnectMax`, its default, there is no key reconnect_max.
 [[nodiscard]] MqttConfig readMqtt(config::Section section, std::chrono::seconds keepAlive,
-                                  const SpiffeId &defaultBroker);
+                                  const SpiffeId &defaultBroker, std::optional<std::chrono::seconds> reconnectMax = {});
 [[nodiscard]] SpoolConfig readSpool(config::Section section, const QString &defaultPath);
 [[nodiscard]] BrokerFilesConfig readBrokerFiles(config::Section section, const CommonConfig &common);
 
 /// The six sections that every process has, from the root of its file.
 [[nodiscard]] CommonConfig readCommon(config::Section &root);
+
+/// Complains of each capability that `program` ("a gateway") does not offer.
+void checkCapabilities(config::Section &root, const AgentConfig &agent, QStringView program,
+                       const QStringList &offered);
 
 /// A broker's identity by convention: spiffe://<trust domain>/broker.
 [[nodiscard]] SpiffeId brokerOf(const TrustDomain &domain);
