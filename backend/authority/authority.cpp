@@ -16,7 +16,6 @@ using namespace Qt::StringLiterals;
 
 namespace {
 const QString kBundleNumber = u"bundle.sequence"_s;
-const QString kDenyNumber = u"deny.sequence"_s;
 const QString kDomain = u"domain"_s;
 const QString kSelf = u"authority"_s;
 constexpr std::chrono::hours kAgentsKept{24 * 7}; // after the end of their last SVID
@@ -84,6 +83,15 @@ Result<void> Authority::Private::loadEntries()
 
 Result<void> Authority::Private::loadFederated()
 {
+    const auto denials = store->federatedDenyLists();
+    if (!denials)
+        return denials.error();
+    federatedDenials.clear();
+    for (auto it = denials->cbegin(); it != denials->cend(); ++it) {
+        // One that no current key has signed is of no use to anybody; its domain sends it anew.
+        if (const auto list = tls::verifyDenyList(it.value(), it.key(), federated.value(it.key()).jwtAuthorities, 0))
+            federatedDenials.insert(it.key(), {list->sequence, it.value()});
+    }
     const auto documents = store->bundles();
     if (!documents)
         return documents.error();
@@ -244,12 +252,14 @@ Result<void> Authority::tick()
             Q_EMIT denyListChanged();
         }
     }
-    if (keysChanged)
+    if (keysChanged) {
         d->ca.retireKeys();
     const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
     if (keysChanged || now >= half)
         if (const auto renewed = d->renewServerSvid(); !renewed)
             return renewed;
+        Q_EMIT denyListChanged(); // signed anew by the key of today
+    }
     d->identity.setBundles(d->trustBundles());
     if (entriesWentAway) {
         if (const auto loaded = d->loadEntries(); !loaded)
@@ -318,7 +328,7 @@ Result<AuthorityStatus> Authority::status()
         if (last != Timestamp{})
             items.append({u"bundle of %1"_s.arg(it.key().name()), last, u"uplink"_s});
     }
-    status.runway = trustRunway(items, d->now());
+    status.runway = runwayReport(items, d->now());
     return status;
 }
 

@@ -110,7 +110,7 @@ struct AuthorityStatus {
     quint64 attestations = 0;
     QString keyStore;
     QList<CaStatus> authorities;
-    TrustRunway runway;
+    RunwayReport runway;
 };
 
 class Authority : public QObject
@@ -215,7 +215,8 @@ public:
     /// Out of the queue, under a name.
     /// Conflict as for enroll().
     [[nodiscard]] Result<Device> approve(const QString &which, const DeviceFacts &facts, const Actor &actor);
-    /// Ban, deny list, entries gone. Only a fresh enroll() or token brings it back.
+    /// Ban, deny list, entries gone. Only a fresh enroll() or token brings it back. Also the SPIFFE ID of a
+    /// workload that has an entry and is no device: a new entry brings it back.
     [[nodiscard]] Result<RevocationReport> revoke(const QString &which, const QString &why, const Actor &actor);
     /// The device must attest again before its next SVID.
     [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
@@ -240,6 +241,13 @@ public:
     /// private keys when they are files.
     [[nodiscard]] Result<void> backup(const QString &dir, const Actor &actor);
 
+    /// The list of a federated domain, verified with that domain's own keys. Denied: nobody of that domain
+    /// signed it, or we do not federate with it; Conflict: a lower number than the last one.
+    [[nodiscard]] Result<void> setFederatedDenyList(const TrustDomain &domain, const QByteArray &jws,
+                                                    const Actor &actor);
+    /// As they were signed.
+    [[nodiscard]] QMap<TrustDomain, QByteArray> federatedDenyLists() const;
+
 Q_SIGNALS:
     void denyListChanged();
     void bundleChanged(); // our own, or a federated one
@@ -255,9 +263,12 @@ private:
 };
 
 /// Puts a backup in place of an empty state directory; no authority may run on it. Since revocations
+    void federatedDenyListChanged(const lintel::TrustDomain &domain);
+    void relationshipsChanged();
 /// made after the backup would be lost, `denyListJws` (from any broker, may be empty) brings them back.
 /// Every sequence number goes on above what the old authority can have published.
 [[nodiscard]] Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &config,
                                          const QByteArray &denyListJws, Timestamp now);
 
 } // namespace lintel::authority
+    [[nodiscard]] Result<RevocationReport> revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor);

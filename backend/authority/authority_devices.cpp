@@ -11,12 +11,17 @@ namespace lintel::authority {
 using namespace Qt::StringLiterals;
 
 namespace {
-const QString kDenyNumber = u"deny.sequence"_s;
 
 QString shown(const Device &device)
 {
     return device.spiffeId.isEmpty() ? device.ekHash : device.spiffeId.toString();
 }
+
+QString reasonFrom(const QString &why)
+{
+    return why.trimmed().isEmpty() ? u"no reason given"_s : why.trimmed().left(500);
+}
+
 } // namespace
 
 Result<Device> Authority::Private::findDevice(const QString &which)
@@ -286,13 +291,17 @@ Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
 Result<RevocationReport> Authority::revoke(const QString &which, const QString &why, const Actor &actor)
 {
     auto found = d->findDevice(which);
-    if (!found)
-        return found.error();
+    if (!found) {
+        const auto program = SpiffeId::parse(which.trimmed());
+        const bool isProgram =
+            found.error().code == Errc::NotFound && program && !d->entries.withId(*program).isEmpty();
+        return isProgram ? revokeProgram(*program, why, actor) : found.error();
+    }
     Device device = *found;
     if (device.state == DeviceState::Revoked)
         return Error{Errc::Conflict,
                      u"%1 was revoked already, at %2."_s.arg(shown(device), toIso8601(device.revokedAt))};
-    const QString reason = why.trimmed().isEmpty() ? u"no reason given"_s : why.trimmed().left(500);
+    const QString reason = reasonFrom(why);
     const auto revoked =
         d->change(actor, u"device.revoke"_s, shown(device), u"Revoked at %1: %2"_s.arg(toIso8601(d->now()), reason),
                   [&] { return d->revokeOne(device, reason); });
@@ -305,11 +314,44 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
     const auto number = d->store->number(kDenyNumber);
     if (!number)
         return number.error();
+    Q_EMIT denyListChanged(); // first: it may be this very device that has to hear of it
     if (!device.agentId.isEmpty())
         Q_EMIT agentRemoved(device.agentId);
     Q_EMIT entriesChanged();
-    Q_EMIT denyListChanged();
     return RevocationReport{device, *number};
+}
+
+/// A workload is no device: its entries and its identity go, its hosts stay.
+Result<RevocationReport> Authority::revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor)
+{
+    Device program;
+    program.spiffeId = id;
+    program.state = DeviceState::Revoked;
+    program.revokedAt = d->now();
+    program.revokedWhy = reasonFrom(why);
+    quint64 sequence = 0;
+    const auto revoked = d->change(
+        actor, u"workload.revoke"_s, id.toString(),
+        u"Revoked at %1: %2"_s.arg(toIso8601(program.revokedAt), program.revokedWhy), [&]() -> Result<void> {
+            const QList<Entry> gone = d->entries.withId(id);
+            for (const Entry &entry : gone)
+                if (const auto deleted = d->store->deleteEntry(entry.id); !deleted)
+                    return deleted.error();
+            if (auto added = d->store->addDenied({id, {}, {}, program.revokedAt, program.revokedWhy, {}}, id); !added)
+                return added;
+            const auto number = d->store->nextNumber(kDenyNumber, program.revokedAt);
+            sequence = number ? *number : 0;
+            return number ? Result<void>() : number.error();
+        });
+    if (!revoked)
+        return revoked.error();
+    if (const auto loaded = d->loadEntries(); !loaded)
+        return loaded.error();
+    if (const auto loaded = d->loadLimits(); !loaded)
+        return loaded.error();
+    Q_EMIT denyListChanged();
+    Q_EMIT entriesChanged();
+    return RevocationReport{program, sequence};
 }
 
 Result<void> Authority::reattest(const QString &which, const Actor &actor)

@@ -94,6 +94,23 @@ Result<std::optional<Entry>> Authority::similarEntry(const Entry &entry)
     return std::optional<Entry>();
 }
 
+/// An operator gives a revoked workload an entry again: from now on its SVIDs are good, older ones stay
+/// refused. A device needs its enrolment.
+Result<bool> Authority::Private::readmitProgram(const SpiffeId &id)
+{
+    const auto devices = store->devicesLike(id.toString());
+    if (!devices || !devices->isEmpty())
+        return devices ? Result<bool>(false) : devices.error();
+    const Timestamp from = std::chrono::floor<std::chrono::seconds>(now());
+    const auto limited = store->limitDenied(id, {}, from, from + config.issuingLifetime);
+    if (!limited)
+        return limited.error();
+    if (*limited == 0)
+        return false;
+    const auto number = store->nextNumber(kDenyNumber, now());
+    return number ? Result<bool>(true) : number.error();
+}
+
 Result<Entry> Authority::createEntry(const Entry &wanted, const Actor &actor)
 {
     Entry entry = wanted;
@@ -116,12 +133,23 @@ Result<Entry> Authority::createEntry(const Entry &wanted, const Actor &actor)
     entry.revision = 0;
     entry.keyBound = false;
     entry.createdAt = d->now();
+    bool wasRevoked = false;
     const auto created = d->change(actor, u"entry.create"_s, entry.spiffeId.toString(),
-                                   u"%1 under %2."_s.arg(entry.id, entry.parentId.toString()),
-                                   [&] { return d->store->putEntry(entry, 0); });
+                                   u"%1 under %2."_s.arg(entry.id, entry.parentId.toString()), [&]() -> Result<void> {
+                                       if (const auto put = d->store->putEntry(entry, 0); !put)
+                                           return put;
+                                       const auto limited = d->readmitProgram(entry.spiffeId);
+                                       wasRevoked = limited && *limited;
+                                       return limited ? Result<void>() : limited.error();
+                                   });
     if (!created)
         return created.error();
     d->entries.put(entry);
+    if (wasRevoked) {
+        if (const auto loaded = d->loadLimits(); !loaded)
+            return loaded.error();
+        Q_EMIT denyListChanged();
+    }
     Q_EMIT entriesChanged();
     return entry;
 }

@@ -14,6 +14,8 @@ inline constexpr auto kTpm = "tpm";
 inline constexpr auto kLintelTpm = "lintel_tpm";
 inline constexpr auto kJoinToken = "join_token";
 
+/// Under it the store counts our deny lists.
+inline const QString kDenyNumber = QStringLiteral("deny.sequence");
 /// The entries in memory: every agent asks for its own every five seconds.
 class EntryTable
 {
@@ -37,6 +39,12 @@ private:
 };
 
 /// What one agent may fetch, by entry id, as long as neither the entries nor its selectors change.
+/// As its domain's authority signed it.
+struct FederatedDenyList {
+    quint64 sequence = 0;
+    QByteArray jws;
+};
+
 struct AuthorizedSet {
     quint64 revision = 0;
     Selectors selectors;
@@ -69,6 +77,7 @@ struct Authority::Private {
     QCache<SpiffeId, std::shared_ptr<const AuthorizedSet>> authorizedSets{50'000}; // cost: entries
     QByteArray denyJws;                                                            // empty: to be signed anew
     QString denyKeyId;
+    QMap<TrustDomain, FederatedDenyList> federatedDenials;
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;

@@ -70,7 +70,12 @@ CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 't
 CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END;
 )sql";
 
-constexpr std::array kMigrations{sqlite::Migration{kFirst}};
+// The last deny list of each federated domain, as its authority signed it.
+constexpr auto kSecond = R"sql(
+CREATE TABLE federated_denials (domain TEXT PRIMARY KEY, jws BLOB NOT NULL) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}};
 
 } // namespace
 

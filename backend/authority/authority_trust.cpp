@@ -80,6 +80,7 @@ Result<void> Authority::deleteFederatedBundle(const TrustDomain &other, const Ac
     if (!gone)
         return gone;
     d->federated.remove(other);
+    d->federatedDenials.remove(other);
     for (const Entry &entry : std::as_const(named))
         d->entries.put(entry);
     d->identity.setBundles(d->trustBundles());
@@ -106,18 +107,54 @@ Result<void> Authority::setRelationship(const FederationRelationship &relationsh
     if ((relationship.profile == EndpointProfile::HttpsSpiffe) == relationship.endpointId.isEmpty())
         return malformed(
             u"The profile https_spiffe needs the SPIFFE ID of the endpoint, and only that profile does."_s);
-    return d->change(actor, u"federation.set"_s, relationship.domain.name(), relationship.url,
-                     [&] { return d->store->putRelationship(relationship); });
+    const auto set = d->change(actor, u"federation.set"_s, relationship.domain.name(), relationship.url,
+                               [&] { return d->store->putRelationship(relationship); });
+    if (set)
+        Q_EMIT relationshipsChanged();
+    return set;
 }
 
 Result<void> Authority::deleteRelationship(const TrustDomain &other, const Actor &actor)
 {
-    return d->change(actor, u"federation.delete"_s, other.name(), {}, [&]() -> Result<void> {
+    const auto gone = d->change(actor, u"federation.delete"_s, other.name(), {}, [&]() -> Result<void> {
         const auto deleted = d->store->deleteRelationship(other);
         if (!deleted)
             return deleted.error();
         return *deleted ? Result<void>() : unknownDomain(other);
     });
+    if (gone)
+        Q_EMIT relationshipsChanged();
+    return gone;
+}
+
+Result<void> Authority::setFederatedDenyList(const TrustDomain &other, const QByteArray &jws, const Actor &actor)
+{
+    const auto bundle = d->federated.constFind(other);
+    if (other == domain() || bundle == d->federated.cend())
+        return Error{Errc::Denied, u"There is no bundle of %1 to verify its deny list with."_s.arg(other.name())};
+    const auto known = d->federatedDenials.constFind(other);
+    const quint64 last = known == d->federatedDenials.cend() ? 0 : known->sequence;
+    const auto list = tls::verifyDenyList(jws, other, bundle->jwtAuthorities, last);
+    if (!list)
+        return list.error();
+    if (known != d->federatedDenials.cend() && known->jws == jws)
+        return {};
+    const auto set = d->change(actor, u"deny_list.set"_s, other.name(),
+                               u"Number %1, %2 identities."_s.arg(list->sequence).arg(list->entries.size()),
+                               [&] { return d->store->putFederatedDenyList(other, jws); });
+    if (!set)
+        return set;
+    d->federatedDenials.insert(other, {list->sequence, jws});
+    Q_EMIT federatedDenyListChanged(other);
+    return {};
+}
+
+QMap<TrustDomain, QByteArray> Authority::federatedDenyLists() const
+{
+    QMap<TrustDomain, QByteArray> lists;
+    for (auto it = d->federatedDenials.cbegin(); it != d->federatedDenials.cend(); ++it)
+        lists.insert(it.key(), it->jws);
+    return lists;
 }
 
 Result<void> Authority::noteRefresh(const TrustDomain &other, const QString &problem)

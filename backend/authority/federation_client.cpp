@@ -1,5 +1,10 @@
 #include "authority/federation_client.h"
 
+#include "spire/server_methods.h"
+
+#include <QJsonDocument>
+#include <QJsonObject>
+
 #include <algorithm>
 
 namespace lintel::authority {
@@ -8,12 +13,17 @@ using namespace Qt::StringLiterals;
 
 namespace {
 const Actor kActor = u"federation"_s;
-constexpr int kMostDoublings = 12;
 } // namespace
 
 FederationClient::FederationClient(Authority &authority, const Clock &clock, FederationPace pace, QObject *parent)
-    : QObject(parent), m_authority(authority), m_clock(clock), m_pace(pace)
-{}
+    : QObject(parent), m_authority(authority), m_clock(clock), m_pace(pace), m_denyLists(authority, clock)
+{
+    connect(&m_denyLists, &PartnerDenyLists::trouble, this, &FederationClient::trouble);
+    connect(&m_denyLists, &PartnerDenyLists::notice, this, &FederationClient::notice);
+    connect(&m_denyLists, &PartnerDenyLists::newerBundleWanted, this, &FederationClient::refresh, Qt::QueuedConnection);
+    connect(&m_authority, &Authority::relationshipsChanged, this, &FederationClient::dropFormerPartners,
+            Qt::QueuedConnection);
+}
 
 FederationClient::~FederationClient() = default;
 
@@ -49,6 +59,7 @@ void FederationClient::refresh(const TrustDomain &domain)
     if (!watch) {
         watch = std::make_unique<Watch>();
         watch->timer.setSingleShot(true);
+        watch->backoff = Backoff({m_pace.firstRetry, m_pace.latestRetry});
         connect(
             &watch->timer, &QTimer::timeout, this, [this, domain] { refresh(domain); }, Qt::QueuedConnection);
     }
@@ -106,15 +117,17 @@ void FederationClient::take(const TrustDomain &domain, const QByteArray &body)
     if (!document)
         return fail(domain, document.error());
     // Whoever ended the relationship while this was under way meant it.
-    if (!find(domain))
+    const auto relationship = find(domain);
+    if (!relationship)
         return void(m_watches.erase(domain));
     if (const auto stored = m_authority.setFederatedBundle(domain, *document, kActor); !stored)
         return fail(domain, stored.error());
     Watch &watch = *m_watches.at(domain);
-    watch.failures = 0;
+    watch.backoff.reset();
     const std::chrono::milliseconds hint = document->refreshHint.value_or(std::chrono::seconds{0});
     watch.timer.start(hint.count() > 0 ? std::clamp(hint, m_pace.soonest, m_pace.latest) : m_pace.usual);
     note(domain, {});
+    watchDenyList(*relationship, body);
 }
 
 void FederationClient::fail(const TrustDomain &domain, const Error &why)
@@ -123,8 +136,7 @@ void FederationClient::fail(const TrustDomain &domain, const Error &why)
     if (found == m_watches.end())
         return;
     Watch &watch = *found->second;
-    const auto pause = m_pace.firstRetry * (1 << std::min(watch.failures++, kMostDoublings));
-    watch.timer.start(std::min<std::chrono::milliseconds>(pause, m_pace.latestRetry));
+    watch.timer.start(watch.backoff.next());
     note(domain, why.message);
 }
 
@@ -140,6 +152,26 @@ void FederationClient::note(const TrustDomain &domain, const QString &problem)
         Q_EMIT notice(u"the bundle of %1 can be fetched again"_s.arg(domain.name()));
     else
         Q_EMIT trouble({Errc::Unavailable, u"The bundle of %1 cannot be refreshed: %2"_s.arg(domain.name(), problem)});
+}
+
+/// Only an authority of Lintel's has one to offer.
+void FederationClient::watchDenyList(const FederationRelationship &relationship, const QByteArray &body)
+{
+    const int port = QJsonDocument::fromJson(body).object().value(QStringView(spire::kDenyListPort)).toInt();
+    if (port < 1 || port > 65'535)
+        return m_denyLists.forget(relationship.domain);
+    QString host = QUrl(relationship.url).host();
+    if (host.contains(u':'))
+        host = u'[' + host + u']';
+    m_denyLists.watch(relationship.domain, u"%1:%2"_s.arg(host).arg(port));
+}
+
+void FederationClient::dropFormerPartners()
+{
+    const QList<TrustDomain> watched = m_denyLists.domains();
+    for (const TrustDomain &domain : watched)
+        if (!find(domain))
+            m_denyLists.forget(domain);
 }
 
 } // namespace lintel::authority

@@ -1,14 +1,17 @@
 // Keeps the bundles of other trust domains fresh: fetches each relationship's bundle at its refresh
 // hint (SPIFFE_Federation.md section 4.1), with back-off when that fails. Profile https_spiffe believes
 // the endpoint's SPIFFE ID by the stored bundle of its domain, https_web by the system's roots. What
-// came goes through Authority::setFederatedBundle(): never merged, never an older one.
+// came goes through Authority::setFederatedBundle(): never merged, never an older one. A partner whose
+// document names the port for it is also asked for its deny list (PartnerDenyLists).
 //
 // Owned by main, on the authority's thread. A relationship that is refused or unreachable is noted with
 // its reason (Authority::noteRefresh) and keeps its last bundle.
 #pragma once
 
 #include "authority/authority.h"
+#include "authority/partner_deny_lists.h"
 #include "grpc/document_fetch.h"
+#include "ports/backoff.h"
 
 #include <QTimer>
 
@@ -20,7 +23,7 @@ struct FederationPace {
     std::chrono::milliseconds usual{5 * 60'000};      // without a hint
     std::chrono::milliseconds soonest{1'000};         // however short the hint is
     std::chrono::milliseconds latest{24 * 3'600'000}; // however long it is
-    std::chrono::milliseconds firstRetry{2'000};      // then doubled
+    std::chrono::milliseconds firstRetry{2'000};      // then doubled, and spread at random
     std::chrono::milliseconds latestRetry{5 * 60'000};
 };
 
@@ -45,7 +48,7 @@ private:
     struct Watch {
         QTimer timer;
         std::unique_ptr<grpc::DocumentFetch> fetch;
-        int failures = 0;
+        Backoff backoff;
         QString problem;
     };
 
@@ -54,12 +57,15 @@ private:
     void take(const TrustDomain &domain, const QByteArray &body);
     void fail(const TrustDomain &domain, const Error &why);
     void note(const TrustDomain &domain, const QString &problem);
+    void watchDenyList(const FederationRelationship &relationship, const QByteArray &body);
+    void dropFormerPartners();
     [[nodiscard]] Result<TrustBundles> bundlesFor(const SpiffeId &endpoint);
 
     Authority &m_authority;
     const Clock &m_clock;
     FederationPace m_pace;
     std::map<TrustDomain, std::unique_ptr<Watch>> m_watches;
+    PartnerDenyLists m_denyLists;
 };
 
 } // namespace lintel::authority

@@ -20,30 +20,30 @@ QString inWords(std::chrono::seconds left)
 }
 } // namespace
 
-TrustRunway trustRunway(const QList<RunwayItem> &items, Timestamp now)
+RunwayReport runwayReport(const QList<RunwayItem> &items, Timestamp now)
 {
-    TrustRunway runway;
-    runway.clockIsPlausible = isPlausible(now);
-    if (!runway.clockIsPlausible) {
-        runway.sentence = u"The clock was never set, so nobody can say how long the certificates last."_s;
-        return runway;
+    RunwayReport report;
+    report.clockIsPlausible = isPlausible(now);
+    if (!report.clockIsPlausible) {
+        report.sentence = u"The clock was never set, so nobody can say how long the certificates last."_s;
+        return report;
     }
-    const auto first = std::min_element(items.cbegin(), items.cend(),
-                                        [](const RunwayItem &a, const RunwayItem &b) { return a.end < b.end; });
-    if (first == items.cend()) {
-        runway.sentence = u"Nothing here ends by itself."_s;
-        return runway;
+    QList<Credential> credentials;
+    for (const RunwayItem &item : items)
+        credentials.append({item.what, item.end});
+    const auto runway = trustRunway(credentials, now);
+    if (!runway) {
+        report.sentence = u"Nothing here ends by itself."_s;
+        return report;
     }
-    runway.first = *first;
-    if (first->end <= now) {
-        runway.sentence = u"The %1 ended at %2; it takes the %3 to renew it."_s.arg(first->what, toIso8601(first->end),
-                                                                                    first->renewedBy);
-        return runway;
-    }
-    runway.left = std::chrono::floor<std::chrono::seconds>(first->end - now);
-    runway.sentence = u"Everything goes on for %1 without the %2; then the %3 ends."_s.arg(
-        inWords(runway.left), first->renewedBy, first->what);
-    return runway;
+    report.first = *std::find_if(items.cbegin(), items.cend(),
+                                 [&runway](const RunwayItem &item) { return item.what == runway->limitedBy; });
+    report.left = std::chrono::floor<std::chrono::seconds>(runway->left);
+    report.sentence = report.first->end <= now ? u"The %1 ended at %2; it takes the %3 to renew it."_s.arg(
+                          report.first->what, toIso8601(report.first->end), report.first->renewedBy)
+                                               : u"Everything goes on for %1 without the %2; then the %3 ends."_s.arg(
+                                                   inWords(report.left), report.first->renewedBy, report.first->what);
+    return report;
 }
 
 } // namespace lintel::authority

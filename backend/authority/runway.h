@@ -1,8 +1,8 @@
-// The trust runway: how long everything goes on working if the uplink, the LAN's authority or the
-// clock stayed as they are now, and what would fail first. Pure; any thread.
+// The trust runway (identity/trust_runway.h) as the authority tells it: with what it takes to renew the
+// credential that ends first, in a sentence. Pure; any thread.
 #pragma once
 
-#include "domain/timestamp.h"
+#include "identity/trust_runway.h"
 
 #include <QList>
 #include <QString>
@@ -18,13 +18,13 @@ struct RunwayItem {
     QString renewedBy; // what it takes: "authority", "uplink"
 };
 
-struct TrustRunway {
+struct RunwayReport {
     std::optional<RunwayItem> first; // nothing when there is nothing that ends
     std::chrono::seconds left{0};    // until then; zero when it is over
     bool clockIsPlausible = true;
     QString sentence; // for people
 };
 
-[[nodiscard]] TrustRunway trustRunway(const QList<RunwayItem> &items, Timestamp now);
+[[nodiscard]] RunwayReport runwayReport(const QList<RunwayItem> &items, Timestamp now);
 
 } // namespace lintel::authority

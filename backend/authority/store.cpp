@@ -119,34 +119,52 @@ Result<void> Store::forgetTokens(Timestamp expiredBefore)
 
 // --- Federation ----------------------------------------------------------------------------------
 
-Result<void> Store::putBundle(const TrustDomain &domain, const QByteArray &document)
+Result<void> Store::putOfDomain(const char *sql, const TrustDomain &domain, const QByteArray &bytes)
 {
-    auto put = m_database->prepare("INSERT OR REPLACE INTO bundles (domain, document) VALUES (?, ?)");
+    auto put = m_database->prepare(sql);
     if (!put)
         return put.error();
-    return put->bind(domain.name()).bind(document).run();
+    return put->bind(domain.name()).bind(bytes).run();
+}
+
+Result<QMap<TrustDomain, QByteArray>> Store::allOfDomains(const char *sql)
+{
+    auto query = m_database->prepare(sql);
+    if (!query)
+        return query.error();
+    QMap<TrustDomain, QByteArray> all;
+    const auto read = forEachRow(*query, [&all](const sqlite::Statement &row) {
+        if (const auto domain = TrustDomain::parse(row.text(0)))
+            all.insert(*domain, row.blob(1));
+    });
+    return read ? Result<QMap<TrustDomain, QByteArray>>(all) : read.error();
+}
+
+Result<void> Store::putBundle(const TrustDomain &domain, const QByteArray &document)
+{
+    return putOfDomain("INSERT OR REPLACE INTO bundles (domain, document) VALUES (?, ?)", domain, document);
 }
 
 Result<QMap<TrustDomain, QByteArray>> Store::bundles()
 {
-    auto query = m_database->prepare("SELECT domain, document FROM bundles");
-    if (!query)
-        return query.error();
-    QMap<TrustDomain, QByteArray> bundles;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return bundles;
-        if (const auto domain = TrustDomain::parse(query->text(0)))
-            bundles.insert(*domain, query->blob(1));
-    }
+    return allOfDomains("SELECT domain, document FROM bundles");
 }
 
 Result<bool> Store::deleteBundle(const TrustDomain &domain)
 {
+    if (const auto gone = deleteOne("DELETE FROM federated_denials WHERE domain = ?", domain.name()); !gone)
+        return gone;
     return deleteOne("DELETE FROM bundles WHERE domain = ?", domain.name());
+}
+
+Result<void> Store::putFederatedDenyList(const TrustDomain &domain, const QByteArray &jws)
+{
+    return putOfDomain("INSERT OR REPLACE INTO federated_denials (domain, jws) VALUES (?, ?)", domain, jws);
+}
+
+Result<QMap<TrustDomain, QByteArray>> Store::federatedDenyLists()
+{
+    return allOfDomains("SELECT domain, jws FROM federated_denials");
 }
 
 Result<void> Store::putRelationship(const FederationRelationship &relationship)
@@ -167,16 +185,12 @@ Result<QList<FederationRelationship>> Store::relationships()
     if (!query)
         return query.error();
     QList<FederationRelationship> list;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return list;
-        if (const auto domain = TrustDomain::parse(query->text(0)))
-            list.append({*domain, query->text(1), EndpointProfile(query->integer(2)), idOf(query->text(3)),
-                         fromEpochMillis(query->integer(4)), query->text(5)});
-    }
+    const auto read = forEachRow(*query, [&list](const sqlite::Statement &row) {
+        if (const auto domain = TrustDomain::parse(row.text(0)))
+            list.append({*domain, row.text(1), EndpointProfile(row.integer(2)), idOf(row.text(3)),
+                         fromEpochMillis(row.integer(4)), row.text(5)});
+    });
+    return read ? Result<QList<FederationRelationship>>(list) : read.error();
 }
 
 Result<bool> Store::deleteRelationship(const TrustDomain &domain)
@@ -192,16 +206,11 @@ Result<QList<CaKey>> Store::caKeys()
                                      "FROM ca_keys ORDER BY kind, not_before, label");
     if (!query)
         return query.error();
-    QList<CaKey> keys;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return keys;
-        keys.append({CaKind(query->integer(1)), CaPhase(query->integer(2)), query->text(0), query->blob(3),
-                     query->blob(4), fromEpochMillis(query->integer(5)), fromEpochMillis(query->integer(6))});
-    }
+    return collect(*query, [](const sqlite::Statement &row) {
+        return CaKey{
+            CaKind(row.integer(1)),          CaPhase(row.integer(2)),        row.text(0), row.blob(3), row.blob(4),
+            fromEpochMillis(row.integer(5)), fromEpochMillis(row.integer(6))};
+    });
 }
 
 Result<void> Store::replaceCaKeys(const QList<CaKey> &keys)
@@ -238,24 +247,18 @@ Result<QList<tls::DenyEntry>> Store::denied()
     auto query = m_database->prepare("SELECT spiffe_id, serial, ek, at, why, issued_before FROM deny ORDER BY id");
     if (!query)
         return query.error();
-    QList<tls::DenyEntry> entries;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return entries;
+    return collect(*query, [](const sqlite::Statement &row) {
         tls::DenyEntry entry;
-        if (const SpiffeId id = idOf(query->text(0)); !id.isEmpty())
+        if (const SpiffeId id = idOf(row.text(0)); !id.isEmpty())
             entry.id = id;
-        entry.serial = query->text(1);
-        entry.ekHash = query->text(2);
-        entry.revokedAt = fromEpochMillis(query->integer(3));
-        entry.reason = query->text(4);
-        if (const qint64 before = query->integer(5); before > 0)
+        entry.serial = row.text(1);
+        entry.ekHash = row.text(2);
+        entry.revokedAt = fromEpochMillis(row.integer(3));
+        entry.reason = row.text(4);
+        if (const qint64 before = row.integer(5); before > 0)
             entry.issuedBefore = fromEpochMillis(before);
-        entries.append(entry);
-    }
+        return entry;
+    });
 }
 
 Result<qint64> Store::limitDenied(const SpiffeId &origin, const QString &ekHash, Timestamp before, Timestamp until)
@@ -373,16 +376,11 @@ Result<QList<AuditRecord>> Store::auditRecords(qint64 afterNumber, int limit)
     if (!query)
         return query.error();
     query->bind(afterNumber).bind(limit);
-    QList<AuditRecord> records;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return records;
-        records.append({query->integer(0), fromEpochMillis(query->integer(1)), query->text(2), query->text(3),
-                        query->text(4), query->text(5), query->blob(6)});
-    }
+    return collect(*query, [](const sqlite::Statement &row) {
+        return AuditRecord{
+            row.integer(0), fromEpochMillis(row.integer(1)), row.text(2), row.text(3), row.text(4), row.text(5),
+            row.blob(6)};
+    });
 }
 
 Result<void> Store::copyTo(const QString &file)

@@ -73,7 +73,9 @@ public:
     // --- Federation -----------------------------------------------------------------------------
     [[nodiscard]] Result<void> putBundle(const TrustDomain &domain, const QByteArray &document);
     [[nodiscard]] Result<QMap<TrustDomain, QByteArray>> bundles();
-    [[nodiscard]] Result<bool> deleteBundle(const TrustDomain &domain);
+    [[nodiscard]] Result<bool> deleteBundle(const TrustDomain &domain); // and its deny list
+    [[nodiscard]] Result<void> putFederatedDenyList(const TrustDomain &domain, const QByteArray &jws);
+    [[nodiscard]] Result<QMap<TrustDomain, QByteArray>> federatedDenyLists();
     [[nodiscard]] Result<void> putRelationship(const FederationRelationship &relationship);
     [[nodiscard]] Result<QList<FederationRelationship>> relationships();
     [[nodiscard]] Result<bool> deleteRelationship(const TrustDomain &domain);
@@ -123,3 +125,5 @@ private:
 };
 
 } // namespace lintel::authority
+    [[nodiscard]] Result<void> putOfDomain(const char *sql, const TrustDomain &domain, const QByteArray &bytes);
+    [[nodiscard]] Result<QMap<TrustDomain, QByteArray>> allOfDomains(const char *sql);

@@ -132,15 +132,7 @@ Result<void> Store::updateDevice(const Device &device)
 
 Result<QList<Device>> Store::readDevices(sqlite::Statement &query)
 {
-    QList<Device> devices;
-    while (true) {
-        const auto row = query.step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return devices;
-        devices.append(deviceFrom(query));
-    }
+    return collect(query, [](const sqlite::Statement &row) { return deviceFrom(row); });
 }
 
 Result<std::optional<Device>> Store::firstDevice(sqlite::Statement &query)
@@ -231,15 +223,7 @@ Result<void> Store::putAgent(const Agent &agent)
 
 Result<QList<Agent>> Store::readAgents(sqlite::Statement &query)
 {
-    QList<Agent> agents;
-    while (true) {
-        const auto row = query.step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return agents;
-        agents.append(agentFrom(query));
-    }
+    return collect(query, [](const sqlite::Statement &row) { return agentFrom(row); });
 }
 
 Result<std::optional<Agent>> Store::agent(const SpiffeId &id)
@@ -311,15 +295,7 @@ Result<QList<Entry>> Store::entries()
     auto query = m_database->prepare("SELECT " LINTEL_ENTRY_COLUMNS " FROM entries ORDER BY created_at, id");
     if (!query)
         return query.error();
-    QList<Entry> entries;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return entries;
-        entries.append(entryFrom(*query));
-    }
+    return collect(*query, [](const sqlite::Statement &row) { return entryFrom(row); });
 }
 
 Result<bool> Store::deleteEntry(const QString &id)

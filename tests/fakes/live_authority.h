@@ -1,4 +1,4 @@
-// The authority of building-1.smart.local with its services on a free loopback port, in the test's
+// The authority of a trust domain (building-1.smart.local unless said) with its services on a free loopback port, in the test's
 // own process and thread (which needs an event loop), by the real clock. close() and open() again is
 // an outage; the state stays.
 #pragma once
@@ -8,6 +8,7 @@
 #include "fakes/software_tpm.h"
 #include "ports/system_clock.h"
 #include "spire/embedded_identity_source.h"
+#include "spire/join_token_attestor.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
 #include "tpm/tpm_attestor.h"
@@ -29,11 +30,14 @@ struct LiveAuthority {
     std::unique_ptr<authority::AuthorityService> service;
     QTimer ticks;
     quint16 port = 0;
+    bool servesBundles = false; // before open(): a bundle endpoint, https_spiffe
+    quint16 bundlePort = 0;
     const QString actor = QStringLiteral("operator:test");
 
-    explicit LiveAuthority(std::chrono::seconds svidLife)
+    explicit LiveAuthority(std::chrono::seconds svidLife,
+                           const QString &domain = QStringLiteral("building-1.smart.local"))
     {
-        config.domain = *TrustDomain::parse(u"building-1.smart.local");
+        config.domain = *TrustDomain::parse(domain);
         config.stateDir = dir.filePath(QStringLiteral("state"));
         config.x509Ttl = svidLife;
         terms.clock = &clock;
@@ -55,6 +59,12 @@ struct LiveAuthority {
         if (!listening)
             return listening.error();
         port = *listening;
+        if (servesBundles) {
+            const auto bundles = service->listenForBundles(QStringLiteral("127.0.0.1"), bundlePort);
+            if (!bundles)
+                return bundles.error();
+            bundlePort = *bundles;
+        }
         const auto bundle = authority->bundle();
         if (!bundle)
             return bundle.error();
@@ -72,7 +82,7 @@ struct LiveAuthority {
     [[nodiscard]] SpiffeId serverId() const { return id(QStringLiteral("/spire/server")); }
     [[nodiscard]] SpiffeId id(const QString &path) const
     {
-        return *SpiffeId::parse(QStringLiteral("spiffe://building-1.smart.local") + path);
+        return *SpiffeId::parse(QStringLiteral("spiffe://") + config.domain.name() + path);
     }
 
     /// An agent with that TPM, enrolled as "/agent/<name>", which renews at `at` of its SVID's life.
@@ -87,21 +97,46 @@ struct LiveAuthority {
         facts.kind = kind;
         if (!endorsement || !authority->enroll(endorsement->hash, facts, actor))
             return nullptr;
-        spire::EmbeddedIdentityOptions options;
-        options.authority = address();
-        options.authorityId = serverId();
-        options.self = id(QStringLiteral("/agent/") + name);
-        options.stateDir = dir.filePath(name);
-        options.bootstrapBundle = bundleFile();
+        auto options = optionsFor(name, at);
         options.makeAttestor = [chip]() -> Result<std::unique_ptr<Attestor>> {
             auto opened = TpmDevice::open(chip);
             if (!opened)
                 return opened.error();
             return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*std::move(opened), TpmAttestor::Options{}));
         };
+        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
+    }
+
+    /// The same without a chip: by a join token.
+    [[nodiscard]] std::unique_ptr<spire::EmbeddedIdentitySource> joiner(const QString &name, const QString &kind)
+    {
+        authority::DeviceFacts facts;
+        facts.name = name;
+        facts.kind = kind;
+        const auto token =
+            authority->createToken(std::chrono::hours{1}, id(QStringLiteral("/agent/") + name), actor, facts);
+        const QString file = dir.filePath(name + QStringLiteral(".token"));
+        if (!token || !tls::writePrivateFile(file, token->token.toUtf8()))
+            return nullptr;
+        auto options = optionsFor(name, 0.5);
+        options.makeAttestor = [file]() -> Result<std::unique_ptr<Attestor>> {
+            return std::unique_ptr<Attestor>(std::make_unique<spire::JoinTokenAttestor>(file));
+        };
+        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
+    }
+
+private:
+    [[nodiscard]] spire::EmbeddedIdentityOptions optionsFor(const QString &name, double at) const
+    {
+        spire::EmbeddedIdentityOptions options;
+        options.authority = address();
+        options.authorityId = serverId();
+        options.self = id(QStringLiteral("/agent/") + name);
+        options.stateDir = dir.filePath(name);
+        options.bootstrapBundle = bundleFile();
         options.renewal.at = at;
         options.renewal.retryMax = Millis{2'000};
-        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
+        return options;
     }
 };
 

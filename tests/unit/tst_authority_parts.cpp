@@ -135,7 +135,7 @@ private Q_SLOTS:
     void runway_namesWhatEndsFirst()
     {
         const FakeClock clock;
-        const auto runway = trustRunway(
+        const auto runway = runwayReport(
             {{u"root"_s, clock.now() + 24h * 100, u"authority"_s}, {u"SVID"_s, clock.now() + 40min, u"authority"_s}},
             clock.now());
         QCOMPARE(runway.first->what, u"SVID"_s);
@@ -145,11 +145,11 @@ private Q_SLOTS:
     void runway_tellsOfWhatIsOverAndOfClocks()
     {
         const FakeClock clock;
-        const auto over = trustRunway({{u"SVID"_s, clock.now() - 1s, u"authority"_s}}, clock.now());
+        const auto over = runwayReport({{u"SVID"_s, clock.now() - 1s, u"authority"_s}}, clock.now());
         QCOMPARE(over.left, 0s);
         QVERIFY(over.sentence.contains("ended"_L1));
-        QVERIFY(!trustRunway({}, fromEpochMillis(5)).clockIsPlausible);
-        QVERIFY(!trustRunway({}, clock.now()).first);
+        QVERIFY(!runwayReport({}, fromEpochMillis(5)).clockIsPlausible);
+        QVERIFY(!runwayReport({}, clock.now()).first);
     }
 };
 

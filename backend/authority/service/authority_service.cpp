@@ -6,6 +6,8 @@
 #include "grpc_health.pb.h"
 #include "spire_trustdomain.pb.h"
 
+#include <QTimer>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -15,6 +17,8 @@ namespace health = ::lintel::grpc::wire;
 namespace trustApi = ::spire::api::server::trustdomain::v1;
 
 namespace {
+
+constexpr auto kFarewell = 100ms;
 
 grpc::ServerLimits agentLimits()
 {
@@ -56,12 +60,15 @@ AuthorityService::AuthorityService(Authority &authority, AttestationTerms terms,
     serveHealth();
     connect(&m_authority, &Authority::denyListChanged, this, &AuthorityService::pushDenyList);
     connect(&m_authority, &Authority::agentRemoved, this, [this](const SpiffeId &agent) {
-        for (const auto &call : m_watchers.values()) {
-            if (m_watcherIds.value(call.get()) == agent)
-                call->finish(spire::permissionDenied(u"This agent was removed."_s,
-                                                     types::PermissionDeniedDetails::AGENT_NOT_ATTESTED));
+    connect(&m_authority, &Authority::federatedDenyListChanged, this, &AuthorityService::pushFederatedDenyList);
+    connect(&m_authority, &Authority::relationshipsChanged, this, &AuthorityService::dismissFormerPartners);
+        for (const Watcher &watcher : m_watchers.values()) {
+            if (watcher.agent == agent)
+                watcher.call->finish(spire::permissionDenied(u"This agent was removed."_s,
+                                                             types::PermissionDeniedDetails::AGENT_NOT_ATTESTED));
         }
-        m_agents.disconnectPeer(agent);
+        // What was said last (the deny list that names it) still goes out.
+        QTimer::singleShot(kFarewell, this, [this, agent] { m_agents.disconnectPeer(agent); });
     });
 }
 
@@ -69,9 +76,11 @@ Result<quint16> AuthorityService::listenForAgents(const QString &address, quint1
 {
     const auto listening =
         m_agents.listenTcp(address, port, [this] { return tlsOf(m_authority.identity(), *m_terms.clock); });
-    if (listening)
+    if (listening) {
         ++m_open;
     return listening;
+        m_agentPort = *listening;
+    }
 }
 
 Result<void> AuthorityService::listenForAdministration(const QString &socketPath, uint mode)
@@ -86,10 +95,7 @@ Result<quint16> AuthorityService::listenForBundles(const QString &address, quint
                                                    std::function<Result<grpc::ServerTls>()> tls)
 {
     m_bundles.serveDocument("/", [this]() -> Result<grpc::Document> {
-        const auto bundle = m_authority.bundle();
-        if (!bundle)
-            return bundle.error();
-        const auto text = tls::printBundle(*bundle);
+        const auto text = bundleForPartners();
         if (!text)
             return text.error();
         return grpc::Document{*text};

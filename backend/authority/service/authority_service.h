@@ -2,7 +2,8 @@
 // and Lintel's own methods on a Unix socket, and the SPIFFE bundle endpoint.
 //
 // Owned by main, with its Authority, on one thread. Over TLS only agents' methods exist, and all but
-// AttestAgent and GetBundle need an agent's SVID that is known here and in order; the socket is
+// AttestAgent and GetBundle need an agent's SVID that is known here and in order (WatchDenyList is for
+// authorities of federated domains, too); the socket is
 // for whoever may open it (mode 0600 or a group's), and each call is audited with its user.
 #pragma once
 
@@ -16,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace lintel::authority {
 
@@ -62,7 +64,13 @@ private:
     void watchDenyList(const std::shared_ptr<grpc::ServerCall> &call);
     void pushDenyList();
     [[nodiscard]] Result<QByteArray> denyListDocument();
+    void pushFederatedDenyList(const TrustDomain &domain);
+    void dismissFormerPartners();
+    /// The domain of a federated authority that calls; nothing for everybody else.
+    [[nodiscard]] std::optional<TrustDomain> partnerIn(const grpc::ServerCall &call);
     [[nodiscard]] grpc::UnaryReply status();
+    [[nodiscard]] QByteArray federatedDocument(const TrustDomain &domain) const;
+    [[nodiscard]] Result<QByteArray> bundleForPartners();
     [[nodiscard]] grpc::UnaryReply federationState();
     [[nodiscard]] Result<QList<Entry>> entriesFor(const Agent &agent);
     [[nodiscard]] grpc::UnaryReply showDevice(const QByteArray &request);
@@ -76,9 +84,14 @@ private:
     grpc::Server m_agents;
     grpc::Server m_administration;
     grpc::Server m_bundles;
-    int m_open = 0;                                                          // servers that have not closed yet
-    QHash<grpc::ServerCall *, std::shared_ptr<grpc::ServerCall>> m_watchers; // of the deny list
-    QHash<grpc::ServerCall *, SpiffeId> m_watcherIds;
+    int m_open = 0; // servers that have not closed yet
+    quint16 m_agentPort = 0;
+    struct Watcher {
+        std::shared_ptr<grpc::ServerCall> call;
+        SpiffeId agent;                     // of ours; it hears of federated domains as well
+        std::optional<TrustDomain> partner; // or the authority of this one
+    };
+    QHash<grpc::ServerCall *, Watcher> m_watchers; // of the deny list
 };
 
 } // namespace lintel::authority

@@ -2,6 +2,11 @@
 #include "authority/service/conversions.h"
 #include "spire/server_methods.h"
 
+#include <QJsonDocument>
+#include <QJsonObject>
+
+#include <algorithm>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -38,25 +43,64 @@ Result<QByteArray> AuthorityService::denyListDocument()
     return spire::serialize(document);
 }
 
+QByteArray AuthorityService::federatedDocument(const TrustDomain &domain) const
+{
+    wire::DenyListDocument document;
+    document.set_jws(m_authority.federatedDenyLists().value(domain).toStdString());
+    document.set_trust_domain(domain.name().toStdString());
+    return spire::serialize(document);
+}
+
+/// A JWK set may have members of our own (RFC 7517 section 5): where partners hear of our deny list.
+Result<QByteArray> AuthorityService::bundleForPartners()
+{
+    const auto bundle = m_authority.bundle();
+    if (!bundle)
+        return bundle.error();
+    const auto text = tls::printBundle(*bundle);
+    if (!text || m_agentPort == 0)
+        return text;
+    QJsonObject document = QJsonDocument::fromJson(*text).object();
+    document.insert(QString::fromUtf16(spire::kDenyListPort), int(m_agentPort));
+    return QJsonDocument(document).toJson(QJsonDocument::Compact);
+}
+
+std::optional<TrustDomain> AuthorityService::partnerIn(const grpc::ServerCall &call)
+{
+    const auto &id = call.peer().id; // verified by TLS with the bundle of its own domain
+    if (!id || id->path() != QStringView(spire::kServerPath) || id->trustDomain() == m_authority.domain())
+        return std::nullopt;
+    const auto relationships = m_authority.relationships();
+    if (!relationships)
+        return std::nullopt;
+    const bool isPartner = std::any_of(relationships->begin(), relationships->end(),
+                                       [&id](const auto &one) { return one.domain == id->trustDomain(); });
+    return isPartner ? std::optional(id->trustDomain()) : std::nullopt;
+}
+
 void AuthorityService::watchDenyList(const std::shared_ptr<grpc::ServerCall> &call)
 {
-    grpc::Status refused;
-    const auto agent = callerOf(*call, &refused);
-    if (!agent)
-        return call->finish(refused);
+    Watcher watcher{call, {}, partnerIn(*call)};
+    if (!watcher.partner) {
+        grpc::Status refused;
+        const auto agent = callerOf(*call, &refused);
+        if (!agent)
+            return call->finish(refused);
+        watcher.agent = agent->id;
+    }
     const auto document = denyListDocument();
     if (!document)
         return call->finish(statusOf(document.error()));
-    m_watchers.insert(call.get(), call);
-    m_watcherIds.insert(call.get(), agent->id);
+    m_watchers.insert(call.get(), watcher);
     connect(
-        call.get(), &grpc::ServerCall::cancelled, this,
-        [this, raw = call.get()] {
-            m_watcherIds.remove(raw);
-            m_watchers.remove(raw);
-        },
+        call.get(), &grpc::ServerCall::cancelled, this, [this, raw = call.get()] { m_watchers.remove(raw); },
         Qt::QueuedConnection);
     call->send(*document);
+    if (watcher.partner)
+        return; // what others say it hears from them
+    const auto domains = m_authority.federatedDenyLists().keys();
+    for (const TrustDomain &domain : domains)
+        call->send(federatedDocument(domain));
 }
 
 void AuthorityService::pushDenyList()
@@ -66,8 +110,26 @@ void AuthorityService::pushDenyList()
         Q_EMIT noticed(document.error());
         return;
     }
-    for (const auto &call : m_watchers.values())
-        call->send(*document);
+    for (const Watcher &watcher : m_watchers.values())
+        watcher.call->send(*document);
+}
+
+void AuthorityService::pushFederatedDenyList(const TrustDomain &domain)
+{
+    const QByteArray document = federatedDocument(domain);
+    for (const Watcher &watcher : m_watchers.values())
+        if (!watcher.partner)
+            watcher.call->send(document);
+}
+
+void AuthorityService::dismissFormerPartners()
+{
+    for (const Watcher &watcher : m_watchers.values()) {
+        if (!watcher.partner || partnerIn(*watcher.call))
+            continue;
+        watcher.call->finish({grpc::StatusCode::PermissionDenied, u"We do not federate any more."_s, {}});
+        m_watchers.remove(watcher.call.get());
+    }
 }
 
 void AuthorityService::serveTrustMethods()
