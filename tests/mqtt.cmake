@@ -25,3 +25,4 @@ if(TARGET Lintel::MqttQt)
 endif()
 lintel_add_test(tst_shipped_broker integration/tst_shipped_broker.cpp
   LIBRARIES Lintel::MosquittoConfig Lintel::TestBroker Qt6::Network)
+lintel_add_test(tst_reconnection unit/tst_reconnection.cpp LIBRARIES Lintel::Gateway Lintel::ServiceMain)

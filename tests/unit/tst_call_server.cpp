@@ -17,6 +17,7 @@ private Q_SLOTS:
     void server_dropsExpiredRequestsInSilence();
     void server_refusesARequestFromTheFuture();
     void server_namesItsMethods();
+    void server_offersOnlyWhatItMay();
     void server_refusesArgumentsThatAreNoMap();
     void server_ignoresWhatIsNotForIt();
     void server_limitsItsMemory();
@@ -130,6 +131,40 @@ void TestCallServer::server_namesItsMethods()
     QTRY_COMPARE(bus.responses.size(), 1);
     QCOMPARE(bus.outcome(0).error().code, Errc::NotFound);
     QVERIFY(bus.outcome(0).error().message.contains(QStringLiteral("aggregate_sensors, status, sync_to_cloud")));
+}
+
+void TestCallServer::server_offersOnlyWhatItMay()
+{
+    Bus bus;
+    int runs = 0;
+    const auto provide = [&](const char *method) {
+        bus.server->provide(QString::fromLatin1(method), [&](const CallServer::Call &, const CallServer::Reply &reply) {
+            ++runs;
+            reply(QCborMap{});
+        });
+    };
+    provide("sync_to_cloud");
+    bus.server->offerOnly({status, QStringLiteral("read_births"), QStringLiteral("never_provided")});
+    provide("status");
+    provide("read_births");
+    QCOMPARE(bus.server->methods().join(u' '), QStringLiteral("read_births status"));
+    bus.startBoth();
+    bus.send(QStringLiteral("sync_to_cloud"), bus.request(QStringLiteral("a")));
+    bus.send(QStringLiteral("never_provided"), bus.request(QStringLiteral("b")));
+    QTRY_COMPARE(bus.responses.size(), 2);
+    for (const qsizetype answer : {0, 1}) {
+        QCOMPARE(bus.outcome(answer).error().code, Errc::NotFound);
+        QVERIFY(bus.outcome(answer).error().message.contains(QStringLiteral("there are: read_births, status.")));
+    }
+    QCOMPARE(runs, 0);
+    bus.send(status, bus.request(QStringLiteral("c")));
+    QTRY_COMPARE(bus.responses.size(), 3);
+    QVERIFY(bus.outcome(2));
+    QCOMPARE(runs, 1);
+
+    bus.server->offerOnly({});
+    bus.send(QStringLiteral("sync_to_cloud"), bus.request(QStringLiteral("d")));
+    QTRY_COMPARE(runs, 2);
 }
 
 void TestCallServer::server_refusesArgumentsThatAreNoMap()

@@ -215,7 +215,8 @@ void TestConfig::sensor_loadsTheEdgeExampleUnchanged()
     QVERIFY2(config, config ? "" : qPrintable(config.error().message));
     QCOMPARE(config->common.agent.name, u"hvac-sensor-001"_s);
     QCOMPARE(config->common.agent.spiffeId.toString(), u"spiffe://building-1.smart.local/agent/hvac-sensor-001"_s);
-    QCOMPARE(config->common.agent.capabilities.size(), 2);
+    QCOMPARE(config->common.agent.calls(), QStringList({u"read_sensors"_s, u"sync_buffered"_s}));
+    QCOMPARE(config->common.agent.capabilities.first().description, u"Read temperature, humidity, fan status"_s);
     QCOMPARE(config->common.identity.provider, IdentityConfig::Provider::Spiffe);
     QCOMPARE(config->common.identity.spiffeEndpoint, u"unix:///var/run/spire/agent.sock"_s);
     QVERIFY(config->common.identity.lightweight);
@@ -223,6 +224,7 @@ void TestConfig::sensor_loadsTheEdgeExampleUnchanged()
     QCOMPARE(config->common.authorization.provider, AuthorizationConfig::Provider::Opa);
     QCOMPARE(config->common.authorization.policyCacheTtl, 300s);
     QCOMPARE(config->mqtt.keepAlive, 60s);
+    QCOMPARE(config->mqtt.reconnectMax, 30s);
     QCOMPARE(config->common.server.port, quint16(8443));
     QCOMPARE(config->common.observability.level, ObservabilityConfig::Level::Warning);
     QCOMPARE(config->common.observability.destination, ObservabilityConfig::Destination::Syslog);

@@ -1,6 +1,7 @@
 // The gateway as its callers see it, between two loopback brokers: sensors on one side, the cloud on
 // the other.
 #include "fakes/loopback_edge.h"
+#include "gateway/gateway_config.h"
 #include "gateway/gateway_service.h"
 
 #include <QCborArray>
@@ -269,6 +270,63 @@ private Q_SLOTS:
         const sparkplug::Participant *who = observer.participant({u"building-1"_s, u"hvac-001"_s});
         QVERIFY(who);
         QCOMPARE(who->points, QList<Point>{temperaturePoint()});
+    }
+
+    /// agent.capabilities may name exactly what is served.
+    void calls_areThoseThatTheConfigurationKnows()
+    {
+        Bench bench;
+        QStringList known = callsOfGateway();
+        known.sort();
+        QCOMPARE(bench.calls.methods(), known);
+    }
+
+    void periodicSync_comesAtItsInterval()
+    {
+        Bench bench;
+        bench.cloud.host.start();
+        QTRY_VERIFY_WITH_TIMEOUT(bench.isUplinkIn(EdgeNodeSession::Phase::Custody), kPatience);
+        LoopbackEdge hvac(bench.building, bench.clock, u"hvac-001"_s, u"gateway-1"_s);
+        hvac.session.setNodePoints({temperaturePoint()});
+        hvac.session.start();
+        QTRY_VERIFY_WITH_TIMEOUT(hvac.session.status().phase == EdgeNodeSession::Phase::Custody, kPatience);
+        const auto lastSync = [&bench] { return bench.gateway.status().value("last_sync"_L1).toString(); };
+        // A reading that has come round the bench: every timer has run since the clock was moved.
+        const auto letRun = [&] {
+            const quint64 before = bench.cloud.store.status().totalReadings;
+            hvac.measure(20);
+            QTRY_COMPARE_WITH_TIMEOUT(bench.cloud.store.status().totalReadings, before + 1, kPatience);
+            int ticks = 0;
+            QTimer twice;
+            QObject::connect(&twice, &QTimer::timeout, &bench.gateway, [&ticks] { ++ticks; });
+            twice.start(100); // as often as the gateway looks at the clock
+            QTRY_VERIFY_WITH_TIMEOUT(ticks >= 2, kPatience);
+        };
+        const Millis interval = GatewayLimits{}.syncInterval;
+        bench.clock.advance(interval - 1s);
+        letRun();
+        if (QTest::currentTestFailed())
+            return;
+        QCOMPARE(lastSync(), QString());
+        for (int i = 0; i < 2; ++i) {
+            bench.clock.advance(i == 0 ? 1s : interval);
+            QTRY_COMPARE_WITH_TIMEOUT(lastSync(), toIso8601(bench.clock.now()), kPatience);
+        }
+
+        // What the cloud does not acknowledge is not synced, and counts as soon as it is.
+        const QString before = lastSync();
+        bench.cloud.acknowledges = false;
+        letRun();
+        if (QTest::currentTestFailed())
+            return;
+        bench.clock.advance(interval);
+        letRun();
+        if (QTest::currentTestFailed())
+            return;
+        QCOMPARE(lastSync(), before);
+        bench.cloud.acknowledges = true;
+        bench.cloud.acknowledge();
+        QTRY_COMPARE_WITH_TIMEOUT(lastSync(), toIso8601(bench.clock.now()), kPatience);
     }
 
     void syncToCloud_saysWhatWaitsWhileTheCloudIsAway()
