@@ -260,7 +260,9 @@ private Q_SLOTS:
         expectWarning();
         const auto spool = openAt(path);
         quint64 lost = 0;
-        for (const Loss &loss : *spool->losses(100))
+        const auto losses = spool->losses(100);
+        QVERIFY(losses);
+        for (const Loss &loss : *losses)
             lost += loss.readings;
         QCOMPARE(lost, held);
         QCOMPARE(spool->status().totalReadings, quint64(2 * stored));
