@@ -9,6 +9,7 @@
 #include "spire/join_token_attestor.h"
 #include "spire/server_methods.h"
 #include "spire/wire.h"
+#include "tls/certificate_writer.h"
 #include "tls/deny_list.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
@@ -16,6 +17,7 @@
 #include "tpm/tpm_attestor.h"
 
 #include "lintel_authority.pb.h"
+#include "spire_agent.pb.h"
 #include "spire_entry.pb.h"
 
 #include <QElapsedTimer>
@@ -473,6 +475,43 @@ private Q_SLOTS:
             return all.first().toObject().value("problem"_L1).toString();
         };
         QTRY_VERIFY2_WITH_TIMEOUT(problem().contains(u"not to be trusted"_s), qPrintable(building.log()), kSlow);
+    }
+
+    void attestation_whoseAnswerWasLostMayBeRepeatedByTheSameKey()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        const auto created = authority.ctl({u"token"_s, u"create"_s, u"--name"_s, u"panel-1"_s});
+        const QByteArray token = created.json.value("token"_L1).toString().toUtf8();
+        QVERIFY(!token.isEmpty());
+        const QString bundleFile = authority.file(u"bundle.json"_s);
+        QCOMPARE(authority.ctl({u"bundle"_s, u"show"_s, u"--out"_s, bundleFile}).exitCode, 0);
+        const auto bundle = tls::parseBundle(*tls::readWholeFile(bundleFile));
+        QVERIFY(bundle);
+        const SpiffeId server = *SpiffeId::parse(u"spiffe://%1/spire/server"_s.arg(authority.domain()));
+        const TrustBundles roots{{server.trustDomain(), bundle->x509Authorities}};
+        const auto newCsr = [] { return *tls::makeCsr(**tls::signingKeyFrom(*tls::newSoftwareKey())); };
+        const auto attest = [&](const QByteArray &csr) {
+            grpc::Channel channel({authority.address(), [&]() -> Result<grpc::ClientTls> {
+                                       return grpc::ClientTls{std::nullopt, server, roots, {}};
+                                   }});
+            ::spire::api::server::agent::v1::AttestAgentRequest request;
+            request.mutable_params()->mutable_data()->set_type("join_token");
+            request.mutable_params()->mutable_data()->set_payload(token.toStdString());
+            request.mutable_params()->mutable_params()->set_csr(csr.toStdString());
+            auto *call = channel.start(method::agent("AttestAgent"));
+            std::optional<bool> answered;
+            connect(call, &grpc::ClientCall::messageReceived, this, [&answered] { answered = true; });
+            connect(call, &grpc::ClientCall::finished, this, [&answered] { answered = answered.value_or(false); });
+            call->send(lintel::spire::serialize(request));
+            (void)QTest::qWaitFor([&] { return answered.has_value(); }, kSlow);
+            return answered.value_or(false); // and what came is lost with the connection
+        };
+        const QByteArray csr = newCsr();
+        QVERIFY(attest(csr));
+        QVERIFY(attest(csr));
+        QVERIFY(!attest(newCsr())); // whoever has read the token is not whoever has spent it
+        QVERIFY(attest(csr));
     }
 
     void commands_failWithOneSentenceAndTheirExitCode()

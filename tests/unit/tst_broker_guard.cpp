@@ -253,6 +253,8 @@ void TestBrokerGuard::stranger_actsInNobodysName()
     QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
     QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
     QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, "spiffe://building-1.smart.local/agent/hvac-002", Action::Publish, kData,
+                          m_clock.now())); // a session that goes by another name than its own
     // Mosquitto asks with a made-up client object for the source of a retained message.
     QVERIFY(guard.mayAct(&other, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
     QCOMPARE(guard.counters().published, 0u);
