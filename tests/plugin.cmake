@@ -16,6 +16,13 @@ target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_PLUGIN="$<TARGET
 add_dependencies(lintel_guarded_broker lintel_mosquitto)
 if(LINTEL_ASAN_RUNTIME)
   target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
+  # The same for buildings and demos that tests start: they find this mosquitto before the installed one.
+  find_program(LINTEL_MOSQUITTO mosquitto PATHS /usr/sbin /usr/local/sbin REQUIRED)
+  set(mosquitto_with_runtime "${CMAKE_BINARY_DIR}/bin/mosquitto")
+  file(WRITE "${mosquitto_with_runtime}" "#!/bin/sh\n"
+    "LD_PRELOAD='${LINTEL_ASAN_RUNTIME}' ASAN_OPTIONS=detect_leaks=0 exec '${LINTEL_MOSQUITTO}' \"$@\"\n")
+  file(CHMOD "${mosquitto_with_runtime}"
+    PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endif()
 
 lintel_add_test(tst_topic_table unit/tst_topic_table.cpp LIBRARIES Lintel::BrokerRules)

@@ -1,5 +1,7 @@
 // The demo's building, run by a test: real mosquittos, gateway, backend and sensors from
-// LINTEL_BIN_DIR on free ports, and calls to gateway and backend. Ends everything with itself.
+// LINTEL_BIN_DIR on free ports, and calls to gateway and backend. With TPMs in its plan also authorities,
+// software TPMs and our plugin in both brokers; its own certificates it renews then, as the demo does.
+// Ends everything with itself.
 // Thread: the one that made it, with an event loop.
 #pragma once
 
@@ -11,6 +13,7 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QTimer>
 
 #include <memory>
 
@@ -37,6 +40,13 @@ public:
             return started.error().message;
         if (const auto started = building->startAgents(); !started)
             return started.error().message;
+        if (building->plan().hasTpms()) {
+            QObject::connect(&m_renewing, &QTimer::timeout, building.get(), [this] {
+                if (const auto renewed = building->renewIdentities(); !renewed)
+                    deaths << renewed.error().message;
+            });
+            m_renewing.start(std::chrono::milliseconds{building->identityLife()} / 2);
+        }
         const demo::DemoPlan &plan = building->plan();
         auto near =
             cli::BrokerConnection::open(demo::brokerOptions(plan, plan.ports.gatewayBroker, demo::ids::kGatewayBroker));
@@ -112,6 +122,7 @@ private:
     }
 
     QTemporaryDir m_dir;
+    QTimer m_renewing;
     std::unique_ptr<cli::BrokerConnection> m_near;
     std::unique_ptr<cli::BrokerConnection> m_far;
 };

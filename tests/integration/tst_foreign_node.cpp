@@ -1,7 +1,9 @@
 // A node that we did not write, npm sparkplug-client over mutual TLS, publishes to our gateway and
-// shows up there and in the cloud.
+// shows up there and in the cloud: through the broker's plugin, which lets an agent be only the node
+// that its certificate names, and among devices that attest.
 #include "fakes/needs.h"
 #include "integration/running_building.h"
+#include "tls/bundle_document.h"
 
 #include <QCborArray>
 #include <QJsonDocument>
@@ -17,6 +19,24 @@ using namespace lintel;
 using namespace lintel::test;
 using namespace Qt::StringLiterals;
 
+namespace {
+
+const QString kNode = u"foreign-001"_s;
+
+/// A machine without a TPM: the authority's operator gives it a certificate.
+Result<void> mint(const demo::DemoPlan &plan, const QString &dir)
+{
+    demo::AuthorityDesk desk(plan.authoritySocket(u"building-authority"_s), demo::ids::kBuildingDomain);
+    const auto bundle = desk.bundle();
+    if (!bundle)
+        return bundle.error();
+    const QByteArray id = demo::ids::sensor(kNode).toLatin1();
+    const TrustBundles bundles{{*TrustDomain::parse(QString(demo::ids::kBuildingDomain)), bundle->x509Authorities}};
+    return desk.mint(QLatin1StringView(id), std::chrono::hours{1}, bundles, dir);
+}
+
+} // namespace
+
 class TestForeignNode : public QObject
 {
     Q_OBJECT
@@ -29,27 +49,29 @@ private Q_SLOTS:
         if (node.isEmpty() || !QDir(folder + u"/node_modules/sparkplug-client"_s).exists())
             LINTEL_SKIP("npm sparkplug-client is not installed; run scripts/bootstrap --test.");
 
+        if (QStandardPaths::findExecutable(u"swtpm"_s).isEmpty())
+            LINTEL_SKIP("swtpm is not installed; run scripts/bootstrap --test.");
+
         demo::DemoPlan plan;
-        demo::SensorPlan identityOnly; // its certificate; no process of ours runs under it
-        identityOnly.name = u"foreign-001"_s;
-        plan.sensors.append(identityOnly);
-        plan.sensors.first().driverSection = u"driver: {type: simulated, kind: hvac}\n"_s;
+        plan.identity = demo::IdentityKind::Tpm;
+        demo::SensorPlan ours;
+        ours.name = u"hvac-001"_s;
+        plan.sensors.append(ours);
         RunningBuilding running(plan);
         const QString problem = running.start();
         QVERIFY2(problem.isEmpty(), qPrintable(problem));
-        demo::ChildProcess *ours = running.building->child(u"foreign-001"_s);
-        ours->kill();
-        QVERIFY(demo::waitFor([ours] { return !ours->isRunning(); }, std::chrono::seconds{10}));
+        const QString identity = running.path(u"foreign"_s);
+        const auto minted = mint(running.building->plan(), identity);
+        QVERIFY2(minted, minted ? "" : qPrintable(minted.error().message));
 
-        const QString identity = running.building->plan().identityDir(u"foreign-001"_s);
         const QJsonObject options{
             {u"url"_s, u"mqtts://127.0.0.1:%1"_s.arg(running.building->plan().ports.gatewayBroker)},
             {u"ca"_s, identity + u"/building-1.smart.local.pem"_s},
             {u"cert"_s, identity + u"/svid.pem"_s},
             {u"key"_s, identity + u"/svid.key"_s},
-            {u"clientId"_s, u"building-1~smart~local:agent:foreign-001"_s},
+            {u"clientId"_s, Principal(*SpiffeId::parse(demo::ids::sensor(kNode))).toString()},
             {u"group"_s, u"building-1"_s},
-            {u"node"_s, u"press-7"_s},
+            {u"node"_s, kNode},
         };
         QProcess foreign;
         foreign.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
@@ -62,12 +84,12 @@ private Q_SLOTS:
         QVERIFY(foreign.waitForStarted());
 
         const auto sensor = [&running] {
-            return running.gateway(u"aggregate_sensors"_s).value("sensors"_L1).toMap().value(u"press-7"_s).toMap();
+            return running.gateway(u"aggregate_sensors"_s).value("sensors"_L1).toMap().value(kNode).toMap();
         };
         const auto isLive = [&sensor] {
-            const QCborMap press = sensor();
-            return press.value("status"_L1).toString() == u"online"
-                   && press.value("readings_received"_L1).toInteger() > 4;
+            const QCborMap shown = sensor();
+            return shown.value("status"_L1).toString() == u"online"
+                   && shown.value("readings_received"_L1).toInteger() > 4;
         };
         const bool seen = QTest::qWaitFor(isLive, 40'000);
         const QByteArray words = foreign.readAll();
@@ -78,7 +100,7 @@ private Q_SLOTS:
         const auto inCloud = [&running] {
             const QCborArray values = running.backend(u"last_values"_s).value("values"_L1).toArray();
             return std::any_of(values.begin(), values.end(), [](const QCborValue &value) {
-                return value.toMap().value("device"_L1).toString() == u"press-7";
+                return value.toMap().value("device"_L1).toString() == kNode;
             });
         };
         QTRY_VERIFY_WITH_TIMEOUT(inCloud(), 30'000);

@@ -114,6 +114,53 @@ private Q_SLOTS:
         const QJsonObject error = objectOf(outcome.output).value(u"error"_s).toObject();
         QVERIFY2(error.value(u"code"_s).toString() == u"timeout", outcome.output + outcome.errors);
     }
+
+    /// agent.capabilities of gateway and backend. The last: afterwards they answer one call only.
+    void calls_areOnlyThoseOfTheConfiguration()
+    {
+        struct Service {
+            QString name;
+            QString everything; // what it answers unless restricted
+            std::function<QCborMap(const QString &)> call;
+        };
+        const QList<Service> services{
+            {u"gateway"_s,
+             u"aggregate_sensors, last_values, list_devices, query_history, read_births, status, sync_to_cloud"_s,
+             [this](const QString &method) { return m_running->gateway(method); }},
+            {u"backend"_s, u"last_values, list_devices, list_gaps, query_history, read_births, status"_s,
+             [this](const QString &method) { return m_running->backend(method); }},
+        };
+        for (const auto &[name, everything, call] : services) {
+            QVERIFY(call(u"self_destruct"_s).isEmpty());
+            QCOMPARE(m_running->lastError.code, Errc::NotFound);
+            QVERIFY2(m_running->lastError.message.contains(u"there are: %1."_s.arg(everything)),
+                     qPrintable(m_running->lastError.message));
+            const QString notice = u"observability.metrics is enabled, but lintel-%1 serves no metrics"_s.arg(name);
+            QVERIFY(!m_running->log(name).contains(notice));
+
+            QFile config(m_running->building->plan().configFile(name + u".yaml"_s));
+            QVERIFY(config.open(QIODevice::ReadOnly));
+            QByteArray text = config.readAll();
+            config.close();
+            QVERIFY(text.contains("agent:\n") && text.contains("observability:\n"));
+            text.replace("agent:\n", "agent:\n  capabilities: [{name: list_devices}]\n");
+            text.replace("observability:\n", "observability:\n  metrics: {enabled: true}\n");
+            QVERIFY(config.open(QIODevice::WriteOnly) && config.write(text) == text.size());
+            config.close();
+            m_running->killAndRestart(name);
+
+            QTRY_VERIFY_WITH_TIMEOUT(!call(u"list_devices"_s).isEmpty(), 60'000);
+            for (const QString &method : everything.split(u", "_s)) {
+                if (method == u"list_devices")
+                    continue;
+                QVERIFY2(call(method).isEmpty(), qPrintable(method));
+                QCOMPARE(m_running->lastError.code, Errc::NotFound);
+                QVERIFY2(m_running->lastError.message.contains(u"there are: list_devices."_s),
+                         qPrintable(m_running->lastError.message));
+            }
+            QVERIFY2(m_running->log(name).contains(notice), qPrintable(m_running->log(name)));
+        }
+    }
 };
 
 QTEST_GUILESS_MAIN(TestLintelctlCall)
