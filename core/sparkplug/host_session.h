@@ -70,7 +70,7 @@ struct Participant {
     Timestamp since{};               // online or offline since
     QList<Point> points;             // from the birth; a foreign node's metrics become points too
     std::optional<SpoolOffer> spool; // nodes only
-    std::optional<TrustState> trust; // nodes only, as far as they tell
+    std::optional<TrustState> trust = std::nullopt; // nodes only, as far as they tell
 };
 
 /// One DATA (or the values of a BIRTH) after aliases, types and order were put right.
