@@ -23,6 +23,8 @@ void readHistorian(config::Section section, BackendConfig &config)
     section.require({u"database"});
     section.text(u"database", config.database);
     section.duration(u"max_age", config.maxAge, 1h, 24h * 36'600);
+    constexpr qint64 kMiB = 1024 * 1024;
+    section.size(u"max_size", config.maxBytes, 16 * kMiB, 1024 * 1024 * 1024 * kMiB);
 }
 
 } // namespace

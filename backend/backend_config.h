@@ -16,8 +16,9 @@ struct BackendConfig {
     QStringList groups;    // sites; empty = all
     Millis nodeSilence{0}; // see sparkplug::HostConfig::silence
     // historian
-    QString database; // a file; its folder is made
-    Millis maxAge{0}; // older readings go; 0 = none
+    QString database;    // a file; its folder is made
+    Millis maxAge{0};    // older readings go; 0 = none
+    qint64 maxBytes = 0; // the oldest readings go when the database uses more; 0 = no limit
 };
 
 /// What a backend answers, for agent.capabilities.

@@ -91,12 +91,22 @@ Result<int> run(const BackendConfig &config)
     calls.offerOnly(config.common.agent.calls());
     BackendCalls answers(historian, store, ingestion, host, clock);
     answers.serve(calls);
-    Retention retention(historian, clock, config.maxAge,
-                        [&transport] { return transport.state() == MqttTransport::State::Connected; });
+    Retention retention(
+        historian, clock, {config.maxAge, config.maxBytes},
+        [&transport] { return transport.state() == MqttTransport::State::Connected; },
+        signedTimeOf(**identity));
     QObject::connect(&retention, &Retention::trouble, &ingestion, &IngestionService::trouble);
     QObject::connect(&retention, &Retention::removed, &ingestion, [&ingestion](quint64 readings) {
         Q_EMIT ingestion.notice(u"%1 readings were older than historian.max_age and are removed."_s.arg(readings));
     });
+
+    QObject::connect(&retention, &Retention::notice, &ingestion, &IngestionService::notice);
+    QObject::connect(&retention, &Retention::removedForSize, &ingestion, [&ingestion](quint64 readings) {
+        Q_EMIT ingestion.notice(
+            u"The database reached historian.max_size: its oldest %1 readings are removed, and the gaps say so."_s.arg(
+                readings));
+    });
+    answers.addReport(u"retention"_s, [&retention] { return retention.report(); });
 
     const auto trust = service::openBrokerTrust(kProgram, config.common, config.broker, **identity,
                                                 principalsIn(config.broker.status), clock);

@@ -9,23 +9,21 @@
 #include <QSqlError>
 #include <QVariant>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace lintel::historian {
 
-namespace {
-
-[[nodiscard]] QString nextConnectionName()
+QString Historian::nextConnectionName()
 {
     static std::atomic<int> number{0};
     return QStringLiteral("lintel-historian-%1").arg(++number);
 }
-
-} // namespace
 
 Historian::Historian(QString connection, const Clock &clock) : m_connection(std::move(connection)), m_clock(clock) {}
 
@@ -52,6 +50,7 @@ Result<std::unique_ptr<Historian>> Historian::open(const HistorianOptions &optio
 Result<void> Historian::connect(const HistorianOptions &options)
 {
     m_path = options.database;
+    m_keptFreeBytes = options.keptFreeBytes;
     const QString folder = QFileInfo(m_path).absolutePath();
     if (!QDir().mkpath(folder))
         return Error{
@@ -174,6 +173,29 @@ Result<void> Historian::inTransaction(const std::function<Result<void>()> &work)
         forgetIds();
     }
     return result;
+}
+
+/// Before it is too late: what is under way and what removes need room, too.
+Result<void> Historian::checkRoom() const
+{
+    constexpr qint64 kMost = 64 * 1024 * 1024;
+    constexpr qint64 kPart = 50;
+    struct statvfs disk {
+    };
+    if (::statvfs(QFile::encodeName(QFileInfo(m_path).absolutePath()).constData(), &disk) != 0)
+        return {}; // then writing says what is wrong
+    const auto block = qint64(disk.f_frsize);
+    const qint64 free = qint64(disk.f_bavail) * block;
+    const qint64 kept = m_keptFreeBytes >= 0 ? m_keptFreeBytes : std::min(kMost, qint64(disk.f_blocks) * block / kPart);
+    if (free >= kept)
+        return {};
+    return Error{
+        Errc::Full,
+        QStringLiteral("disk full: %1 KiB are free beside %2, and %3 KiB are kept free; free some space on its "
+                       "file system, or set historian.max_size before it is needed.")
+            .arg(free / 1024)
+            .arg(m_path)
+            .arg(kept / 1024)};
 }
 
 /// Ids that a rolled back transaction gave are not in the database.

@@ -22,6 +22,7 @@
 #include <QSqlDatabase>
 #include <QSqlQuery>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <span>
@@ -31,6 +32,8 @@ namespace lintel::historian {
 struct HistorianOptions {
     QString database; // the file
     qint64 cacheBytes = 8 * 1024 * 1024;
+    qint64 keptFreeBytes =
+        -1; // of the file system, so that a full disk is met with room to work; -1: a fiftieth, 64 MiB at most
 };
 
 class Historian
@@ -68,6 +71,16 @@ public:
     /// Removes about `most` readings whose device time is before that, and keeps the latest of each point.
     /// One transaction; returns how many went. Call again until it is none: then every point was looked at.
     [[nodiscard]] Result<quint64> removeOlder(Timestamp before, int most);
+    /// Removes about `most` of the oldest readings, whatever their age, but keeps the latest of each point. What
+    /// went stands as a gap of its device (RemovedForSize). One transaction; none: there is nothing to remove.
+    [[nodiscard]] Result<quint64> removeOldest(int most);
+    /// What the database uses of its file; the file itself does not shrink.
+    [[nodiscard]] Result<qint64> usedBytes() const;
+    /// What an AgeClock said last; nothing when none ever did.
+    [[nodiscard]] Result<std::optional<Timestamp>> ageTime() const;
+    [[nodiscard]] Result<void> saveAgeTime(Timestamp time);
+
+    [[nodiscard]] const QString &database() const { return m_path; }
 
     // --- reading; times are [from, to) of the device's clock ---
 
@@ -86,8 +99,11 @@ public:
     [[nodiscard]] Result<QList<DeviceInfo>> devices() const;
     /// What the historian has counted itself, over restarts; costs nothing.
     [[nodiscard]] Result<Counters> counters() const;
-    /// Goes through the whole table, and looks for twins; for proofs, not for every second.
-    [[nodiscard]] Result<Counters> countExactly() const;
+    /// Goes through the whole table, and looks for twins; for proofs, not for every second. Sees one moment of
+    /// the database. Given up, as Unavailable, soon after `cancelled` becomes true.
+    [[nodiscard]] Result<Counters> countExactly(const std::atomic<bool> *cancelled = nullptr) const;
+    /// The same with a connection of its own, on whatever thread; others write meanwhile.
+    [[nodiscard]] static Result<Counters> countExactly(const QString &database, const std::atomic<bool> &cancelled);
 
 private:
     struct Stream {
@@ -97,6 +113,7 @@ private:
     struct Writes; // the statements of ingest()
     struct Change; // what one transaction is about to change
 
+    [[nodiscard]] static QString nextConnectionName();
     Historian(QString connection, const Clock &clock);
     [[nodiscard]] Result<void> connect(const HistorianOptions &options);
     [[nodiscard]] Result<void> load();
@@ -112,8 +129,13 @@ private:
     struct Removed {
         quint64 rows = 0;
         quint64 historical = 0;
+        QHash<qint64, Loss> byPoint; // what went of each
     };
     [[nodiscard]] Result<void> removeOlder(qint64 point, qint64 before, qint64 most, Removed &removed);
+    [[nodiscard]] Result<qint64> removePoints(qint64 after, qint64 before, int most, Removed &removed);
+    [[nodiscard]] Result<void> storeSizeGaps(const Removed &removed);
+    [[nodiscard]] Result<void> checkRoom() const;
+    [[nodiscard]] Result<qint64> oldestRemovable() const;
     [[nodiscard]] Result<void> storeGap(Change &change, const Loss &loss);
     [[nodiscard]] Result<void> saveStreams(const Change &change);
     [[nodiscard]] Result<void> saveStream(const StreamId &id, const Stream &stream);
@@ -139,7 +161,9 @@ private:
     qint64 m_nextDevice = 1;
     qint64 m_nextPoint = 1;
     qint64 m_nextGap = 1;
-    qint64 m_prunedUpTo = 0; // point that removeOlder() goes on after
+    qint64 m_prunedUpTo = 0;               // point that removeOlder() goes on after
+    Millis m_slice{std::chrono::hours{1}}; // of time that removeOldest() takes at once
+    qint64 m_keptFreeBytes = -1;
 };
 
 } // namespace lintel::historian

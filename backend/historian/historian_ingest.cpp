@@ -11,6 +11,8 @@ Result<Ingested> Historian::ingest(std::span<const sparkplug::HostBatch> batches
     Change change{m_clock.now(), {}, {}};
     if (batches.empty())
         return change.done;
+    if (const auto room = checkRoom(); !room)
+        return room.error();
     const auto stored = inTransaction([&]() -> Result<void> {
         for (const sparkplug::HostBatch &batch : batches) {
             const auto isNew = takeReceipt(change, batch);

@@ -3,6 +3,8 @@
 
 #include "historian_sql.h"
 
+#include "ports/system_clock.h"
+
 #include <QSqlError>
 #include <QVariant>
 
@@ -210,6 +212,22 @@ Result<QList<DeviceInfo>> Historian::devices() const
     return found;
 }
 
+Result<qint64> Historian::usedBytes() const
+{
+    auto used = select(sql::kUsedBytes, {});
+    if (!used)
+        return used.error();
+    return used->next() ? used->value(0).toLongLong() : 0;
+}
+
+Result<std::optional<Timestamp>> Historian::ageTime() const
+{
+    auto saved = select(sql::kAgeTime, {});
+    if (!saved)
+        return saved.error();
+    return saved->next() ? timeOf(*saved, 0) : std::nullopt;
+}
+
 Result<Counters> Historian::counters() const
 {
     auto totals = select(sql::kTotals, {});
@@ -225,27 +243,50 @@ Result<Counters> Historian::counters() const
         counters.gaps = totals->value(5).toULongLong();
         counters.lostReadings = totals->value(6).toULongLong();
         counters.devices = totals->value(7).toULongLong();
+        counters.removedForSizeRows = totals->value(8).toULongLong();
     }
     return counters;
 }
 
-Result<Counters> Historian::countExactly() const
+Result<Counters> Historian::countExactly(const std::atomic<bool> *cancelled) const
 {
-    auto exact = counters();
-    if (!exact)
+    if (const auto begun = select("BEGIN", {}); !begun)
+        return begun.error();
+    const auto count = [&]() -> Result<Counters> {
+        auto exact = counters();
+        if (!exact)
+            return exact;
+        auto points = select(sql::kPoints, {});
+        if (!points)
+            return points.error();
+        exact->rows = exact->historicalRows = 0;
+        exact->duplicateRows = 0;
+        while (points->next()) {
+            if (cancelled && *cancelled)
+                return Error{Errc::Unavailable, QStringLiteral("The backend is stopping; ask again when it is back.")};
+            auto rows = select(sql::kCountPoint, {points->value(0)});
+            if (!rows)
+                return rows.error();
+            if (!rows->next())
+                continue;
+            exact->rows += rows->value(0).toULongLong();
+            exact->historicalRows += rows->value(1).toULongLong();
+            *exact->duplicateRows += rows->value(2).toULongLong();
+        }
         return exact;
-    auto rows = select(sql::kCountReadings, {});
-    if (!rows)
-        return rows.error();
-    if (rows->next()) {
-        exact->rows = rows->value(0).toULongLong();
-        exact->historicalRows = rows->value(1).toULongLong();
-    }
-    auto twins = select(sql::kDuplicateRows, {});
-    if (!twins)
-        return twins.error();
-    exact->duplicateRows = twins->next() ? twins->value(0).toULongLong() : 0;
-    return exact;
+    };
+    auto counted = count();
+    (void)select("COMMIT", {}); // nothing was written
+    return counted;
+}
+
+Result<Counters> Historian::countExactly(const QString &database, const std::atomic<bool> &cancelled)
+{
+    const SystemClock clock;
+    Historian reader(nextConnectionName(), clock);
+    if (const auto connected = reader.connect({database}); !connected)
+        return connected.error();
+    return reader.countExactly(&cancelled);
 }
 
 } // namespace lintel::historian

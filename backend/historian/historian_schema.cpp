@@ -48,7 +48,10 @@ constexpr std::array kTotals{
     "DROP INDEX readings_by_arrival",
 };
 
-constexpr std::array kMigrations{Migration{kFirst}, Migration{kTotals}};
+// What now() of the clock for ages said last.
+constexpr std::array kAges{"ALTER TABLE totals ADD COLUMN age_time BIGINT"};
+
+constexpr std::array kMigrations{Migration{kFirst}, Migration{kTotals}, Migration{kAges}};
 
 [[nodiscard]] Error failure(const QSqlError &error)
 {

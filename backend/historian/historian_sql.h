@@ -33,13 +33,26 @@ inline constexpr const char *kPointsWithOlder =
 inline constexpr const char *kOldestOf =
     "SELECT device_time FROM readings WHERE point_id = ? AND device_time < ? ORDER BY device_time LIMIT 1 OFFSET ?";
 inline constexpr const char *kCountOlder =
-    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0) FROM readings"
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0), MIN(device_time), MAX(device_time)"
+    " FROM readings"
     " WHERE point_id = ? AND device_time < ? AND device_time < (SELECT MAX(device_time) FROM readings WHERE point_id = ?)";
 inline constexpr const char *kRemoveOlder =
     "DELETE FROM readings WHERE point_id = ? AND device_time < ?"
     " AND device_time < (SELECT MAX(device_time) FROM readings WHERE point_id = ?)";
 inline constexpr const char *kCountRemoved =
     "UPDATE totals SET readings = readings - ?, historical = historical - ?, removed = removed + ? WHERE id = 1";
+
+inline constexpr const char *kOldestRemovable =
+    "SELECT MIN(t) FROM (SELECT (SELECT MIN(r.device_time) FROM readings r WHERE r.point_id = p.id"
+    " AND r.device_time < (SELECT MAX(m.device_time) FROM readings m WHERE m.point_id = p.id)) AS t FROM points p) AS oldest";
+inline constexpr const char *kDeviceOfPoint =
+    "SELECT d.name FROM points p JOIN devices d ON d.id = p.device_id WHERE p.id = ?";
+// One row for a device says all of it, as the oldest go first.
+inline constexpr const char *kExtendSizeGap =
+    "UPDATE gaps SET readings = readings + ?, from_time = CASE WHEN from_time < ? THEN from_time ELSE ? END,"
+    " to_time = CASE WHEN to_time > ? THEN to_time ELSE ? END, noted_at = ? WHERE device = ? AND first_msn = 0 AND reason = ?";
+inline constexpr const char *kAgeTime = "SELECT age_time FROM totals WHERE id = 1";
+inline constexpr const char *kSaveAgeTime = "UPDATE totals SET age_time = ? WHERE id = 1";
 
 inline constexpr const char *kInsertDevice =
     "INSERT INTO devices (id, site, name, node, online, since) VALUES (?, ?, ?, ?, 0, NULL)";
@@ -101,13 +114,20 @@ inline constexpr const char *kPointsOf =
     " WHERE device_id = ? ORDER BY point";
 inline constexpr const char *kTotals =
     "SELECT readings, historical, batches, duplicates, removed, (SELECT COUNT(*) FROM gaps),"
-    " (SELECT COALESCE(SUM(g.readings), 0) FROM gaps g), (SELECT COUNT(*) FROM devices) FROM totals WHERE id = 1";
-inline constexpr const char *kCountReadings =
-    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0) FROM readings";
-inline constexpr const char *kDuplicateRows =
-    "SELECT COALESCE(SUM(same - 1), 0) FROM (SELECT COUNT(*) AS same FROM readings GROUP BY point_id, device_time) AS twins WHERE same > 1";
+    " (SELECT COALESCE(SUM(g.readings), 0) FROM gaps g WHERE g.reason <> 6), (SELECT COUNT(*) FROM devices),"
+    " (SELECT COALESCE(SUM(g.readings), 0) FROM gaps g WHERE g.reason = 6) FROM totals WHERE id = 1";
+inline constexpr const char *kPoints = "SELECT id FROM points ORDER BY id";
+/// The third are twins: rows that share a device time with another.
+inline constexpr const char *kCountPoint =
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN historical <> 0 THEN 1 ELSE 0 END), 0), COUNT(*) - COUNT(DISTINCT device_time)"
+    " FROM readings WHERE point_id = ?";
 
 // --- SQLite's own ---
+
+/// Bytes in use; pages that are free are used again before the file grows.
+inline constexpr const char *kUsedBytes =
+    "SELECT (p.page_count - f.freelist_count) * s.page_size"
+    " FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s";
 
 [[nodiscard]] inline QStringList connectionSettings(qint64 cacheBytes)
 {

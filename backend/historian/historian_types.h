@@ -71,7 +71,8 @@ struct Counters {
     quint64 gaps = 0;
     quint64 lostReadings = 0; // in those gaps, as far as known
     quint64 historicalRows = 0;
-    quint64 removedRows = 0; // too old
+    quint64 removedRows = 0;        // too old, or for the limit of size
+    quint64 removedForSizeRows = 0; // of them: for the limit of size; gaps tell of them, lostReadings does not
     quint64 devices = 0;
 };
 

@@ -12,7 +12,7 @@ using historian::DeviceKey;
 BackendCalls::BackendCalls(historian::Historian &historian, HistorianStore &store, IngestionService &ingestion,
                            sparkplug::HostSession &host, const Clock &clock)
     : m_historian(historian), m_store(store), m_ingestion(ingestion), m_host(host), m_clock(clock),
-      m_startedAt(clock.now())
+      m_startedAt(clock.now()), m_exactCount(historian.database())
 {}
 
 void BackendCalls::serve(CallServer &server)
@@ -25,7 +25,7 @@ void BackendCalls::serve(CallServer &server)
     server.provide(u"list_devices"_s, [this](const Call &, const Reply &reply) { reply(listDevices()); });
     server.provide(u"list_gaps"_s, [this](const Call &call, const Reply &reply) { reply(listGaps(call.args)); });
     server.provide(u"read_births"_s, [this](const Call &, const Reply &reply) { reply(births()); });
-    server.provide(u"status"_s, [this](const Call &call, const Reply &reply) { reply(status(call.args)); });
+    server.provide(u"status"_s, [this](const Call &call, const Reply &reply) { answerStatus(call.args, reply); });
 }
 
 Result<QCborMap> BackendCalls::queryHistory(const QCborMap &args) const
@@ -122,13 +122,28 @@ Result<QCborMap> BackendCalls::listGaps(const QCborMap &args) const
     return QCborMap{{"gaps"_L1, array}};
 }
 
-Result<QCborMap> BackendCalls::status(const QCborMap &args) const
+Result<QCborMap> BackendCalls::status() const
 {
-    const bool exact = args.value("exact"_L1).toBool();
-    const auto counted = exact ? m_historian.countExactly() : m_historian.counters();
-    if (!counted)
-        return counted.error();
-    const historian::Counters &counters = *counted;
+    const auto counters = m_historian.counters();
+    if (!counters)
+        return counters.error();
+    return statusOf(*counters, false);
+}
+
+void BackendCalls::answerStatus(const QCborMap &args, const CallServer::Reply &reply)
+{
+    if (!args.value("exact"_L1).toBool())
+        return reply(status());
+    m_exactCount.ask([this, reply](const Result<historian::Counters> &counted) {
+        if (counted)
+            reply(statusOf(*counted, true));
+        else
+            reply(counted.error());
+    });
+}
+
+QCborMap BackendCalls::statusOf(const historian::Counters &counters, bool exact) const
+{
     const LatencyMeter &latency = m_store.latency();
     const auto p50 = latency.percentile(50);
     const auto p99 = latency.percentile(99);
@@ -138,6 +153,7 @@ Result<QCborMap> BackendCalls::status(const QCborMap &args) const
         {"exact"_L1, exact},
         {"readings_stored"_L1, qint64(counters.rows)},
         {"readings_removed"_L1, qint64(counters.removedRows)},
+        {"readings_removed_for_size"_L1, qint64(counters.removedForSizeRows)},
         {"readings_historical"_L1, qint64(counters.historicalRows)},
         {"readings_lost"_L1, qint64(counters.lostReadings)},
         {"batches"_L1, qint64(counters.batches)},

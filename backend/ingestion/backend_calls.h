@@ -3,6 +3,7 @@
 #pragma once
 
 #include "calls/call_server.h"
+#include "ingestion/exact_count.h"
 #include "ingestion/historian_store.h"
 #include "ingestion/ingestion_service.h"
 
@@ -33,11 +34,15 @@ public:
     [[nodiscard]] Result<QCborMap> listGaps(const QCborMap &args) const;
     /// Without those of nodes that claim another's name.
     [[nodiscard]] QCborMap births() const;
-    /// {exact}: true counts the database's rows and looks for twins among them (`duplicates`, null
-    /// otherwise), which takes long on a large one and stops everything else meanwhile.
-    [[nodiscard]] Result<QCborMap> status(const QCborMap &args) const;
+    /// What is known without counting.
+    [[nodiscard]] Result<QCborMap> status() const;
+    /// {exact}: true counts the database's rows and looks for twins among them (`duplicates`, null otherwise),
+    /// which takes long on a large one; everything else goes on meanwhile, on another thread.
+    void answerStatus(const QCborMap &args, const CallServer::Reply &reply);
 
 private:
+    [[nodiscard]] QCborMap statusOf(const historian::Counters &counters, bool exact) const;
+
     historian::Historian &m_historian;
     HistorianStore &m_store;
     IngestionService &m_ingestion;
@@ -45,6 +50,7 @@ private:
     const Clock &m_clock;
     QMap<QString, std::function<QCborMap()>> m_reports;
     Timestamp m_startedAt;
+    ExactCount m_exactCount;
 };
 
 } // namespace lintel

@@ -282,6 +282,7 @@ void CustodyIntake::onStored(bool anything)
         return;
     if (m_failing) {
         m_failing = false;
+        m_heldIsNoted = true;
         Q_EMIT storageRecovered();
     }
     Q_EMIT stored();
@@ -298,6 +299,8 @@ void CustodyIntake::acknowledgeStreams()
 void CustodyIntake::onFailed(const Error &why)
 {
     m_retryAt = m_clock.monotonic() + m_limits.retryAfter;
+    if (!m_failing || !m_heldIsNoted)
+        noteHeld();
     m_timer.start(m_limits.retryAfter);
     if (!m_failing) {
         m_failing = true;
@@ -308,6 +311,8 @@ void CustodyIntake::onFailed(const Error &why)
 
 void CustodyIntake::holdPlain(const HostBatch &batch)
 {
+    if (m_failing)
+        noteHeld(&batch); // before it is held, so that the note never says less
     m_group.append(batch);
     m_heldReadings += batch.batch.readings.size();
     while (m_heldReadings > m_limits.maxHeldReadings)
@@ -343,6 +348,43 @@ void CustodyIntake::noteLost(const HostBatch &batch)
         ++loss.readings;
         ++m_counters.lostReadings;
     }
+}
+
+qsizetype CustodyIntake::heldBatches() const
+{
+    return std::ranges::count_if(m_group, [](const HostBatch &batch) { return !batch.receipt; });
+}
+
+/// What of plain nodes waits or is lost and not written down, with one that is about to wait.
+void CustodyIntake::noteHeld(const HostBatch *next)
+{
+    Unstored all;
+    const auto add = [&all](quint64 readings, Timestamp from, Timestamp to) {
+        all.from = all.readings == 0 ? from : std::min(all.from, from);
+        all.to = all.readings == 0 ? to : std::max(all.to, to);
+        all.readings += readings;
+    };
+    const auto addBatch = [&add](const HostBatch &batch) {
+        for (const Reading &reading : batch.batch.readings)
+            add(1, reading.deviceTime, reading.deviceTime);
+    };
+    for (const Loss &loss : std::as_const(m_lost))
+        add(loss.readings, loss.from, loss.to);
+    for (const HostBatch &batch : std::as_const(m_group)) {
+        if (!batch.receipt)
+            addBatch(batch);
+    }
+    if (next)
+        addBatch(*next);
+    const auto noted = m_store.noteUnstored(all);
+    if (!noted && m_heldIsNoted) {
+        Q_EMIT trouble({noted.error().code,
+                        QStringLiteral("If this process ends now, nobody will know of the %1 readings in its memory, "
+                                       "because that cannot be noted: %2")
+                            .arg(all.readings)
+                            .arg(noted.error().message)});
+    }
+    m_heldIsNoted = bool(noted);
 }
 
 QList<HostBatch> CustodyIntake::lossBatches() const

@@ -7,7 +7,8 @@
 // them again. A batch that the store can never take, though it takes others, must not hold up its sender's
 // stream for ever: it is set aside, which means that a Loss (Refused) with its number is stored in its place
 // and acknowledged. Readings of plain Sparkplug nodes, which nobody keeps, wait here in bounded memory, and
-// what does not fit is written down as a Loss as soon as the store works again.
+// what does not fit is written down as a Loss as soon as the store works again. While it fails the store
+// notes what waits, if it can, so that a process that ends meanwhile takes nothing unseen.
 #pragma once
 
 #include "ports/clock.h"
@@ -43,6 +44,9 @@ public:
     /// Highest n such that 1 … n of that node's stream are stored here or were declared lost. A stream
     /// of the same name from another node is another stream; see ledger.h.
     [[nodiscard]] virtual Msn contiguousReceipt(const sparkplug::NodeId &node, const StreamId &stream) const = 0;
+    /// Notes on stable storage, without room, what of plain nodes waits in memory: see ReadingSpool. Batches
+    /// without receipt settle it when they are appended. A store that has no such place keeps this.
+    [[nodiscard]] virtual Result<void> noteUnstored(const Unstored &) { return {}; }
     /// The sender no longer has what lies below `tail`.
     [[nodiscard]] virtual Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream,
                                                      Msn tail) = 0;
@@ -86,6 +90,9 @@ public:
     /// Why the last batch was set aside; empty when none was since start.
     [[nodiscard]] QString lastSetAside() const { return m_lastSetAside; }
     [[nodiscard]] qsizetype heldReadings() const { return m_heldReadings; }
+    [[nodiscard]] qsizetype heldBatches() const;
+    /// False: a process that ends now takes readings with it that nobody would know of.
+    [[nodiscard]] bool isHeldNoted() const { return m_heldIsNoted; }
 
 Q_SIGNALS:
     /// Everything of `stream` up to `msn` is committed: acknowledge it to `node`.
@@ -109,6 +116,7 @@ private:
     void holdPlain(const sparkplug::HostBatch &batch);
     void dropOldestHeld();
     void noteLost(const sparkplug::HostBatch &batch);
+    void noteHeld(const sparkplug::HostBatch *next = nullptr);
     [[nodiscard]] QList<sparkplug::HostBatch> lossBatches() const;
     void acknowledgeStreams();
 
@@ -120,6 +128,7 @@ private:
     QSet<std::pair<sparkplug::NodeId, StreamId>> m_streams; // whose batches are in the group
     QHash<QString, Loss> m_lost;                            // by device, until it can be written down
     qsizetype m_heldReadings = 0;
+    bool m_heldIsNoted = true;
     bool m_failing = false;
     std::chrono::nanoseconds m_retryAt{};
     Counters m_counters;

@@ -231,6 +231,7 @@ QString toText(LossReason reason)
     case LossReason::Unreadable: return QStringLiteral("unreadable");
     case LossReason::NeverSent: return QStringLiteral("never sent");
     case LossReason::Refused: return QStringLiteral("refused by the store");
+    case LossReason::RemovedForSize: return QStringLiteral("removed by size limit");
     }
     return QStringLiteral("unknown");
 }

@@ -56,6 +56,7 @@ enum class LossReason : quint8 {
     Unreadable,    // a stored batch could not be read back
     NeverSent,     // the sender says that these numbers are gone
     Refused,       // the next hop's store takes others, but never this batch
+    RemovedForSize // a historian's limit of size; stands in its books only and never travels
 };
 inline constexpr LossReason kLastLossReason = LossReason::Refused;
 [[nodiscard]] QString toText(LossReason reason);

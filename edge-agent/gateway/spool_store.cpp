@@ -1,5 +1,6 @@
 #include "gateway/spool_store.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace lintel {
@@ -8,9 +9,17 @@ Result<CustodyStore::Stored> SpoolStore::append(std::span<const sparkplug::HostB
 {
     std::vector<IncomingBatch> incoming;
     incoming.reserve(batches.size());
+    quint64 noted = m_spool.status().notedReadings;
     for (const sparkplug::HostBatch &batch : batches) {
         sparkplug::HostBatch named = underLedger(batch);
-        incoming.push_back({std::move(named.batch), named.receipt});
+        IncomingBatch &one = incoming.emplace_back(IncomingBatch{std::move(named.batch), named.receipt});
+        if (one.receipt || noted == 0)
+            continue;
+        quint64 readings = quint64(one.batch.readings.size());
+        for (const Loss &loss : std::as_const(one.batch.losses))
+            readings += loss.readings;
+        one.settles = std::min(noted, readings); // what waited comes before what is new
+        noted -= one.settles;
     }
     const auto appended = m_spool.append(incoming);
     if (!appended)

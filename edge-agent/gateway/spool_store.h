@@ -16,6 +16,7 @@ public:
     {
         return m_spool.contiguousReceipt(ledgerOf(node, stream));
     }
+    [[nodiscard]] Result<void> noteUnstored(const Unstored &held) override { return m_spool.noteUnstored(held); }
     [[nodiscard]] Result<void> senderDropped(const sparkplug::NodeId &node, const StreamId &stream, Msn tail) override;
 
 private:

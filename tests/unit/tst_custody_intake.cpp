@@ -62,6 +62,16 @@ public:
         return {};
     }
 
+    Result<void> noteUnstored(const Unstored &held) override
+    {
+        if (noteFailure)
+            return *noteFailure;
+        note = held;
+        return {};
+    }
+
+    Unstored note;
+    std::optional<Error> noteFailure;
     mutable QHash<StreamId, QSet<Msn>> numbers;
     QList<HostBatch> all;
     QList<int> groups;
@@ -421,6 +431,29 @@ private Q_SLOTS:
         QCOMPARE(loss.to, fromEpochMillis(5000));
         QVERIFY(loss.reason == LossReason::StorageFailed);
         QCOMPARE(m_intake->counters().lostReadings, 5u);
+    }
+
+    void take_notesPlainReadingsBeforeTheyAreHeld()
+    {
+        CustodyIntake::Limits limits;
+        limits.maxHeldReadings = 3;
+        make(limits);
+        QSignalSpy trouble(m_intake.get(), &CustodyIntake::trouble);
+        m_store->failure = Error{Errc::Full, u"The disk is full; make room."_s};
+        m_intake->take(plain(1000));
+        m_intake->flush();
+        QCOMPARE(m_store->note, (Unstored{1, fromEpochMillis(1000), fromEpochMillis(1000)}));
+        for (int i = 2; i <= 8; ++i) {
+            m_intake->take(plain(i * 1000));
+            QCOMPARE(m_store->note, (Unstored{quint64(i), fromEpochMillis(1000), fromEpochMillis(i * 1000)}));
+        }
+        QVERIFY(m_intake->isHeldNoted());
+        QCOMPARE(m_intake->heldBatches(), 3);
+        m_store->noteFailure = Error{Errc::Io, u"No note."_s};
+        m_intake->take(plain(9000));
+        m_intake->take(plain(10'000));
+        QVERIFY(!m_intake->isHeldNoted());
+        QCOMPARE(trouble.size(), 1);
     }
 
     void nodeBorn_tellsANewSenderThatBooksAreKept()

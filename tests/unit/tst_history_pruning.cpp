@@ -1,3 +1,5 @@
+#include "fakes/fake_clock.h"
+#include "fakes/memory_state_store.h"
 #include "gateway/history_pruning.h"
 
 #include <QSignalSpy>
@@ -9,38 +11,68 @@ using namespace std::chrono_literals;
 class TestHistoryPruning : public QObject
 {
     Q_OBJECT
+
+    FakeClock m_clock;
+    MemoryStateStore m_state;
+    QList<Timestamp> m_pruned;
+
+    HistoryPruning::Prune prune()
+    {
+        return [this](Timestamp now) -> Result<quint64> {
+            m_pruned.append(now);
+            return quint64(1);
+        };
+    }
+
 private Q_SLOTS:
+    void init() { m_pruned.clear(); }
+
     void step_waitsUntilTheClockWasChecked()
     {
-        int pruned = 0;
         int asked = 0;
         bool connected = false;
-        HistoryPruning pruning(
-            [&pruned]() -> Result<quint64> {
-                ++pruned;
-                return quint64(1);
-            },
-            [&] {
-                ++asked;
-                return connected;
-            });
-        pruning.start(1ms);
-        QTRY_VERIFY_WITH_TIMEOUT(asked > 1, 30'000);
-        QCOMPARE(pruned, 0);
+        HistoryPruning pruning(m_clock, m_state, 30 * 24h, prune(), [&] {
+            ++asked;
+            return connected;
+        });
+        pruning.start(1h, 1ms);
+        m_clock.advance(1h);
+        QTRY_VERIFY_WITH_TIMEOUT(asked > 3, 30'000);
+        QVERIFY(m_pruned.isEmpty());
         connected = true;
-        QTRY_VERIFY_WITH_TIMEOUT(pruned > 1, 30'000);
+        QTRY_COMPARE_WITH_TIMEOUT(m_pruned, QList{m_clock.now()}, 30'000);
+    }
+
+    void step_countsAgesOnWhenTheClockJumpsWhileConnected()
+    {
+        HistoryPruning pruning(m_clock, m_state, 30 * 24h, prune(), [] { return true; });
+        QSignalSpy notice(&pruning, &HistoryPruning::notice);
+        pruning.start(1h, 1ms);
+        const Timestamp expected = m_clock.now() + 1h;
+        m_clock.advance(1h);
+        m_clock.setNow(m_clock.now() + 365 * 24h);
+        QTRY_COMPARE_WITH_TIMEOUT(m_pruned, QList{expected}, 30'000);
+        QCOMPARE(notice.count(), 1);
+        QVERIFY(pruning.report().value(QStringLiteral("clock_jumped")).toBool());
+        m_clock.setNow(expected + 1s); // put right
+        QTRY_COMPARE_WITH_TIMEOUT(notice.count(), 2, 30'000);
+        QVERIFY(!pruning.report().value(QStringLiteral("clock_jumped")).toBool());
     }
 
     void step_saysWhatWentWrongAndGoesOn()
     {
         HistoryPruning pruning(
-            []() -> Result<quint64> {
+            m_clock, m_state, 30 * 24h,
+            [](Timestamp) -> Result<quint64> {
                 return Error{Errc::Io, QStringLiteral("The disk is gone.")};
             },
             [] { return true; });
         QSignalSpy trouble(&pruning, &HistoryPruning::trouble);
-        pruning.start(1ms);
-        QTRY_VERIFY_WITH_TIMEOUT(trouble.count() > 1, 30'000);
+        pruning.start(1h, 1ms);
+        for (int i = 1; i <= 2; ++i) {
+            m_clock.advance(1h);
+            QTRY_COMPARE_WITH_TIMEOUT(trouble.count(), i, 30'000);
+        }
         QCOMPARE(trouble.first().first().value<Error>().message, QStringLiteral("The disk is gone."));
     }
 };

@@ -38,6 +38,27 @@ class TestSpoolStore : public CustodyStoreContract
     }
 
 private Q_SLOTS:
+    void plainBatches_settleWhatWasNotedOfThem()
+    {
+        CustodyStore &store = freshStore();
+        QVERIFY(store.noteUnstored({5, m_clock.now(), m_clock.now()}));
+        sparkplug::HostBatch plain{node("plc"), QStringLiteral("plc"), {}, {}, false};
+        plain.batch.device = QStringLiteral("plc");
+        for (int i = 0; i < 2; ++i)
+            plain.batch.readings.append(
+                {QStringLiteral("p"), double(i), Unit::None, m_clock.now(), Quality::Good, false});
+        QVERIFY(store.append(std::vector{plain}));
+        QCOMPARE(m_spool->status().notedReadings, 3u);
+        sparkplug::HostBatch notice{node("plc"), QStringLiteral("plc"), {}, {}, false};
+        notice.batch.device = QStringLiteral("plc");
+        notice.batch.losses.append({QStringLiteral("plc"), {}, 0, 0, 3, {}, {}, LossReason::StorageFailed});
+        QVERIFY(store.append(std::vector{notice}));
+        QCOMPARE(m_spool->status().notedReadings, 0u);
+        QVERIFY(store.append(std::vector{plain})); // later ones settle nothing
+        QVERIFY(store.noteUnstored({1, m_clock.now(), m_clock.now()}));
+        QCOMPARE(m_spool->status().notedReadings, 1u);
+    }
+
     void losses_travelOnUnderOneName()
     {
         CustodyStore &store = freshStore();

@@ -170,11 +170,11 @@ void SqliteHistory::closed()
     m_database = nullptr;
 }
 
-Result<quint64> SqliteHistory::prune()
+Result<quint64> SqliteHistory::prune(Timestamp now)
 {
     if (!m_statements)
         return notOpen();
-    const qint64 oldest = toEpochMillis(m_clock.now() - m_limits.maxAge);
+    const qint64 oldest = toEpochMillis(now - m_limits.maxAge);
     quint64 removed = 0;
     auto transaction = sqlite::Transaction::begin(*m_database, sqlite::Durability::Lazy);
     if (!transaction)

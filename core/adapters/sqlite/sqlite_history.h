@@ -51,8 +51,10 @@ public:
     /// The latest by device time of each point; of one device, or of all.
     [[nodiscard]] Result<QList<DeviceReading>> lastValues(const QString &device = {}) const;
     [[nodiscard]] Status status() const { return {m_rows, quint64(m_series.size())}; }
-    /// Removes what is too old; about once an hour. Appending looks after the number of rows.
-    [[nodiscard]] Result<quint64> prune();
+    /// Removes what is too old now; about once an hour. Appending looks after the number of rows.
+    [[nodiscard]] Result<quint64> prune() { return prune(m_clock.now()); }
+    /// The same for one who knows better than the clock how late it is.
+    [[nodiscard]] Result<quint64> prune(Timestamp now);
 
     [[nodiscard]] Result<void> opened(sqlite::Database &database) override;
     [[nodiscard]] Result<void> appended(const ReadingBatch &batch) override;
