@@ -28,6 +28,7 @@ QList<QCommandLineOption> allOptions()
         {u"page"_s, u"Page to open: live or devices."_s, u"PAGE"_s},
         {u"window"_s, u"Time window of the Live page in minutes: 1, 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
         {u"size"_s, u"Size of the window, for example 1440x900."_s, u"WxH"_s},
+        {u"headless"_s, u"No window: for --screenshot and --report on a machine without a display."_s},
         {u"screenshot"_s, u"Write the window as PNG after --after, or when asked to stop."_s, u"FILE"_s},
         {u"after"_s, u"Seconds until the screenshot is taken; the console ends then."_s, u"SECONDS"_s},
         {u"exit-after"_s, u"Seconds until the console ends."_s, u"SECONDS"_s},
@@ -177,6 +178,7 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
             return read.error();
     }
     options.offline = parser.isSet(u"offline"_s);
+    options.headless = parser.isSet(u"headless"_s);
     if (const auto read = mqtt::readBroker(parser.value(u"broker"_s), parser.value(u"broker-id"_s),
                                            parser.value(u"identity"_s), options.broker);
         !read)
@@ -196,6 +198,8 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
     }
     if (options.after && options.screenshot.isEmpty())
         return malformed(u"--after says when the screenshot is taken, but there is no --screenshot FILE."_s);
+    if (options.headless && options.screenshot.isEmpty() && options.report.isEmpty())
+        return malformed(u"--headless shows nothing by itself: give --screenshot FILE or --report FILE, too."_s);
     return options;
 }
 

@@ -27,7 +27,8 @@ struct ConsoleOptions {
     QSize size{1280, 800};
     std::optional<int> windowMinutes;
 
-    QString screenshot; // written at the end, or after `after`
+    bool headless = false; // no window, whatever display there is
+    QString screenshot;    // written at the end, or after `after`
     std::optional<std::chrono::seconds> after;
     std::optional<std::chrono::seconds> exitAfter;
     QString report;

@@ -124,8 +124,11 @@ Result<void> ConsoleSession::writeReport() const
     int live = 0;
     int sampled = 0;
     for (int i = 0; i < m_store.pointCount(); ++i) {
-        live += m_store.freshness(m_store.point(i), now) == Freshness::Fresh ? 1 : 0;
-        sampled += m_store.point(i).samples.isEmpty() ? 0 : 1;
+        const PointState &point = m_store.point(i);
+        const Freshness freshness = m_store.freshness(point, now);
+        const bool isPlaying = freshness == Freshness::Recorded && point.arrivedAt;
+        live += freshness == Freshness::Fresh || isPlaying ? 1 : 0;
+        sampled += point.samples.isEmpty() ? 0 : 1;
     }
     int lines = 0;
     for (const LivePanel *panel : const_cast<AppModel &>(m_app).live()->panels())

@@ -33,27 +33,45 @@ int fail(int code, const QString &sentence)
     return code;
 }
 
-const QString kNoDisplaySentence =
-    u"There is no display to open a window on. Set DISPLAY or WAYLAND_DISPLAY, or run without one: "
-    "QT_QPA_PLATFORM=offscreen with --screenshot FILE --after SECONDS."_s;
+const QString kWithoutWindow =
+    u"or look without a window: lintel-console with the same options and --headless --screenshot FILE --after SECONDS."_s;
+
+/// The display that was named, and by what; empty when none was.
+QString namedDisplay()
+{
+    for (const char *variable : {"WAYLAND_DISPLAY", "DISPLAY"}) {
+        if (const QString value = qEnvironmentVariable(variable); !value.isEmpty())
+            return u"\"%1\" (%2)"_s.arg(value, QLatin1StringView(variable));
+    }
+    return {};
+}
+
+QString noDisplaySentence()
+{
+    const QString named = namedDisplay();
+    if (named.isEmpty())
+        return u"There is no display to open a window on. Start it in a desktop session, "_s + kWithoutWindow;
+    return u"The display %1 cannot be opened. Name one that runs, "_s.arg(named) + kWithoutWindow;
+}
 
 /// Qt ends the process with a core dump when a display cannot be reached; say it in a sentence.
 void onFatal(QtMsgType type, const QMessageLogContext &, const QString &message)
 {
     if (type == QtFatalMsg && message.contains("platform plugin"_L1)) {
-        std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kNoDisplaySentence));
+        std::fprintf(stderr, "lintel-console: %s\n", qPrintable(noDisplaySentence()));
         std::_Exit(kNoDisplay);
     }
     if (type != QtDebugMsg && !message.contains("XDG_RUNTIME_DIR"_L1)
-        && !message.contains("could not connect to display"_L1)
+        && !message.contains("could not connect to display"_L1) && !message.contains("create wl_display"_L1)
         && !message.contains("Could not load the Qt platform plugin"_L1))
         std::fprintf(stderr, "lintel-console: %s\n", qPrintable(message));
 }
 
 bool choosePlatform(const ConsoleOptions &options)
 {
-    const bool display = qEnvironmentVariableIsSet("DISPLAY") || qEnvironmentVariableIsSet("WAYLAND_DISPLAY");
-    if (!qEnvironmentVariableIsSet("QT_QPA_PLATFORM") && !display) {
+    if (options.headless) {
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+    } else if (!qEnvironmentVariableIsSet("QT_QPA_PLATFORM") && namedDisplay().isEmpty()) {
         if (options.screenshot.isEmpty())
             return false;
         qputenv("QT_QPA_PLATFORM", "offscreen");
@@ -142,7 +160,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!choosePlatform(*options))
-        return fail(kNoDisplay, kNoDisplaySentence);
+        return fail(kNoDisplay, noDisplaySentence());
 
     qInstallMessageHandler(onFatal);
     QApplication app(argc, argv); // Qt Charts needs widgets

@@ -66,6 +66,30 @@ Window {
             anchors { left: parent.left; right: parent.right; bottom: parent.bottom; leftMargin: Theme.margin; rightMargin: 12; bottomMargin: Theme.margin }
             spacing: 4
 
+            Row {
+                width: parent.width
+                spacing: 6
+                visible: root.app.connection.trustSentence.length > 0
+                bottomPadding: Theme.half
+
+                PriorityMark {
+                    id: trustMark
+                    y: 3
+                    width: 10
+                    height: 10
+                    priority: root.app.connection.trustPriority
+                }
+                AppText {
+                    objectName: "trustSentence"
+                    width: parent.width - (trustMark.visible ? trustMark.width + parent.spacing : 0)
+                    text: root.app.connection.trustSentence
+                    color: root.app.connection.trustPriority > 0 ? Theme.alarm(root.app.connection.trustPriority) : Theme.muted
+                    font.pixelSize: Theme.noteSize
+                    lineHeight: 1.25
+                    wrapMode: Text.Wrap
+                    elide: Text.ElideNone
+                }
+            }
             TabularText {
                 text: root.app.connection.lastMessageText
                 color: Theme.muted

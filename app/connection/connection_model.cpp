@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 // What the host said of its buffer counts as known for this long.
 constexpr Millis kCustodyFresh = 60s;
-constexpr Millis kTrustLow = 10min;
+constexpr Millis kTrustLow = 15min;
 
 } // namespace
 
@@ -19,6 +19,7 @@ ConnectionModel::ConnectionModel(const BuildingStore &store, QString place, QObj
 {
     connect(&store, &BuildingStore::linkChanged, this, &ConnectionModel::refreshed);
     connect(&store, &BuildingStore::custodyChanged, this, &ConnectionModel::refreshed);
+    connect(&store, &BuildingStore::trustChanged, this, &ConnectionModel::refreshed);
     connect(&store, &BuildingStore::deviceChanged, this, &ConnectionModel::refreshed);
 }
 
@@ -126,19 +127,45 @@ QString ConnectionModel::oldestUnsentText() const
     return custody.pendingReadings && *custody.pendingReadings == 0 ? tr("none") : QString();
 }
 
+/// The gateway's, and this console's own where no gateway tells. A console that is cut off knows
+/// nothing of the gateway's.
+std::optional<Millis> ConnectionModel::trustLeft() const
+{
+    const Timestamp now = m_store.clock().now();
+    if (knowsTrust())
+        return m_store.trust()->left(now);
+    const auto expiry = m_store.identityExpiry();
+    if (m_store.trust() || !expiry)
+        return std::nullopt;
+    return *expiry - now;
+}
+
 QString ConnectionModel::trustRunwayText() const
 {
-    const auto expiry = m_store.identityExpiry();
-    return expiry ? format::runway(*expiry - m_store.clock().now()) : QString();
+    if (const auto left = trustLeft())
+        return *left > 0ms ? format::span(*left) : tr("none");
+    return knowsTrust() ? tr("no end") : QString();
 }
 
 int ConnectionModel::trustPriority() const
 {
-    const auto expiry = m_store.identityExpiry();
-    if (!expiry)
+    const auto left = trustLeft();
+    if (!left)
         return 0;
-    const Millis left = *expiry - m_store.clock().now();
-    return left <= 0ms ? 1 : left < kTrustLow ? 2 : 0;
+    return *left <= 0ms ? 1 : *left < kTrustLow ? 2 : 0;
+}
+
+QString ConnectionModel::trustSentence() const
+{
+    if (!knowsTrust())
+        return {};
+    const auto left = m_store.trust()->left(m_store.clock().now());
+    if (!left)
+        return tr("Trust does not end without the uplink");
+    if (*left <= 0ms)
+        return m_store.trust()->credential.isEmpty() ? tr("Trust has ended")
+                                                     : tr("Trust has ended: %1").arg(m_store.trust()->credential);
+    return tr("Trust holds for %1 without the uplink").arg(format::span(*left));
 }
 
 QString ConnectionModel::bufferRunwayText() const

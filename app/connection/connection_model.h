@@ -30,6 +30,8 @@ class ConnectionModel : public QObject
     Q_PROPERTY(QString oldestUnsentText READ oldestUnsentText NOTIFY refreshed)
     Q_PROPERTY(QString trustRunwayText READ trustRunwayText NOTIFY refreshed)
     Q_PROPERTY(int trustPriority READ trustPriority NOTIFY refreshed)
+    /// "Trust holds for 6 h 12 min without the uplink"; empty where no gateway has told.
+    Q_PROPERTY(QString trustSentence READ trustSentence NOTIFY refreshed)
     Q_PROPERTY(QString bufferRunwayText READ bufferRunwayText NOTIFY refreshed)
     Q_PROPERTY(QString lastMessageText READ lastMessageText NOTIFY refreshed)
 
@@ -50,6 +52,7 @@ public:
     [[nodiscard]] QString oldestUnsentText() const;
     [[nodiscard]] QString trustRunwayText() const;
     [[nodiscard]] int trustPriority() const;
+    [[nodiscard]] QString trustSentence() const;
     [[nodiscard]] QString bufferRunwayText() const;
     [[nodiscard]] QString lastMessageText() const;
 
@@ -60,6 +63,8 @@ Q_SIGNALS:
 
 private:
     [[nodiscard]] bool knowsCustody() const;
+    [[nodiscard]] bool knowsTrust() const { return m_store.trust() && !m_store.isCut(); }
+    [[nodiscard]] std::optional<Millis> trustLeft() const;
 
     const BuildingStore &m_store;
     QString m_place;

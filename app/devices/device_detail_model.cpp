@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "devices/device_detail_model.h"
 
-#include "devices/device_list_model.h"
+#include "devices/device_condition.h"
+#include "feed/building_order.h"
 #include "live/decimation.h"
+#include "live/recorded_time.h"
 #include "text/format.h"
 
 #include <QLocale>
@@ -15,6 +17,14 @@ namespace {
 
 constexpr Millis kTrendWindow = std::chrono::minutes(15);
 constexpr int kTrendSamples = 80;
+
+/// The stretch of the trend line: the last quarter of an hour, or as much of a recording as fills it.
+RecordedSpan trendSpan(const PointState &state, Timestamp now)
+{
+    if (!state.isRecorded() || !state.last)
+        return {now - kTrendWindow, now};
+    return {state.lastAt - std::max(kTrendWindow, kTrendSamples / 2 * cadenceOf(state.samples.all())), state.lastAt};
+}
 
 QVariantMap fact(const QString &label, const QString &text)
 {
@@ -50,9 +60,10 @@ void DeviceDetailModel::setDevice(int device)
 /// What the trend lines need, for points that this console has not heard for that long.
 void DeviceDetailModel::wantHistory()
 {
-    const Timestamp now = m_store.clock().now();
-    for (const int point : std::as_const(m_points))
-        Q_EMIT historyWanted(point, now - kTrendWindow, now);
+    for (const int point : std::as_const(m_points)) {
+        const RecordedSpan span = trendSpan(m_store.point(point), m_store.clock().now());
+        Q_EMIT historyWanted(point, span.from, span.to);
+    }
 }
 
 void DeviceDetailModel::list()
@@ -78,7 +89,7 @@ void DeviceDetailModel::refresh()
     m_dirty = false;
     if (!m_points.isEmpty())
         Q_EMIT dataChanged(index(0), index(count() - 1),
-                           {ValueRole, AgeRole, MutedRole, PriorityRole, TrendRole, AccessibleRole});
+                           {ValueRole, UnitRole, AgeRole, MutedRole, PriorityRole, TrendRole, AccessibleRole});
     Q_EMIT refreshed();
 }
 
@@ -97,6 +108,11 @@ QString DeviceDetailModel::stateText() const
     return isSet() ? conditionOf(m_store, m_store.device(m_device), m_store.clock().now()).text : QString();
 }
 
+QString DeviceDetailModel::reason() const
+{
+    return isSet() ? conditionOf(m_store, m_store.device(m_device), m_store.clock().now()).reason : QString();
+}
+
 int DeviceDetailModel::priority() const
 {
     return isSet() ? conditionOf(m_store, m_store.device(m_device), m_store.clock().now()).priority : 0;
@@ -113,22 +129,65 @@ QVariantList DeviceDetailModel::facts() const
     // Without a connection nobody knows how it is now.
     if (m_store.isCut())
         facts.append(fact(tr("State"), tr("unknown, no connection")));
+    else if (device.isOnlyExpected)
+        facts.append(fact(tr("State"), tr("never heard of")));
     else
         facts.append(fact(device.online ? tr("Online since") : tr("Offline since"), format::time(device.since, now)));
-    facts.append(fact(tr("Last reading"), device.lastReading ? format::ago(now - *device.lastReading) : tr("never")));
+    const QString last = lastReadingText(m_store, device, now);
+    if (isRecorded(m_store, device))
+        facts.append(fact(tr("Recorded"), recordedRange()));
+    else
+        facts.append(fact(tr("Last reading"), device.lastReading ? format::ago(now - *device.lastReading) : last));
     if (!device.device.isEmpty())
         facts.append(fact(tr("Through"), device.node.node));
     facts.append(fact(tr("Readings lost"),
                       device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
-    facts.append(fact(tr("Genuine"), tr("no proof yet")));
+    facts.append(fact(tr("Identity"), identityText(device, now)));
+    if (isTrustGateway(m_store, device))
+        facts += trustFacts(now);
     return facts;
+}
+
+/// What its gateway says of it; nobody says that it is fine, unless it is.
+QString DeviceDetailModel::identityText(const DeviceState &device, Timestamp now) const
+{
+    switch (device.identity.state) {
+    case DeviceIdentity::State::Unknown: return tr("nothing reported");
+    case DeviceIdentity::State::Valid: return tr("valid");
+    default: return conditionOf(m_store, device, now).text;
+    }
+}
+
+QVariantList DeviceDetailModel::trustFacts(Timestamp now) const
+{
+    const BuildingTrust &trust = *m_store.trust();
+    QVariantList facts;
+    const auto left = trust.left(now);
+    facts.append(fact(tr("Trust without the uplink"), left ? format::span(*left) : tr("no end in sight")));
+    if (!trust.credential.isEmpty() && left)
+        facts.append(fact(tr("Ends first"), trust.credential));
+    if (!trust.clock.isEmpty())
+        facts.append(fact(tr("Clock"), trust.clock));
+    return facts;
+}
+
+QString DeviceDetailModel::recordedRange() const
+{
+    std::optional<RecordedSpan> range;
+    for (const int point : std::as_const(m_points)) {
+        const auto span = recordedSpan(m_store.point(point));
+        if (span)
+            range = range ? RecordedSpan{std::min(range->from, span->from), std::max(range->to, span->to)} : *span;
+    }
+    return range ? format::dateRange(range->from, range->to) : tr("nothing yet");
 }
 
 QList<QPointF> DeviceDetailModel::trend(const PointState &state) const
 {
-    const qint64 to = toEpochMillis(m_store.clock().now());
-    const qint64 from = to - kTrendWindow.count();
-    const auto pieces = decimate(state.samples.around(from, to), state.point.staleAfter.count(), kTrendSamples);
+    const RecordedSpan span = trendSpan(state, m_store.clock().now());
+    const qint64 from = toEpochMillis(span.from);
+    const qint64 to = toEpochMillis(span.to);
+    const auto pieces = decimate(state.samples.around(from, to), gapAfter(state), kTrendSamples);
     double low = std::numeric_limits<double>::infinity();
     double high = -low;
     for (const LinePiece &piece : pieces) {
@@ -166,12 +225,15 @@ QVariant DeviceDetailModel::data(const QModelIndex &index, int role) const
     const PointState &state = m_store.point(m_points[index.row()]);
     const Timestamp now = m_store.clock().now();
     const Freshness freshness = m_store.freshness(state, now);
-    const QString name = state.point.name.isEmpty() ? state.point.id : state.point.name;
-    const QString value = state.last ? format::value(state.last->value, state.last->unit) : QStringLiteral("–");
+    const QString name = nameOf(state.point);
+    const auto shown = state.last ? format::quantity(state.last->value, state.last->unit)
+                                  : format::Quantity{QStringLiteral("–"), format::unit(state.point.unit)};
     const auto age = [&]() -> QString {
         if (!state.last)
             return tr("no reading yet");
         const QString text = format::age(now - state.lastAt);
+        if (state.isRecorded())
+            return tr("recorded %1").arg(format::time(state.lastAt, now));
         switch (freshness) {
         case Freshness::Stale: return tr("stale, %1").arg(text);
         case Freshness::Silent: return tr("last known, %1").arg(text);
@@ -183,14 +245,14 @@ QVariant DeviceDetailModel::data(const QModelIndex &index, int role) const
     case PointRole: return m_points[index.row()];
     case NameRole: return name;
     case IdRole: return state.point.id;
-    case ValueRole: return value;
-    case UnitRole: return format::unit(state.point.unit);
+    case ValueRole: return shown.number;
+    case UnitRole: return shown.unit;
     case AgeRole: return age();
-    case MutedRole: return freshness != Freshness::Fresh;
+    case MutedRole: return freshness != Freshness::Fresh && freshness != Freshness::Recorded;
     case PriorityRole: return freshness == Freshness::Bad ? 2 : freshness == Freshness::Stale ? 3 : 0;
     case TrendRole: return QVariant::fromValue(trend(state));
     case ChartableRole: return state.point.kind != Kind::Text;
-    case AccessibleRole: return tr("%1, %2 %3, %4").arg(name, value, format::unit(state.point.unit), age());
+    case AccessibleRole: return tr("%1, %2 %3, %4").arg(name, shown.number, shown.unit, age());
     default: return {};
     }
 }

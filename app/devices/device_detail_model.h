@@ -21,6 +21,8 @@ class DeviceDetailModel : public QAbstractListModel
     Q_PROPERTY(QString name READ name NOTIFY refreshed)
     Q_PROPERTY(QString place READ place NOTIFY refreshed)
     Q_PROPERTY(QString stateText READ stateText NOTIFY refreshed)
+    /// Why it is in that state, in a sentence; may be empty.
+    Q_PROPERTY(QString reason READ reason NOTIFY refreshed)
     Q_PROPERTY(int priority READ priority NOTIFY refreshed)
     /// [{label, text}]: site, address, since when, buffer.
     Q_PROPERTY(QVariantList facts READ facts NOTIFY refreshed)
@@ -48,6 +50,7 @@ public:
     [[nodiscard]] QString name() const;
     [[nodiscard]] QString place() const;
     [[nodiscard]] QString stateText() const;
+    [[nodiscard]] QString reason() const;
     [[nodiscard]] int priority() const;
     [[nodiscard]] QVariantList facts() const;
     [[nodiscard]] int count() const { return int(m_points.size()); }
@@ -69,6 +72,9 @@ private:
     void list();
     void wantHistory();
     [[nodiscard]] bool isSet() const { return m_device >= 0 && m_device < m_store.deviceCount(); }
+    [[nodiscard]] QString identityText(const DeviceState &device, Timestamp now) const;
+    [[nodiscard]] QVariantList trustFacts(Timestamp now) const;
+    [[nodiscard]] QString recordedRange() const;
     /// The last quarter of an hour in fractions, for Sparkline; a hole is a point without number.
     [[nodiscard]] QList<QPointF> trend(const PointState &state) const;
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "devices/device_list_model.h"
 
-#include "live/point_picker_model.h"
+#include "devices/device_condition.h"
+#include "feed/building_order.h"
+#include "live/suggestion.h"
 #include "text/format.h"
 
-#include <QCoreApplication>
 #include <QVariantMap>
 
 namespace lintel {
@@ -12,63 +13,7 @@ namespace {
 
 constexpr int kShownValues = 3;
 
-QString trCondition(const char *text, int n = -1)
-{
-    return QCoreApplication::translate("DeviceCondition", text, nullptr, n);
-}
-
 } // namespace
-
-DeviceCondition conditionOf(const BuildingStore &store, const DeviceState &device, Timestamp now)
-{
-    if (store.isCut())
-        return {0, trCondition("last known")};
-    if (device.listedOnly && device.online)
-        return {0, trCondition("listed, no birth seen yet")};
-    if (!device.online)
-        return {2, trCondition("offline since %1").arg(format::time(device.since, now))};
-    int stale = 0;
-    int bad = 0;
-    for (const int point : device.points) {
-        const Freshness freshness = store.freshness(store.point(point), now);
-        stale += freshness == Freshness::Stale ? 1 : 0;
-        bad += freshness == Freshness::Bad ? 1 : 0;
-    }
-    if (bad > 0)
-        return {2, bad == 1 ? trCondition("1 bad value") : trCondition("%1 bad values").arg(bad)};
-    if (stale > 0 && stale == device.points.size())
-        return {3, trCondition("silent since %1").arg(format::time(device.lastReading.value_or(device.since), now))};
-    if (stale > 0)
-        return {3, stale == 1 ? trCondition("1 stale value") : trCondition("%1 stale values").arg(stale)};
-    if (device.lostReadings > 0)
-        return {3, trCondition("%1 readings lost").arg(device.lostReadings)};
-    return {0, trCondition("reporting")};
-}
-
-QString placeOf(const BuildingStore &store, const DeviceState &device)
-{
-    if (device.points.isEmpty()) {
-        int below = 0;
-        for (int i = 0; i < store.deviceCount(); ++i)
-            below += store.device(i).node == device.node && !store.device(i).device.isEmpty() ? 1 : 0;
-        if (device.device.isEmpty() && below > 0)
-            return trCondition("gateway, %1 devices behind it").arg(below);
-        return device.node.group;
-    }
-    const Point &point = store.point(device.points.first()).point;
-    QStringList parts;
-    if (!point.equipRef.isEmpty())
-        parts.append(point.equipRef);
-    if (!point.spaceRef.isEmpty())
-        parts.append(point.spaceRef);
-    if (parts.isEmpty())
-        parts.append(point.siteRef.isEmpty() ? device.node.group : point.siteRef);
-    if (point.tags.contains(QStringLiteral("simulated")))
-        parts.append(trCondition("simulated"));
-    else if (point.tags.contains(QStringLiteral("recorded")))
-        parts.append(trCondition("recorded"));
-    return parts.join(QStringLiteral(" · "));
-}
 
 DeviceListModel::DeviceListModel(const BuildingStore &store, QObject *parent)
     : QAbstractListModel(parent), m_store(store)
@@ -152,7 +97,7 @@ void DeviceListModel::refresh()
     countAttention();
     if (!m_rows.isEmpty())
         Q_EMIT dataChanged(index(0), index(count() - 1),
-                           {StateTextRole, PriorityRole, AgeRole, MutedRole, ValuesRole, AccessibleRole});
+                           {StateTextRole, ReasonRole, PriorityRole, AgeRole, MutedRole, ValuesRole, AccessibleRole});
     Q_EMIT refreshed();
 }
 
@@ -190,14 +135,12 @@ void DeviceListModel::list()
     const Timestamp now = m_store.clock().now();
     const QStringList words = m_search.simplified().split(QLatin1Char(' '), Qt::SkipEmptyParts);
     QList<int> rows;
-    for (int i = 0; i < m_store.deviceCount(); ++i) {
-        if (m_attentionOnly && conditionOf(m_store, m_store.device(i), now).priority == 0)
+    for (const int device : inOrder(m_store)) {
+        if (m_attentionOnly && conditionOf(m_store, m_store.device(device), now).priority == 0)
             continue;
-        if (matches(i, words))
-            rows.append(i);
+        if (matches(device, words))
+            rows.append(device);
     }
-    std::ranges::sort(rows,
-                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
     if (rows == m_rows)
         return;
     beginResetModel();
@@ -226,16 +169,16 @@ QVariantList DeviceListModel::values(const DeviceState &device) const
 {
     const Timestamp now = m_store.clock().now();
     QVariantList list;
-    for (const int point : device.points) {
-        if (list.size() == kShownValues)
-            break;
+    for (const int point : tellingPoints(m_store, device, kShownValues)) {
         const PointState &state = m_store.point(point);
+        const auto shown = state.last ? format::quantity(state.last->value, state.last->unit)
+                                      : format::Quantity{QStringLiteral("–"), format::unit(state.point.unit)};
+        const Freshness freshness = m_store.freshness(state, now);
         list.append(QVariantMap{
-            {QStringLiteral("name"), state.point.name.isEmpty() ? state.point.id : state.point.name},
-            {QStringLiteral("value"),
-             state.last ? format::value(state.last->value, state.last->unit) : QStringLiteral("–")},
-            {QStringLiteral("unit"), format::unit(state.point.unit)},
-            {QStringLiteral("muted"), m_store.freshness(state, now) != Freshness::Fresh},
+            {QStringLiteral("name"), nameOf(state.point)},
+            {QStringLiteral("value"), shown.number},
+            {QStringLiteral("unit"), shown.unit},
+            {QStringLiteral("muted"), freshness != Freshness::Fresh && freshness != Freshness::Recorded},
         });
     }
     return list;
@@ -258,21 +201,28 @@ QVariant DeviceListModel::data(const QModelIndex &index, int role) const
     case NameRole: return device.name;
     case PlaceRole: return placeOf(m_store, device);
     case StateTextRole: return conditionOf(m_store, device, now).text;
+    case ReasonRole: return conditionOf(m_store, device, now).reason;
     case PriorityRole: return conditionOf(m_store, device, now).priority;
     case ValuesRole: return values(device);
-    case AgeRole: return device.lastReading ? format::age(now - *device.lastReading) : tr("never");
+    case AgeRole: return lastReadingText(m_store, device, now);
     case MutedRole: return m_store.isCut() || !device.online;
-    case AccessibleRole:
-        return tr("%1, %2, %3").arg(device.name, placeOf(m_store, device), conditionOf(m_store, device, now).text);
+    case AccessibleRole: {
+        const DeviceCondition condition = conditionOf(m_store, device, now);
+        const QString state =
+            condition.reason.isEmpty() ? condition.text : tr("%1: %2").arg(condition.text, condition.reason);
+        return tr("%1, %2, %3").arg(device.name, placeOf(m_store, device), state);
+    }
     default: return {};
     }
 }
 
 QHash<int, QByteArray> DeviceListModel::roleNames() const
 {
-    return {{DeviceRole, "device"},       {NameRole, "name"},         {PlaceRole, "place"},
-            {StateTextRole, "stateText"}, {PriorityRole, "priority"}, {ValuesRole, "values"},
-            {AgeRole, "ageText"},         {MutedRole, "muted"},       {AccessibleRole, "accessibleText"}};
+    return {{DeviceRole, "device"}, {NameRole, "name"},
+            {PlaceRole, "place"},   {StateTextRole, "stateText"},
+            {ReasonRole, "reason"}, {PriorityRole, "priority"},
+            {ValuesRole, "values"}, {AgeRole, "ageText"},
+            {MutedRole, "muted"},   {AccessibleRole, "accessibleText"}};
 }
 
 } // namespace lintel

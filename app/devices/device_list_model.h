@@ -39,6 +39,7 @@ public:
         NameRole,
         PlaceRole,
         StateTextRole,
+        ReasonRole,   // why, in a sentence; empty where the state says all
         PriorityRole, // 0 = nothing abnormal, 1 … 3
         ValuesRole,   // [{name, value, unit, muted}], at most three
         AgeRole,
@@ -94,14 +95,5 @@ private:
     int m_firstDirty = -1;
     int m_lastDirty = -1;
 };
-
-/// What is wrong with a device, in words, with its priority; priority 0 = nothing.
-struct DeviceCondition {
-    int priority = 0;
-    QString text;
-};
-[[nodiscard]] DeviceCondition conditionOf(const BuildingStore &store, const DeviceState &device, Timestamp now);
-/// "AHU 2 · floor-2/zone-a": where it is, as far as it says.
-[[nodiscard]] QString placeOf(const BuildingStore &store, const DeviceState &device);
 
 } // namespace lintel

@@ -23,6 +23,11 @@ sparkplug::HostConfig sessionConfig(const FeedConfig &config)
     return session;
 }
 
+const Principal &gatewayOf(const FeedConfig &config)
+{
+    return config.gateway.isEmpty() ? config.host : config.gateway;
+}
+
 } // namespace
 
 BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport &transport, IdentitySource *identity,
@@ -40,6 +45,7 @@ BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport 
     connect(&m_session, &sparkplug::HostSession::born, &store, &BuildingStore::applyBirth);
     connect(&m_session, &sparkplug::HostSession::died, &store, &BuildingStore::applyDeath);
     connect(&m_session, &sparkplug::HostSession::batchReceived, &store, &BuildingStore::applyBatch);
+    connect(&m_session, &sparkplug::HostSession::trustChanged, &store, &BuildingStore::applyTrust);
     connect(&m_session, &sparkplug::HostSession::birthMissing, this, [this] {
         if (!m_birthsTimer.isActive())
             m_birthsTimer.start();
@@ -166,8 +172,12 @@ void BuildingFeed::listDevices()
         return;
     call(method::listDevices(), {}, [this](const QCborMap &answer) {
         for (const ListedDevice &listed : devicesFrom(answer, m_clock.now())) {
-            if (m_config.sites.isEmpty() || m_config.sites.contains(listed.node.group))
-                m_store.applyListed(listed.node, listed.device, listed.online, listed.since, listed.points);
+            if (!m_config.sites.isEmpty() && !m_config.sites.contains(listed.node.group))
+                continue;
+            m_store.applyListed(listed.node, listed.device, listed.online, listed.since, listed.points);
+            if (listed.identity)
+                m_store.applyIdentity(listed.node.group, listed.device.isEmpty() ? listed.node.node : listed.device,
+                                      *listed.identity);
         }
     });
 }
@@ -177,10 +187,38 @@ void BuildingFeed::askStatus()
     if (m_transport.state() != MqttTransport::State::Connected)
         return;
     // A gateway that cannot be asked may be buffering for all we know: unknown, not the last good answer.
-    call(m_config.gateway.isEmpty() ? m_config.host : m_config.gateway, method::status(), {},
-         [this](const Result<QCborMap> &answer) {
-             m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
-         });
+    call(gatewayOf(m_config), method::status(), {}, [this](const Result<QCborMap> &answer) {
+        m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
+        if (answer)
+            useStatus(*answer);
+    });
+}
+
+/// What the gateway says of identities: how long trust holds, its own, and whom it refuses.
+void BuildingFeed::useStatus(const QCborMap &status)
+{
+    const QString gateway = gatewayOf(m_config).spiffeId().path().section(u'/', -1);
+    if (auto trust = trustFrom(status, gateway, m_clock.now())) {
+        if (m_store.trust())
+            trust->clock = m_store.trust()->clock;
+        m_store.setTrust(*trust);
+    }
+    if (const auto own = ownIdentityFrom(status))
+        m_store.applyIdentity({}, gateway, *own);
+    QSet<std::pair<QString, QString>> told;
+    for (const ToldIdentity &one : identitiesFrom(status, m_clock.now())) {
+        const QString group = one.group.isEmpty() && m_config.sites.size() == 1 ? m_config.sites.first() : one.group;
+        if (!m_config.sites.isEmpty() && !group.isEmpty() && !m_config.sites.contains(group))
+            continue;
+        m_store.applyIdentity(group, one.device, one.identity);
+        told.insert({group, one.device});
+    }
+    // Of whom nothing is told any more, nothing is known.
+    for (const auto &[group, name] : std::as_const(m_told)) {
+        if (!told.contains({group, name}))
+            m_store.applyIdentity(group, name, {});
+    }
+    m_told = told;
 }
 
 void BuildingFeed::fetchHistory(int point, Timestamp from, Timestamp to)

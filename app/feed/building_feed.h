@@ -13,6 +13,7 @@
 #include "ports/identity_source.h"
 #include "sparkplug/host_session.h"
 
+#include <QSet>
 #include <QTimer>
 
 namespace lintel {
@@ -52,6 +53,7 @@ private:
     void readBirths();
     void listDevices();
     void askStatus();
+    void useStatus(const QCborMap &status);
     void call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use);
     void call(const Principal &callee, const QString &method, const QCborMap &args, CallClient::Done done);
 
@@ -67,6 +69,7 @@ private:
     QTimer m_listTimer;
     QTimer m_birthsTimer; // several missed births are one question
     BufferEstimate m_buffer;
+    QSet<std::pair<QString, QString>> m_told; // group and name of whose identity the gateway told last time
     bool m_everConnected = false;
 };
 

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "feed/building_store.h"
 
+#include "feed/building_order.h"
+
 namespace lintel {
+
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
 namespace {
 
 constexpr std::size_t kRecentSamples = 4'096;
@@ -9,12 +15,34 @@ constexpr std::size_t kWatchedSamples = 90'000;
 // Clocks of devices and of this desk differ; within this a time "in the future" is now.
 constexpr Millis kClockSlack{60'000};
 
+// A reading that comes as historical after so long is from a recording, whatever its point says.
+constexpr Millis kLongAgo = 24h;
+
 QString nameOf(const sparkplug::NodeId &node, const QString &device)
 {
     return device.isEmpty() ? node.node : device;
 }
 
+bool isTaggedRecorded(const Point &point)
+{
+    return point.tags.contains("recorded"_L1);
+}
+
 } // namespace
+
+bool PointState::isRecorded() const
+{
+    if (isTaggedRecorded(point))
+        return true;
+    return last && last->isHistorical && arrivedAt && *arrivedAt - lastAt > kLongAgo;
+}
+
+std::optional<Millis> BuildingTrust::left(Timestamp now) const
+{
+    if (!runway)
+        return std::nullopt;
+    return std::max(Millis{0}, toldAt + *runway - now);
+}
 
 BuildingStore::BuildingStore(const Clock &clock, QObject *parent) : QObject(parent), m_clock(clock) {}
 
@@ -23,6 +51,18 @@ int BuildingStore::deviceIndex(const sparkplug::NodeId &node, const QString &dev
     const auto key = std::pair{node, device};
     if (const auto found = m_deviceByKey.constFind(key); found != m_deviceByKey.constEnd())
         return *found;
+    // Somebody told of it before it spoke: from now on it is that device.
+    for (int i = 0; i < deviceCount(); ++i) {
+        DeviceState &expected = m_devices[std::size_t(i)];
+        if (!expected.isOnlyExpected || expected.node.group != node.group || expected.name != nameOf(node, device))
+            continue;
+        m_deviceByKey.remove({expected.node, expected.device});
+        m_deviceByKey.insert(key, i);
+        expected.node = node;
+        expected.device = device;
+        expected.isOnlyExpected = false;
+        return i;
+    }
     const int index = int(m_devices.size());
     DeviceState state;
     state.node = node;
@@ -48,6 +88,9 @@ void BuildingStore::applyBirth(const sparkplug::Participant &who)
     device.since = who.since;
     describe(index, who.points);
     m_lastMessage = m_clock.now();
+    if (who.trust && who.online)
+        setTrust({nameOf(who.node, {}), std::min(who.since, m_clock.now()), who.trust->runway, who.trust->credential,
+                  who.trust->clock});
     Q_EMIT deviceChanged(index);
 }
 
@@ -55,11 +98,13 @@ void BuildingStore::describe(int index, const QList<Point> &points)
 {
     DeviceState &device = m_devices[std::size_t(index)];
     device.points.clear();
-    for (const Point &point : points) {
+    QList<Point> ordered = points;
+    std::ranges::sort(ordered, comesBefore);
+    for (const Point &point : std::as_const(ordered)) {
         int at = pointIndex(index, point.id);
         if (at < 0) {
             at = int(m_points.size());
-            m_points.push_back(PointState{point, index, {}, {}, SampleRing{kRecentSamples}, false});
+            m_points.push_back(PointState{point, index, {}, {}, {}, SampleRing{kRecentSamples}, false});
             m_pointByKey.insert({index, point.id}, at);
             device.points.append(at);
             Q_EMIT pointAdded(at);
@@ -112,8 +157,12 @@ void BuildingStore::applyReading(int device, const Reading &reading, bool fromBi
     if (index < 0)
         return;
     PointState &state = m_points[std::size_t(index)];
-    const bool trustworthyTime = isPlausible(reading.deviceTime) && reading.deviceTime <= now + kClockSlack;
-    const Timestamp at = trustworthyTime ? reading.deviceTime : now;
+    // The times of a recording are what they are, also those before there was a Lintel.
+    const bool isOfItsTime = isTaggedRecorded(state.point) && reading.deviceTime > Timestamp{};
+    const bool isOfNow = isPlausible(reading.deviceTime) && reading.deviceTime <= now + kClockSlack;
+    const Timestamp at = isOfItsTime || isOfNow ? reading.deviceTime : now;
+    if (!fromBirth)
+        state.arrivedAt = now;
     // A late reading fills the past; it must not take the place of what is known of the present.
     if (!state.last || at >= state.lastAt) {
         state.last = reading;
@@ -131,6 +180,12 @@ void BuildingStore::applyReading(int device, const Reading &reading, bool fromBi
     state.everLate = state.everLate || reading.isHistorical;
     state.samples.insert({toEpochMillis(at), toDouble(reading.value), 0, reading.isHistorical});
     Q_EMIT samplesChanged(index);
+}
+
+void BuildingStore::applyTrust(const sparkplug::Participant &who)
+{
+    if (who.trust)
+        setTrust({nameOf(who.node, {}), m_clock.now(), who.trust->runway, who.trust->credential, who.trust->clock});
 }
 
 void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since,
@@ -196,6 +251,38 @@ void BuildingStore::setCustody(const CustodyState &custody)
     Q_EMIT custodyChanged();
 }
 
+void BuildingStore::applyIdentity(const QString &group, const QString &name, const DeviceIdentity &identity)
+{
+    int index = -1;
+    for (int i = 0; i < deviceCount() && index < 0; ++i) {
+        const DeviceState &known = device(i);
+        if ((group.isEmpty() || known.node.group == group) && known.name == name)
+            index = i;
+    }
+    if (index < 0) {
+        if (!identity.isAbnormal() || group.isEmpty())
+            return;
+        index = deviceIndex({group, name}, {});
+        m_devices[std::size_t(index)].listedOnly = true;
+        m_devices[std::size_t(index)].isOnlyExpected = true;
+        m_devices[std::size_t(index)].since = identity.since.value_or(m_clock.now());
+    }
+    DeviceState &state = m_devices[std::size_t(index)];
+    if (state.identity == identity)
+        return;
+    state.identity = identity;
+    Q_EMIT deviceChanged(index);
+}
+
+void BuildingStore::setTrust(const BuildingTrust &trust)
+{
+    // A birth that somebody recorded says less than what was said since.
+    if (m_trust && trust.toldAt < m_trust->toldAt)
+        return;
+    m_trust = trust;
+    Q_EMIT trustChanged();
+}
+
 void BuildingStore::setIdentityExpiry(std::optional<Timestamp> notAfter)
 {
     m_identityExpiry = notAfter;
@@ -215,6 +302,8 @@ Freshness BuildingStore::freshness(const PointState &state, Timestamp now) const
         return Freshness::Bad;
     if (isCut() || !device(state.device).online)
         return Freshness::Silent;
+    if (state.isRecorded())
+        return Freshness::Recorded;
     if (state.last->quality == Quality::Stale || now - state.lastAt > state.point.staleAfter)
         return Freshness::Stale;
     return Freshness::Fresh;

@@ -21,18 +21,35 @@ namespace lintel {
 enum class Freshness {
     Never, // nothing was ever received
     Fresh,
-    Stale,  // older than the point's staleAfter
-    Silent, // its device is offline, or the console has no connection: last known only
-    Bad,    // the device itself says that the value is bad
+    Recorded, // a recording is played back: true of its recorded time, not of now
+    Stale,    // older than the point's staleAfter
+    Silent,   // its device is offline, or the console has no connection: last known only
+    Bad,      // the device itself says that the value is bad
 };
 
 struct PointState {
     Point point;
     int device = 0;
     std::optional<Reading> last;
-    Timestamp lastAt{}; // device time, or the time of arrival where the device's clock cannot be right
+    Timestamp lastAt{};                 // device time, or the time of arrival where the device's clock cannot be right
+    std::optional<Timestamp> arrivedAt; // of the latest reading that came while this console listened
     SampleRing samples;
     bool everLate = false;
+
+    /// Its readings are of another time on purpose: a recording that is played back. What lies between
+    /// them and now is nothing that is missing.
+    [[nodiscard]] bool isRecorded() const;
+};
+
+/// How a device stands with those who admit it, as its gateway tells. Nobody tells: Unknown.
+struct DeviceIdentity {
+    enum class State { Unknown, Valid, Overdue, Expired, Revoked, NotAdmitted, Refused };
+    State state = State::Unknown;
+    QString reason; // one sentence, or empty
+    std::optional<Timestamp> since;
+
+    [[nodiscard]] bool isAbnormal() const { return state != State::Unknown && state != State::Valid; }
+    friend bool operator==(const DeviceIdentity &, const DeviceIdentity &) = default;
 };
 
 struct DeviceState {
@@ -41,11 +58,13 @@ struct DeviceState {
     QString name;   // for people
     bool online = false;
     bool listedOnly = false;          // known from a device list; no birth yet
+    bool isOnlyExpected = false;      // only somebody's word about its identity is known
     std::optional<Timestamp> heardAt; // it spoke itself while this console listened
     Timestamp since{};
     QList<int> points; // indices into BuildingStore::point()
     quint64 lostReadings = 0;
     std::optional<Timestamp> lastReading;
+    DeviceIdentity identity;
 };
 
 struct LinkState {
@@ -72,6 +91,19 @@ struct CustodyState {
     std::optional<Millis> bufferRunway;
 };
 
+/// How long the building's identities hold without its uplink, its authority or a better clock, as
+/// its gateway says.
+struct BuildingTrust {
+    QString gateway; // who says so
+    Timestamp toldAt{};
+    std::optional<std::chrono::seconds> runway; // from then on; nothing: no credential ends by that
+    QString credential;                         // the one that ends first
+    QString clock;                              // "trusted", "floor", "never set"; empty = not told
+
+    [[nodiscard]] std::optional<Millis> left(Timestamp now) const;
+    friend bool operator==(const BuildingTrust &, const BuildingTrust &) = default;
+};
+
 class BuildingStore : public QObject
 {
     Q_OBJECT
@@ -92,6 +124,11 @@ public:
     void applyHistory(int point, const std::vector<Sample> &samples);
     void setLink(const LinkState &link);
     void setCustody(const CustodyState &custody);
+    /// What a gateway says of the identity of a device in its group. A device that nobody has heard of
+    /// appears when there is something wrong with it: somebody waits for it.
+    void applyIdentity(const QString &group, const QString &name, const DeviceIdentity &identity);
+    void setTrust(const BuildingTrust &trust);
+    void applyTrust(const sparkplug::Participant &who);
     void setIdentityExpiry(std::optional<Timestamp> notAfter);
 
     // Read by the models.
@@ -105,6 +142,7 @@ public:
     [[nodiscard]] bool isCut() const;
     [[nodiscard]] const LinkState &link() const { return m_link; }
     [[nodiscard]] const CustodyState &custody() const { return m_custody; }
+    [[nodiscard]] const std::optional<BuildingTrust> &trust() const { return m_trust; }
     [[nodiscard]] std::optional<Timestamp> identityExpiry() const { return m_identityExpiry; }
     [[nodiscard]] std::optional<Timestamp> lastMessage() const { return m_lastMessage; }
     [[nodiscard]] quint64 readingCount() const { return m_readings; }
@@ -122,6 +160,7 @@ Q_SIGNALS:
     void samplesChanged(int point);
     void linkChanged();
     void custodyChanged();
+    void trustChanged();
 
 private:
     int deviceIndex(const sparkplug::NodeId &node, const QString &device);
@@ -136,6 +175,7 @@ private:
     QHash<std::pair<int, QString>, int> m_pointByKey;
     LinkState m_link;
     CustodyState m_custody;
+    std::optional<BuildingTrust> m_trust;
     std::optional<Timestamp> m_identityExpiry;
     std::optional<Timestamp> m_lastMessage;
     quint64 m_readings = 0;

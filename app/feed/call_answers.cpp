@@ -4,6 +4,7 @@
 #include <QCborArray>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace lintel {
@@ -108,7 +109,88 @@ QList<Point> pointsFrom(const QCborArray &array)
     return points;
 }
 
+/// The words of agents for their own identity, and those of a broker's guard for whom it refuses.
+std::optional<DeviceIdentity::State> identityState(const QString &word)
+{
+    using enum DeviceIdentity::State;
+    struct Word {
+        QLatin1StringView word;
+        DeviceIdentity::State state;
+    };
+    static constexpr std::array kWords{
+        Word{"valid"_L1, Valid},
+        Word{"overdue"_L1, Overdue},
+        Word{"expired"_L1, Expired},
+        Word{"revoked"_L1, Revoked},
+        Word{"denied"_L1, Revoked},
+        Word{"waiting"_L1, NotAdmitted},
+        Word{"pending"_L1, NotAdmitted},
+        Word{"not_admitted"_L1, NotAdmitted},
+        Word{"no_role"_L1, NotAdmitted},
+        Word{"refused"_L1, Refused},
+        Word{"no_certificate"_L1, Refused},
+        Word{"bad_certificate"_L1, Refused},
+        Word{"foreign_domain"_L1, Refused},
+        Word{"not_trusted"_L1, Refused},
+        Word{"client_id"_L1, Refused},
+    };
+    const auto found = std::ranges::find(kWords, word, &Word::word);
+    return found == kWords.end() ? std::nullopt : std::optional(found->state);
+}
+
+std::optional<DeviceIdentity> identityFrom(const QCborMap &map)
+{
+    const auto state = identityState(map.value("state"_L1).toString());
+    if (!state)
+        return std::nullopt;
+    return DeviceIdentity{*state, map.value("sentence"_L1).toString().simplified(), timeOf(map.value("since"_L1))};
+}
+
 } // namespace
+
+QList<ToldIdentity> identitiesFrom(const QCborMap &status, Timestamp now)
+{
+    QList<ToldIdentity> told;
+    for (const auto &entry : status.value("refused"_L1).toArray()) {
+        const QCborMap map = entry.toMap();
+        const QString device = map.value("device"_L1).toString();
+        if (const auto identity = identityFrom(map); identity && !device.isEmpty())
+            told.append({map.value("group"_L1).toString(), device, *identity});
+    }
+    const QCborMap seen = status.value("agent_identities"_L1).toMap();
+    for (auto it = seen.cbegin(); it != seen.cend(); ++it) {
+        const QString device = it.key().toString();
+        const QCborMap facts = it.value().toMap();
+        const auto expires = timeOf(facts.value("expires"_L1));
+        const bool isConnected = facts.value("connected"_L1).toBool();
+        // Who refuses a device knows more than who has seen it.
+        const bool isRefused = std::ranges::any_of(told, [&](const ToldIdentity &one) { return one.device == device; });
+        if (device.isEmpty() || !expires || isRefused)
+            continue;
+        if (isConnected && *expires > now)
+            told.append({{}, device, {DeviceIdentity::State::Valid, {}, std::nullopt}});
+        else if (!isConnected && *expires <= now)
+            told.append({{}, device, {DeviceIdentity::State::Expired, {}, expires}});
+    }
+    return told;
+}
+
+std::optional<BuildingTrust> trustFrom(const QCborMap &status, const QString &gateway, Timestamp now)
+{
+    const QCborValue identity = status.value("identity"_L1);
+    if (!identity.isMap())
+        return std::nullopt;
+    const QCborMap map = identity.toMap();
+    BuildingTrust trust{gateway, now, std::nullopt, map.value("runway_limited_by"_L1).toString(), {}};
+    if (const qint64 left = map.value("runway_ms"_L1).toInteger(-1); left >= 0)
+        trust.runway = std::chrono::floor<std::chrono::seconds>(Millis{left});
+    return trust;
+}
+
+std::optional<DeviceIdentity> ownIdentityFrom(const QCborMap &status)
+{
+    return identityFrom(status.value("identity"_L1).toMap());
+}
 
 QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer)
 {
@@ -134,6 +216,7 @@ QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now)
         listed.online = map.value("online"_L1).toBool();
         listed.since = timeOf(map.value("since"_L1)).value_or(now);
         listed.points = pointsFrom(map.value("points"_L1).toArray());
+        listed.identity = identityFrom(map.value("identity"_L1).toMap());
         if (!name.isEmpty() && !listed.node.group.isEmpty() && !listed.node.node.isEmpty())
             devices.append(listed);
     }

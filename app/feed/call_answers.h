@@ -30,6 +30,7 @@ struct ListedDevice {
     bool online = false;
     Timestamp since{};
     QList<Point> points;
+    std::optional<DeviceIdentity> identity; // "identity": {state, sentence, since}, where the host tells
 };
 [[nodiscard]] QList<ListedDevice> devicesFrom(const QCborMap &answer, Timestamp now);
 
@@ -40,6 +41,19 @@ struct ListedValue {
     Reading reading;
 };
 [[nodiscard]] QList<ListedValue> valuesFrom(const QCborMap &answer);
+
+/// What a gateway's `status` says of identities. "refused": [{group, device, state, sentence, since}], whom
+/// its broker or its authority refuses; "agent_identities": {name: {connected, expires, last_accepted}},
+/// what its broker saw: who is gone and has a certificate that has ended since waits for a new one.
+struct ToldIdentity {
+    QString group; // empty: the gateway's own
+    QString device;
+    DeviceIdentity identity;
+};
+[[nodiscard]] QList<ToldIdentity> identitiesFrom(const QCborMap &status, Timestamp now);
+/// The gateway's own identity report; nothing where it gives none. `gateway` is its name.
+[[nodiscard]] std::optional<BuildingTrust> trustFrom(const QCborMap &status, const QString &gateway, Timestamp now);
+[[nodiscard]] std::optional<DeviceIdentity> ownIdentityFrom(const QCborMap &status);
 
 struct HistoryQuestion {
     QString group;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "live/live_page_model.h"
 
+#include "live/recorded_time.h"
 #include "live/suggestion.h"
 #include "text/format.h"
 
@@ -27,6 +28,9 @@ constexpr std::array kWindows{
     WindowChoice{480, QT_TRANSLATE_NOOP("LivePageModel", "8 h"), 3600},
     WindowChoice{1440, QT_TRANSLATE_NOOP("LivePageModel", "24 h"), 10800},
 };
+
+// A window that goes to a recording holds about so many of its readings.
+constexpr int kReadingsOfRecording = 40;
 
 } // namespace
 
@@ -68,6 +72,7 @@ void LivePageModel::setWindowMinutes(int minutes)
         return;
     const bool grew = minutes > m_windowMinutes;
     m_windowMinutes = minutes;
+    m_minutesBefore.reset();
     Q_EMIT windowChanged();
     if (grew) {
         for (const int point : std::as_const(m_picked))
@@ -80,7 +85,7 @@ void LivePageModel::setPaused(bool paused)
 {
     if (paused == isPaused())
         return;
-    m_pausedAt = paused ? std::optional(m_store.clock().now()) : std::nullopt;
+    m_pausedAt = paused ? std::optional(end()) : std::nullopt;
     m_readingsAtPause = m_store.readingCount();
     Q_EMIT pausedChanged();
     refresh();
@@ -136,15 +141,74 @@ bool LivePageModel::anyGap() const
     return std::ranges::any_of(m_panels, [](const LivePanel *panel) { return !panel->gapBands().isEmpty(); });
 }
 
+QString LivePageModel::recordedText() const
+{
+    if (!isAtRecording())
+        return {};
+    const Timestamp to = end();
+    return tr("recorded %1").arg(format::dateRange(to - std::chrono::minutes(m_windowMinutes), to));
+}
+
+void LivePageModel::goToNow()
+{
+    setRecorded(-1);
+    refresh();
+}
+
+void LivePageModel::goTo(int point)
+{
+    const PointState &state = m_store.point(point);
+    setRecorded(state.isRecorded() && state.last ? point : -1);
+}
+
+void LivePageModel::setRecorded(int point)
+{
+    if (point == m_recorded)
+        return;
+    m_recorded = point;
+    m_pausedAt.reset();
+    Q_EMIT pausedChanged();
+    if (m_minutesBefore)
+        m_windowMinutes = *std::exchange(m_minutesBefore, std::nullopt);
+    if (isAtRecording()) {
+        m_minutesBefore = m_windowMinutes;
+        widenForRecording();
+    }
+    Q_EMIT windowChanged();
+    for (const int picked : std::as_const(m_picked))
+        wantHistory(picked);
+}
+
+/// Unless somebody has chosen a length for it, the window holds some rows of the recording.
+void LivePageModel::widenForRecording()
+{
+    if (!isAtRecording() || !m_minutesBefore)
+        return;
+    const Millis wanted = kReadingsOfRecording * cadenceOf(m_store.point(m_recorded).samples.all());
+    const auto fits = [&](const WindowChoice &choice) { return std::chrono::minutes(choice.minutes) >= wanted; };
+    const auto choice = std::ranges::find_if(kWindows, fits);
+    const int minutes = choice == kWindows.end() ? kWindows.back().minutes : choice->minutes;
+    if (minutes <= m_windowMinutes)
+        return;
+    m_windowMinutes = minutes;
+    Q_EMIT windowChanged();
+    for (const int picked : std::as_const(m_picked))
+        wantHistory(picked);
+}
+
 void LivePageModel::toggle(int point)
 {
     if (point < 0 || point >= m_store.pointCount())
         return;
     m_chosenByHand = true;
-    if (m_picked.contains(point))
+    if (m_picked.contains(point)) {
         unpick(point);
-    else
+        if (point == m_recorded)
+            setRecorded(-1);
+    } else {
         pick(point);
+        goTo(point);
+    }
     refresh();
 }
 
@@ -158,8 +222,10 @@ void LivePageModel::show(int point)
 void LivePageModel::focus(int point)
 {
     for (LivePanel *panel : std::as_const(m_panels)) {
-        if (panel->contains(point))
-            panel->focus(point);
+        if (!panel->contains(point))
+            continue;
+        panel->focus(point);
+        goTo(point);
     }
     refresh();
 }
@@ -170,6 +236,7 @@ void LivePageModel::clear()
     const QList<int> picked = m_picked;
     for (const int point : picked)
         unpick(point);
+    setRecorded(-1);
     refresh();
 }
 
@@ -228,6 +295,9 @@ void LivePageModel::suggest()
     QList<int> wanted;
     for (const QList<int> &panel : panels)
         wanted += panel;
+    if (wanted == m_suggested)
+        return;
+    m_suggested = wanted;
     const auto order = [this](int a, int b) { return m_picked.indexOf(a) < m_picked.indexOf(b); };
     QList<int> first; // of each panel: their order is the panels'
     for (const QList<int> &panel : panels)
@@ -241,17 +311,29 @@ void LivePageModel::suggest()
     }
     for (const int point : std::as_const(wanted))
         pick(point);
+    // Who reported first decides nothing.
+    for (const int point : std::as_const(first)) {
+        for (LivePanel *panel : std::as_const(m_panels)) {
+            if (panel->contains(point))
+                panel->focus(point);
+        }
+    }
+    if (!wanted.isEmpty())
+        goTo(wanted.first());
 }
 
 void LivePageModel::wantHistory(int point)
 {
-    const Timestamp now = m_store.clock().now();
-    Q_EMIT historyWanted(point, now - std::chrono::minutes(m_windowMinutes), now);
+    const Timestamp to = end();
+    Q_EMIT historyWanted(point, to - std::chrono::minutes(m_windowMinutes), to);
 }
 
 Timestamp LivePageModel::end() const
 {
-    return m_pausedAt.value_or(m_store.clock().now());
+    if (m_pausedAt)
+        return *m_pausedAt;
+    // A recording that is played back draws the window along with it.
+    return isAtRecording() ? m_store.point(m_recorded).lastAt : m_store.clock().now();
 }
 
 void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
@@ -272,6 +354,7 @@ void LivePageModel::computeTimeTicks(qint64 from, qint64 to)
 void LivePageModel::refresh()
 {
     suggest();
+    widenForRecording();
     m_picker.refresh();
     if (m_visible) {
         const Timestamp to = end();

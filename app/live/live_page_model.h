@@ -30,6 +30,10 @@ class LivePageModel : public QAbstractListModel
     Q_PROPERTY(QVariantList windowChoices READ windowChoices CONSTANT)
     Q_PROPERTY(bool paused READ isPaused WRITE setPaused NOTIFY pausedChanged)
     Q_PROPERTY(QString pausedText READ pausedText NOTIFY refreshed)
+    /// The window lies where a picked recording does, not at now.
+    Q_PROPERTY(bool atRecording READ isAtRecording NOTIFY refreshed)
+    /// "recorded 2015-02-02 14:03 – 14:18": what the window shows; empty at now.
+    Q_PROPERTY(QString recordedText READ recordedText NOTIFY refreshed)
     Q_PROPERTY(bool visible READ isVisible WRITE setVisible NOTIFY visibleChanged)
     /// [{fraction, label}] of the common time axis.
     Q_PROPERTY(QVariantList timeTicks READ timeTicks NOTIFY refreshed)
@@ -56,6 +60,8 @@ public:
     [[nodiscard]] bool isPaused() const { return m_pausedAt.has_value(); }
     void setPaused(bool paused);
     [[nodiscard]] QString pausedText() const;
+    [[nodiscard]] bool isAtRecording() const { return m_recorded >= 0; }
+    [[nodiscard]] QString recordedText() const;
     [[nodiscard]] bool isVisible() const { return m_visible; }
     void setVisible(bool visible);
     [[nodiscard]] QVariantList timeTicks() const { return m_timeTicks; }
@@ -72,6 +78,8 @@ public:
     /// This line is the one to look at; the others of its panel become grey.
     Q_INVOKABLE void focus(int point);
     Q_INVOKABLE void clear();
+    /// From a recording back to the present.
+    Q_INVOKABLE void goToNow();
 
     /// Draws again, with the time as it is now.
     void refresh();
@@ -95,6 +103,10 @@ private:
     void unpick(int point);
     void suggest();
     void wantHistory(int point);
+    /// Moves the window to where the point's readings are: a recording's time, or now.
+    void goTo(int point);
+    void setRecorded(int point);
+    void widenForRecording();
     [[nodiscard]] Timestamp end() const;
     void computeTimeTicks(qint64 from, qint64 to);
 
@@ -102,8 +114,11 @@ private:
     PointPickerModel m_picker;
     QList<LivePanel *> m_panels; // owned as children
     QList<int> m_picked;
+    QList<int> m_suggested; // while nobody has chosen
     QVariantList m_timeTicks;
     int m_windowMinutes = 15;
+    int m_recorded = -1;                // the recording that the window follows; -1 = it is at now
+    std::optional<int> m_minutesBefore; // the window's length before it went to a recording
     std::optional<Timestamp> m_pausedAt;
     quint64 m_readingsAtPause = 0;
     double m_hover = -1;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "live/live_panel.h"
 
+#include "feed/building_order.h"
+#include "live/recorded_time.h"
 #include "text/format.h"
 
 #include <QVariantMap>
@@ -12,6 +14,7 @@ namespace lintel {
 namespace {
 
 constexpr int kMaxSamples = 300;
+constexpr int kLabelLength = 8; // what fits beside the plot: "1,204.31"
 
 QVariantMap tick(double fraction, const QString &label)
 {
@@ -51,17 +54,22 @@ QList<QPointF> asSteps(const QList<QPointF> &line)
 } // namespace
 
 LivePanel::LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent)
-    : QAbstractListModel(parent), m_store(store), m_unit(unit), m_states(states)
+    : QAbstractListModel(parent), m_store(store), m_unit(unit), m_states(states),
+      m_unitText(states ? tr("on / off") : format::unit(unit))
 {}
 
 QString LivePanel::title() const
 {
-    return m_states ? tr("State") : format::quantity(m_unit);
+    return m_states ? tr("State") : format::nameOfQuantity(m_unit);
 }
 
-QString LivePanel::unitText() const
+QString LivePanel::emptyText() const
 {
-    return m_states ? tr("on / off") : format::unit(m_unit);
+    const auto focused = std::ranges::find_if(m_series, &LiveSeries::focused);
+    const QString recorded = focused == m_series.end() ? QString() : recordedText(m_store.point(focused->point));
+    if (recorded.isEmpty())
+        return tr("No readings in this window");
+    return recorded.at(0).toUpper() + recorded.mid(1);
 }
 
 int LivePanel::rowCount(const QModelIndex &parent) const
@@ -77,38 +85,44 @@ QVariant LivePanel::data(const QModelIndex &index, int role) const
     const PointState &state = m_store.point(series.point);
     switch (role) {
     case PointRole: return series.point;
-    case NameRole: return state.point.name.isEmpty() ? state.point.id : state.point.name;
-    case DeviceRole: return m_store.device(state.device).name;
+    case NameRole: return nameOf(state.point);
+    case DeviceRole: return labelOf(m_store, m_store.device(state.device));
     case ValueRole: return series.valueText;
+    case UnitRole: return series.unitText;
     case NoteRole: return series.noteText;
-    case MutedRole: return series.freshness != Freshness::Fresh;
+    case MutedRole: return series.freshness != Freshness::Fresh && series.freshness != Freshness::Recorded;
     case FocusedRole: return series.focused;
     case DashRole: return series.dash;
     case AccessibleRole:
         return tr("%1 of %2, %3 %4, %5")
-            .arg(state.point.name, m_store.device(state.device).name, series.valueText, unitText(), series.noteText);
+            .arg(nameOf(state.point), m_store.device(state.device).name, series.valueText, series.unitText,
+                 series.noteText);
     default: return {};
     }
 }
 
 QHash<int, QByteArray> LivePanel::roleNames() const
 {
-    return {{PointRole, "point"},     {NameRole, "name"},     {DeviceRole, "device"},
-            {ValueRole, "valueText"}, {NoteRole, "noteText"}, {MutedRole, "muted"},
-            {FocusedRole, "focused"}, {DashRole, "dash"},     {AccessibleRole, "accessibleText"}};
+    return {{PointRole, "point"},   {NameRole, "name"},
+            {DeviceRole, "device"}, {ValueRole, "valueText"},
+            {UnitRole, "unitText"}, {NoteRole, "noteText"},
+            {MutedRole, "muted"},   {FocusedRole, "focused"},
+            {DashRole, "dash"},     {AccessibleRole, "accessibleText"}};
 }
 
 void LivePanel::add(int point)
 {
-    beginInsertRows({}, int(m_series.size()), int(m_series.size()));
+    const auto place = std::ranges::find_if(
+        m_series, [&](const LiveSeries &series) { return pointComesBefore(m_store, point, series.point); });
+    const auto focused = std::ranges::find_if(m_series, &LiveSeries::focused);
+    const int toFocus = focused == m_series.end() ? point : focused->point;
+    const int row = int(place - m_series.begin());
+    beginInsertRows({}, row, row);
     LiveSeries series;
     series.point = point;
-    m_series.append(series);
+    m_series.insert(row, series);
     endInsertRows();
-    if (m_series.size() == 1)
-        focus(point);
-    else
-        focus(std::ranges::find_if(m_series, &LiveSeries::focused)->point);
+    focus(toFocus);
 }
 
 void LivePanel::remove(int point)
@@ -142,20 +156,16 @@ bool LivePanel::contains(int point) const
     return std::ranges::any_of(m_series, [point](const LiveSeries &series) { return series.point == point; });
 }
 
-qint64 LivePanel::gapAfter(const LiveSeries &series) const
-{
-    return m_store.point(series.point).point.staleAfter.count();
-}
-
 void LivePanel::draw(qint64 from, qint64 to, Timestamp now, double hover)
 {
     drawLines(from, to);
     drawBands(from, to, now);
     const qint64 hoverAt = hover < 0 ? -1 : from + qint64(hover * double(to - from));
     for (LiveSeries &series : m_series)
-        describe(series, now, hoverAt);
+        describe(series, {from, to}, now, hoverAt);
     if (!m_series.isEmpty())
-        Q_EMIT dataChanged(index(0), index(int(m_series.size()) - 1), {ValueRole, NoteRole, MutedRole, AccessibleRole});
+        Q_EMIT dataChanged(index(0), index(int(m_series.size()) - 1),
+                           {ValueRole, UnitRole, NoteRole, MutedRole, AccessibleRole});
     Q_EMIT drawn();
 }
 
@@ -166,11 +176,12 @@ void LivePanel::drawLines(qint64 from, qint64 to)
     QList<QList<LinePiece>> lines;
     m_hasSamples = false;
     for (const LiveSeries &series : m_series) {
-        auto samples = m_store.point(series.point).samples.around(from, to);
+        const PointState &state = m_store.point(series.point);
+        auto samples = state.samples.around(from, to);
         // A window that stands still does not look ahead.
         if (!samples.empty() && samples.back().at > to)
             samples = samples.first(samples.size() - 1);
-        lines.append(decimate(samples, gapAfter(series), kMaxSamples));
+        lines.append(decimate(samples, gapAfter(state), kMaxSamples));
         for (const LinePiece &piece : lines.last()) {
             for (const Sample &sample : piece) {
                 if (sample.at < from || sample.at > to)
@@ -183,14 +194,7 @@ void LivePanel::drawLines(qint64 from, qint64 to)
     }
     const Scale scale =
         m_states ? Scale{-0.25, 1.25, 1, 0} : niceScale(low, high, minSpanOf(m_unit), !canBeNegative(m_unit));
-    m_valueTicks.clear();
-    if (m_states) {
-        m_valueTicks = {tick(scale.fraction(0), tr("off")), tick(scale.fraction(1), tr("on"))};
-    } else {
-        const int count = int(std::lround((scale.max - scale.min) / scale.step));
-        for (int i = 0; i <= count; ++i)
-            m_valueTicks.append(tick(double(i) / count, format::number(scale.min + i * scale.step, scale.decimals)));
-    }
+    drawScale(scale);
 
     const double length = double(to - from);
     for (qsizetype i = 0; i < m_series.size(); ++i) {
@@ -205,6 +209,32 @@ void LivePanel::drawLines(qint64 from, qint64 to)
                 line = {line[0] - QPointF(0.0015, 0), line[0] + QPointF(0.0015, 0)};
             m_series[i].pieces.append(m_states ? asSteps(line) : line);
         }
+    }
+}
+
+void LivePanel::drawScale(const Scale &scale)
+{
+    m_valueTicks.clear();
+    if (!m_hasSamples) {
+        m_unitText = m_states ? tr("on / off") : format::unit(m_unit);
+        return; // a scale of nothing says nothing
+    }
+    if (m_states) {
+        m_valueTicks = {tick(scale.fraction(0), tr("off")), tick(scale.fraction(1), tr("on"))};
+        return;
+    }
+    const auto larger = format::largerUnit(m_unit, std::max(std::abs(scale.min), std::abs(scale.max)));
+    const int decimals = std::max(0, int(-std::floor(std::log10(scale.step / larger.factor) + 1e-9)));
+    const int count = int(std::lround((scale.max - scale.min) / scale.step));
+    const bool isLong = format::number(scale.max / larger.factor, decimals).size() > kLabelLength;
+    m_unitText = isLong
+                     ? tr("%1 above %2").arg(format::unit(m_unit), format::number(scale.min, scale.decimals)).trimmed()
+                     : larger.symbol;
+    for (int i = 0; i <= count; ++i) {
+        const QString label = !isLong  ? format::number((scale.min + i * scale.step) / larger.factor, decimals)
+                              : i == 0 ? QStringLiteral("0")
+                                       : QLatin1Char('+') + format::number(i * scale.step, scale.decimals);
+        m_valueTicks.append(tick(double(i) / count, label));
     }
 }
 
@@ -230,7 +260,9 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
                            {QStringLiteral("label"), label}};
     };
     QStringList sentences;
-    const auto late = lateSpans(samples, gapAfter(*focused));
+    const bool isRecorded = state.isRecorded();
+    // All of a recording came when it was played back: that is no story.
+    const auto late = isRecorded ? QList<TimeSpan>() : lateSpans(samples, gapAfter(state));
     TimeSpan told;
     for (const TimeSpan &span : late) {
         if (span.to < from || span.from > to)
@@ -245,10 +277,12 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
         sentences.append(tr("%1 arrived late").arg(words({std::max(told.from, from), std::min(told.to, to)})));
     else if (m_lateBands.size() > 1)
         sentences.append(tr("%n stretches arrived late", nullptr, int(m_lateBands.size())));
-    const auto holes = gaps(samples, gapAfter(*focused), from, to);
+    // Between the end of a recording and now nothing is missing.
+    const qint64 due = isRecorded && !samples.empty() ? std::min(to, samples.back().at) : to;
+    const auto holes = gaps(samples, gapAfter(state), from, due);
     for (const TimeSpan &span : holes)
         m_gapBands.append(band(span, tr("no readings")));
-    if (holes.size() == 1 && holes.last().to == to)
+    if (holes.size() == 1 && holes.last().to == to && !isRecorded)
         sentences.append(
             tr("no readings since %1").arg(format::time(fromEpochMillis(holes.last().from), now, length < 600'000)));
     else if (holes.size() == 1)
@@ -258,29 +292,43 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
     m_story = sentences.join(tr(", "));
 }
 
-void LivePanel::describe(LiveSeries &series, Timestamp now, qint64 hoverAt) const
+void LivePanel::setValue(LiveSeries &series, const Value &value) const
+{
+    const auto shown = format::quantity(value, m_unit);
+    series.valueText = shown.number;
+    series.unitText = m_states ? QString() : shown.unit;
+}
+
+void LivePanel::describeAt(LiveSeries &series, qint64 at) const
+{
+    const PointState &state = m_store.point(series.point);
+    const qint64 gap = gapAfter(state);
+    const auto near = state.samples.around(at, at);
+    const Sample *best = nullptr;
+    for (const Sample &sample : near) {
+        if (!best || std::abs(sample.at - at) < std::abs(best->at - at))
+            best = &sample;
+    }
+    // Nothing is read out of a hole.
+    const bool bracketed = near.size() < 2 || near.back().at - near.front().at <= 2 * gap;
+    if (best && bracketed && std::abs(best->at - at) <= std::max<qint64>(gap, best->span)) {
+        setValue(series, m_states ? Value{best->value > 0.5} : Value{best->value});
+        series.noteText = best->late && !state.isRecorded() ? tr("arrived late") : QString();
+        series.freshness = Freshness::Fresh;
+    } else {
+        series.valueText = QStringLiteral("–");
+        series.noteText = tr("no reading");
+        series.freshness = Freshness::Stale;
+    }
+}
+
+void LivePanel::describe(LiveSeries &series, const TimeSpan &window, Timestamp now, qint64 hoverAt) const
 {
     const PointState &state = m_store.point(series.point);
     series.freshness = m_store.freshness(state, now);
+    series.unitText = m_states ? QString() : format::unit(m_unit);
     if (hoverAt >= 0) {
-        const auto near = state.samples.around(hoverAt, hoverAt);
-        const Sample *best = nullptr;
-        for (const Sample &sample : near) {
-            if (!best || std::abs(sample.at - hoverAt) < std::abs(best->at - hoverAt))
-                best = &sample;
-        }
-        // Nothing is read out of a hole.
-        const bool bracketed = near.size() < 2 || near.back().at - near.front().at <= 2 * gapAfter(series);
-        if (best && bracketed && std::abs(best->at - hoverAt) <= std::max<qint64>(gapAfter(series), best->span)) {
-            const Value value = m_states ? Value{best->value > 0.5} : Value{best->value};
-            series.valueText = format::value(value, m_unit);
-            series.noteText = best->late ? tr("arrived late") : QString();
-            series.freshness = Freshness::Fresh;
-        } else {
-            series.valueText = QStringLiteral("–");
-            series.noteText = tr("no reading");
-            series.freshness = Freshness::Stale;
-        }
+        describeAt(series, hoverAt);
         return;
     }
     if (!state.last) {
@@ -288,7 +336,14 @@ void LivePanel::describe(LiveSeries &series, Timestamp now, qint64 hoverAt) cons
         series.noteText = tr("no reading yet");
         return;
     }
-    series.valueText = format::value(state.last->value, m_unit);
+    setValue(series, state.last->value);
+    if (state.isRecorded() && series.freshness != Freshness::Bad) {
+        // In a window of that time it goes without saying.
+        const qint64 at = toEpochMillis(state.lastAt);
+        series.noteText =
+            at >= window.from && at <= window.to ? QString() : tr("of %1").arg(format::date(state.lastAt));
+        return;
+    }
     const QString age = format::age(now - state.lastAt);
     switch (series.freshness) {
     case Freshness::Fresh: series.noteText.clear(); break;

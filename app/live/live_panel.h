@@ -22,6 +22,7 @@ struct LiveSeries {
     int dash = 0; // comparison lines are told apart by their dashes: 0, 1, 2 …
     QList<QList<QPointF>> pieces;
     QString valueText;
+    QString unitText;
     QString noteText; // age, "no reading yet", "offline"
     Freshness freshness = Freshness::Never;
 };
@@ -32,7 +33,10 @@ class LivePanel : public QAbstractListModel
     QML_ELEMENT
     QML_UNCREATABLE("Panels belong to the Live page's model.")
     Q_PROPERTY(QString title READ title CONSTANT)
-    Q_PROPERTY(QString unitText READ unitText CONSTANT)
+    /// "°C"; of numbers that are large for what they change by: "kWh above 49,867,200".
+    Q_PROPERTY(QString unitText READ unitText NOTIFY drawn)
+    /// What stands in a plot without a line.
+    Q_PROPERTY(QString emptyText READ emptyText NOTIFY drawn)
     /// [{fraction, label}], bottom to top.
     Q_PROPERTY(QVariantList valueTicks READ valueTicks NOTIFY drawn)
     /// [{from, to, label}] of the focused line: readings that came late, and holes.
@@ -48,6 +52,7 @@ public:
         NameRole,
         DeviceRole,
         ValueRole,
+        UnitRole,
         NoteRole,
         MutedRole,
         FocusedRole,
@@ -60,7 +65,8 @@ public:
     [[nodiscard]] Unit unit() const { return m_unit; }
     [[nodiscard]] bool isStates() const { return m_states; }
     [[nodiscard]] QString title() const;
-    [[nodiscard]] QString unitText() const;
+    [[nodiscard]] QString unitText() const { return m_unitText; }
+    [[nodiscard]] QString emptyText() const;
     [[nodiscard]] QVariantList valueTicks() const { return m_valueTicks; }
     [[nodiscard]] QVariantList lateBands() const { return m_lateBands; }
     [[nodiscard]] QVariantList gapBands() const { return m_gapBands; }
@@ -72,6 +78,7 @@ public:
     [[nodiscard]] QVariant data(const QModelIndex &index, int role) const override;
     [[nodiscard]] QHash<int, QByteArray> roleNames() const override;
 
+    /// In the order of the building, whoever was picked first.
     void add(int point);
     void remove(int point);
     void focus(int point);
@@ -85,15 +92,18 @@ Q_SIGNALS:
     void drawn();
 
 private:
-    [[nodiscard]] qint64 gapAfter(const LiveSeries &series) const;
     void drawLines(qint64 from, qint64 to);
+    void drawScale(const Scale &scale);
     void drawBands(qint64 from, qint64 to, Timestamp now);
-    void describe(LiveSeries &series, Timestamp now, qint64 hoverAt) const;
+    void describe(LiveSeries &series, const TimeSpan &window, Timestamp now, qint64 hoverAt) const;
+    void describeAt(LiveSeries &series, qint64 at) const;
+    void setValue(LiveSeries &series, const Value &value) const;
 
     const BuildingStore &m_store;
     Unit m_unit;
     bool m_states; // on/off points: drawn as steps
     QList<LiveSeries> m_series;
+    QString m_unitText;
     QVariantList m_valueTicks;
     QVariantList m_lateBands;
     QVariantList m_gapBands;

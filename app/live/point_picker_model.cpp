@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "live/point_picker_model.h"
 
+#include "feed/building_order.h"
 #include "text/format.h"
 
 namespace lintel {
@@ -15,56 +16,7 @@ bool matches(const PointState &state, const DeviceState &device, const QStringLi
     });
 }
 
-bool isDigit(QChar c)
-{
-    return c >= QLatin1Char('0') && c <= QLatin1Char('9');
-}
-
-qsizetype endOfNumber(const QString &text, qsizetype from)
-{
-    while (from < text.size() && isDigit(text[from]))
-        ++from;
-    return from;
-}
-
-QStringView withoutZeros(QStringView number)
-{
-    while (number.size() > 1 && number.front() == QLatin1Char('0'))
-        number = number.sliced(1);
-    return number;
-}
-
 } // namespace
-
-bool lessByName(const QString &a, const QString &b)
-{
-    qsizetype i = 0;
-    qsizetype j = 0;
-    while (i < a.size() && j < b.size()) {
-        if (isDigit(a[i]) && isDigit(b[j])) {
-            const qsizetype endA = endOfNumber(a, i);
-            const qsizetype endB = endOfNumber(b, j);
-            const QStringView numberA = withoutZeros(QStringView(a).sliced(i, endA - i));
-            const QStringView numberB = withoutZeros(QStringView(b).sliced(j, endB - j));
-            if (numberA.size() != numberB.size())
-                return numberA.size() < numberB.size();
-            if (numberA != numberB)
-                return numberA < numberB;
-            i = endA;
-            j = endB;
-            continue;
-        }
-        const QChar lowerA = a[i].toLower();
-        const QChar lowerB = b[j].toLower();
-        if (lowerA != lowerB)
-            return lowerA < lowerB;
-        ++i;
-        ++j;
-    }
-    const qsizetype restA = a.size() - i;
-    const qsizetype restB = b.size() - j;
-    return restA != restB ? restA < restB : a < b;
-}
 
 PointPickerModel::PointPickerModel(const BuildingStore &store, QObject *parent)
     : QAbstractListModel(parent), m_store(store)
@@ -107,13 +59,8 @@ void PointPickerModel::list()
 {
     m_outdated = false;
     const QStringList words = m_search.simplified().split(QLatin1Char(' '), Qt::SkipEmptyParts);
-    QList<int> devices;
-    for (int i = 0; i < m_store.deviceCount(); ++i)
-        devices.append(i);
-    std::ranges::sort(devices,
-                      [this](int a, int b) { return lessByName(m_store.device(a).name, m_store.device(b).name); });
     QList<int> rows;
-    for (const int device : devices) {
+    for (const int device : inOrder(m_store)) {
         for (const int point : m_store.device(device).points) {
             const PointState &state = m_store.point(point);
             if (state.point.kind != Kind::Text && matches(state, m_store.device(device), words))
@@ -142,7 +89,7 @@ QVariant PointPickerModel::data(const QModelIndex &index, int role) const
     switch (role) {
     case PointRole: return point;
     case NameRole: return state.point.name.isEmpty() ? state.point.id : state.point.name;
-    case DeviceRole: return m_store.device(state.device).name;
+    case DeviceRole: return labelOf(m_store, m_store.device(state.device));
     case UnitRole: return state.point.kind == Kind::Bool ? tr("on / off") : format::unit(state.point.unit);
     case PickedRole: return m_picked.contains(point);
     default: return {};

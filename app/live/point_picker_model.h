@@ -54,7 +54,4 @@ private:
     bool m_outdated = true;
 };
 
-/// Devices and points in the order in which people look for them: by name, numbers as numbers.
-[[nodiscard]] bool lessByName(const QString &a, const QString &b);
-
 } // namespace lintel

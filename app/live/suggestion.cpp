@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "live/suggestion.h"
 
-#include "live/point_picker_model.h"
+#include "feed/building_order.h"
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 namespace lintel {
 namespace {
@@ -19,17 +20,36 @@ bool isSimulated(const PointState &state)
     return state.point.tags.contains(QStringLiteral("simulated"));
 }
 
+bool isLine(const Point &point)
+{
+    return point.kind != Kind::Text && point.kind != Kind::Bool;
+}
+
+bool hasTag(const Point &point, QLatin1StringView tag)
+{
+    return std::ranges::any_of(point.tags, [tag](const QString &has) { return has == tag; });
+}
+
+/// A measurement says more than a setpoint, and a zone more than what serves it.
+int rank(const Point &point)
+{
+    const bool isSetpoint = hasTag(point, QLatin1StringView("sp")) || hasTag(point, QLatin1StringView("cmd"));
+    return (isSetpoint ? 2 : 0) + (hasTag(point, QLatin1StringView("zone")) ? 0 : 1);
+}
+
 class Suggestion
 {
 public:
-    explicit Suggestion(const BuildingStore &store) : m_store(store)
+    explicit Suggestion(const BuildingStore &store) : m_store(store), m_devices(inOrder(store))
     {
-        for (int i = 0; i < store.deviceCount(); ++i)
-            m_devices.append(i);
-        std::ranges::sort(m_devices,
-                          [&](int a, int b) { return lessByName(store.device(a).name, store.device(b).name); });
+        m_onlyRecorded = true;
         for (int i = 0; i < store.pointCount(); ++i)
+            m_onlyRecorded = m_onlyRecorded && (store.point(i).isRecorded() || !isLine(store.point(i).point));
+        for (int i = 0; i < store.pointCount(); ++i) {
+            if (!m_onlyRecorded && store.point(i).isRecorded())
+                continue;
             (isSimulated(store.point(i)) ? m_hasSimulated : m_hasMeasured) = true;
+        }
     }
 
     QList<QList<int>> panels()
@@ -63,14 +83,20 @@ private:
         }
     }
 
-    /// A zone says more than what serves it, a measurement more than a setpoint.
-    static int rank(const Point &point)
+    /// Lines of other days would not be in the window.
+    [[nodiscard]] bool fits(const PointState &state)
     {
-        const bool isSetpoint = point.tags.contains(QStringLiteral("sp")) || point.tags.contains(QStringLiteral("cmd"));
-        return (isSetpoint ? 2 : 0) + (point.tags.contains(QStringLiteral("zone")) ? 0 : 1);
+        if (!m_onlyRecorded)
+            return !state.isRecorded();
+        constexpr Millis kOneDay = std::chrono::hours(24);
+        if (!state.last)
+            return false;
+        if (!m_day)
+            m_day = state.lastAt;
+        return std::chrono::abs(state.lastAt - *m_day) < kOneDay;
     }
 
-    [[nodiscard]] QList<int> pointsOf(Unit unit, bool simulated, bool oneOfEach) const
+    [[nodiscard]] QList<int> pointsOf(Unit unit, bool simulated, bool oneOfEach)
     {
         QList<int> found;
         for (const int device : m_devices) {
@@ -78,8 +104,7 @@ private:
             std::ranges::stable_sort(points, {}, [this](int point) { return rank(m_store.point(point).point); });
             for (const int point : std::as_const(points)) {
                 const PointState &state = m_store.point(point);
-                const bool isLine = state.point.kind != Kind::Text && state.point.kind != Kind::Bool;
-                if (state.point.unit != unit || !isLine || isSimulated(state) != simulated)
+                if (state.point.unit != unit || !isLine(state.point) || isSimulated(state) != simulated || !fits(state))
                     continue;
                 found.append(point);
                 if (oneOfEach)
@@ -93,11 +118,25 @@ private:
     QList<int> m_devices;
     bool m_hasSimulated = false;
     bool m_hasMeasured = false;
-    QList<Unit> m_units; // of m_panels
+    bool m_onlyRecorded = false;
+    std::optional<Timestamp> m_day; // of the recordings
+    QList<Unit> m_units;            // of m_panels
     QList<QList<int>> m_panels;
 };
 
 } // namespace
+
+QList<int> tellingPoints(const BuildingStore &store, const DeviceState &device, int count)
+{
+    const auto weight = [&store](int index) {
+        const Point &point = store.point(index).point;
+        const auto unit = std::ranges::find(kUnits, point.unit);
+        return std::tuple(isLine(point) ? 0 : 1, rank(point) / 2, unit - kUnits.begin(), rank(point));
+    };
+    QList<int> points = device.points; // in their order by name
+    std::ranges::stable_sort(points, {}, weight);
+    return points.first(std::min<qsizetype>(count, points.size()));
+}
 
 QList<QList<int>> suggestedPoints(const BuildingStore &store)
 {

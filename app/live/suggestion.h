@@ -13,8 +13,13 @@ inline constexpr int kSuggestedPanels = 3;
 inline constexpr int kSuggestedLines = 3;
 
 /// Points by panel, one unit a panel, in the order of the page. One point of each device; where some
-/// points of the building are simulated, what was measured or recorded goes first, in as many lines as
-/// fit, and made-up points fill what is left.
+/// points of the building are simulated, what was measured goes first, in as many lines as fit, and
+/// made-up points fill what is left. Recordings only where there is nothing of the present, and then
+/// those of one time.
 [[nodiscard]] QList<QList<int>> suggestedPoints(const BuildingStore &store);
+
+/// The points of a device that say most, at most `count`: measurements before setpoints, in an order
+/// that depends on nothing but the points.
+[[nodiscard]] QList<int> tellingPoints(const BuildingStore &store, const DeviceState &device, int count);
 
 } // namespace lintel

@@ -75,7 +75,33 @@ QString unit(Unit unit)
     return unitInfo(unit).symbol.toString();
 }
 
-QString quantity(Unit unit)
+LargerUnit largerUnit(Unit unit, double largest)
+{
+    // Thousands stay readable with their separators; from here on nobody counts the digits.
+    constexpr double kManyKilowattHours = 100'000;
+    constexpr double kMany = 10'000;
+    if (unit == Unit::KilowattHour && largest >= kManyKilowattHours)
+        return {1'000, QStringLiteral("MWh")};
+    if (unit == Unit::Watt && largest >= kMany)
+        return {1'000, QStringLiteral("kW")};
+    if (unit == Unit::Kilowatt && largest >= kMany)
+        return {1'000, QStringLiteral("MW")};
+    if (unit == Unit::Pascal && largest >= kMany)
+        return {1'000, QStringLiteral("kPa")};
+    return {1, format::unit(unit)};
+}
+
+Quantity quantity(const Value &value, Unit unit)
+{
+    if (kindOf(value) != Kind::Number && kindOf(value) != Kind::Integer)
+        return {format::value(value, unit), format::unit(unit)};
+    const LargerUnit larger = largerUnit(unit, std::abs(toDouble(value)));
+    if (larger.factor == 1)
+        return {format::value(value, unit), larger.symbol};
+    return {number(toDouble(value) / larger.factor, 1), larger.symbol};
+}
+
+QString nameOfQuantity(Unit unit)
 {
     switch (unit) {
     case Unit::Celsius:
@@ -135,6 +161,18 @@ QString runway(Millis left)
     return tr("%1 d").arg(number(duration<double, std::ratio<86'400>>(left).count(), 1));
 }
 
+QString span(Millis span)
+{
+    if (span < 2min)
+        return tr("%1 s").arg(std::max<qint64>(0, duration_cast<seconds>(span).count()));
+    const qint64 total = duration_cast<minutes>(span).count();
+    if (span < 2h)
+        return tr("%1 min").arg(total);
+    if (span < 48h)
+        return total % 60 == 0 ? tr("%1 h").arg(total / 60) : tr("%1 h %2 min").arg(total / 60).arg(total % 60);
+    return runway(span);
+}
+
 QString stopwatch(Millis elapsed)
 {
     const qint64 total = std::max<qint64>(0, duration_cast<seconds>(elapsed).count());
@@ -156,6 +194,24 @@ QString time(Timestamp at, Timestamp now, bool seconds)
     if (days > 0 && days < 7)
         return QLocale().dayName(when.date().dayOfWeek(), QLocale::ShortFormat) + QLatin1Char(' ') + clock;
     return when.date().toString(QStringLiteral("yyyy-MM-dd")) + QLatin1Char(' ') + clock;
+}
+
+QString date(Timestamp at)
+{
+    return local(at).toString(QStringLiteral("yyyy-MM-dd"));
+}
+
+QString dateRange(Timestamp from, Timestamp to)
+{
+    const QDateTime begin = local(from);
+    const QDateTime end = local(to);
+    const QString day = QStringLiteral("yyyy-MM-dd");
+    const QString clock = QStringLiteral("HH:mm");
+    if (begin.date() != end.date())
+        return tr("%1 – %2").arg(begin.toString(day), end.toString(day));
+    const QString first = begin.toString(day + QLatin1Char(' ') + clock);
+    const QString last = end.toString(clock);
+    return first.endsWith(last) ? first : tr("%1 – %2").arg(first, last);
 }
 
 } // namespace lintel::format

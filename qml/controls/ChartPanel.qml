@@ -28,15 +28,17 @@ Card {
         text: card.panel.title
         font.weight: Font.DemiBold
     }
-    AppText {
+    TabularText {
+        id: unit
         anchors { left: title.right; leftMargin: 8; baseline: title.baseline }
         text: card.panel.unitText
         color: Theme.muted
+        font { family: Theme.family; pixelSize: Theme.bodySize }
     }
     TabularText {
         id: story
         anchors { right: plot.right; baseline: title.baseline }
-        visible: x > title.x + title.width + 72
+        visible: x > unit.x + unit.width + 24
         text: card.live.hover >= 0 ? "" : card.panel.story
         color: Theme.muted
         font { family: Theme.family; pixelSize: Theme.noteSize }
@@ -159,7 +161,7 @@ Card {
         AppText {
             anchors.centerIn: parent
             visible: !card.panel.hasSamples
-            text: qsTr("No readings in this window")
+            text: card.panel.emptyText
             color: Theme.muted
         }
         Rectangle {
@@ -210,7 +212,6 @@ Card {
 
         delegate: LegendRow {
             width: ListView.view.width
-            unitText: card.panel.unitText
             ring: legend.activeFocus && ListView.isCurrentItem
             onPressed: card.live.focus(point)
         }

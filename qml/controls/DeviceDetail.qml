@@ -59,6 +59,15 @@ Card {
                 font { family: Theme.family; pixelSize: Theme.bodySize; weight: Font.DemiBold }
             }
         }
+        AppText {
+            width: parent.width
+            visible: text.length > 0
+            text: detail.model.reason
+            color: Theme.muted
+            lineHeight: 1.25
+            wrapMode: Text.Wrap
+            elide: Text.ElideNone
+        }
     }
     Grid {
         id: facts
@@ -87,11 +96,10 @@ Card {
                     color: Theme.muted
                     font.pixelSize: Theme.noteSize
                 }
-                TabularText {
-                    y: 17
+                AppText {
+                    y: 16
+                    width: parent.width
                     text: fact.modelData.text
-                    color: Theme.text
-                    font { family: Theme.family; pixelSize: Theme.bodySize }
                 }
             }
         }

@@ -13,6 +13,7 @@ Item {
     required property string name
     required property string place
     required property string stateText
+    required property string reason
     required property int priority
     required property var values
     required property string ageText
@@ -20,7 +21,9 @@ Item {
     required property string accessibleText
     property bool current: false
     property bool ring: false
-    readonly property int shownValues: width > 820 ? 3 : width > 600 ? 2 : 1
+    /// What is refused has no values of now: the state and its reason take their room.
+    readonly property bool explains: reason.length > 0 || state.implicitText > 148
+    readonly property int shownValues: (width > 820 ? 3 : width > 600 ? 2 : 1) - (explains ? 1 : 0)
     signal pressed()
 
     implicitHeight: 60
@@ -93,7 +96,8 @@ Item {
     Item {
         id: state
         anchors { right: parent.right; rightMargin: 16; verticalCenter: parent.verticalCenter }
-        width: 148
+        readonly property real implicitText: words.implicitWidth + 17
+        width: row.explains ? 288 : 148
         height: 40
 
         Row {
@@ -107,6 +111,7 @@ Item {
                 priority: row.priority
             }
             TabularText {
+                id: words
                 text: row.stateText
                 color: row.priority > 0 ? Theme.alarm(row.priority) : Theme.muted
                 font { family: Theme.family; pixelSize: Theme.bodySize; weight: row.priority > 0 ? Font.DemiBold : Font.Normal }
@@ -114,9 +119,18 @@ Item {
         }
         TabularText {
             anchors { right: parent.right; bottom: parent.bottom }
+            visible: row.reason.length === 0
             text: row.ageText
             color: Theme.muted
             font { family: Theme.family; pixelSize: Theme.noteSize }
+        }
+        AppText {
+            anchors { left: parent.left; right: parent.right; bottom: parent.bottom }
+            visible: row.reason.length > 0
+            text: row.reason
+            color: Theme.muted
+            font.pixelSize: Theme.noteSize
+            horizontalAlignment: Text.AlignRight
         }
     }
     MouseArea {

@@ -16,7 +16,7 @@ Item {
     required property bool focused
     required property int dash
     required property string accessibleText
-    property string unitText
+    required property string unitText
     property bool ring: false
     signal pressed()
 
@@ -66,7 +66,7 @@ Item {
         id: value
         anchors { right: parent.right; rightMargin: 8; top: label.bottom; topMargin: 1 }
         text: row.valueText
-        unit: row.unitText === qsTr("on / off") ? "" : row.unitText
+        unit: row.unitText
         muted: row.muted
         size: 18
         weight: row.focused ? Font.DemiBold : Font.Medium

@@ -60,7 +60,7 @@ Item {
     Sparkline {
         id: spark
         anchors { right: value.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
-        width: 88
+        width: 72
         height: 28
         visible: row.chartable
         line: row.trend
@@ -69,7 +69,7 @@ Item {
     Item {
         id: value
         anchors { right: parent.right; rightMargin: 16; verticalCenter: parent.verticalCenter }
-        width: 108
+        width: 112
         height: number.implicitHeight
 
         ValueText {

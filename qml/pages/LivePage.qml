@@ -37,9 +37,13 @@ Item {
             font { pixelSize: Theme.titleSize; weight: Font.DemiBold }
         }
         TabularText {
+            id: note
+
+            readonly property bool fits: x + implicitWidth < tools.x
+
             anchors { left: title.right; leftMargin: 12; baseline: title.baseline }
-            visible: x + width < tools.x
-            text: page.model.pausedText
+            visible: fits
+            text: [page.model.recordedText, page.model.pausedText].filter(part => part.length > 0).join(", ")
             color: Theme.muted
             font { family: Theme.family; pixelSize: Theme.bodySize }
         }
@@ -99,6 +103,13 @@ Item {
                 onChosen: function (value) { page.model.windowMinutes = value }
             }
             TextButton {
+                objectName: "nowButton"
+                visible: page.model.atRecording
+                text: qsTr("Now")
+                Accessible.name: qsTr("Back to the present")
+                onClicked: page.model.goToNow()
+            }
+            TextButton {
                 objectName: "pauseButton"
                 width: 92
                 text: page.model.paused ? qsTr("Continue") : qsTr("Pause")
@@ -112,9 +123,18 @@ Item {
             }
         }
     }
+    TabularText {
+        id: noteBelow
+        anchors { left: header.left; top: header.bottom; topMargin: visible ? Theme.half : 0 }
+        height: visible ? implicitHeight : 0
+        visible: !note.fits && text.length > 0
+        text: note.text
+        color: Theme.muted
+        font { family: Theme.family; pixelSize: Theme.bodySize }
+    }
     Banner {
         id: banner
-        anchors { left: header.left; right: header.right; top: header.bottom; topMargin: visible ? Theme.gap : 0 }
+        anchors { left: header.left; right: header.right; top: noteBelow.bottom; topMargin: visible ? Theme.gap : 0 }
         height: visible ? implicitHeight : 0
         visible: page.hasContent && (page.connection.cut || page.connection.partial)
         priority: page.connection.priority || 3

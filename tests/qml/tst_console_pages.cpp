@@ -19,6 +19,8 @@
 #include <QTest>
 #include <QtQml/qqmlextensionplugin.h>
 
+#include <cmath>
+
 Q_IMPORT_QML_PLUGIN(Lintel_ViewModelsPlugin)
 Q_IMPORT_QML_PLUGIN(Lintel_ConsolePlugin)
 
@@ -222,7 +224,12 @@ private Q_SLOTS:
         point.id = u"t"_s;
         point.name = u"Supply air temperature"_s;
         point.unit = Unit::Celsius;
-        stage.store.applyBirth({{u"building-1"_s, u"hvac-001"_s}, {}, true, stage.clock.now(), {point}, {}});
+        sparkplug::Participant who;
+        who.node = {u"building-1"_s, u"hvac-001"_s};
+        who.online = true;
+        who.since = stage.clock.now();
+        who.points = {point};
+        stage.store.applyBirth(who);
         stage.app.refresh();
         QVERIFY(!empty->isVisible());
         stage.link(LinkState::Phase::Lost, u"The broker closed the connection."_s);
@@ -239,6 +246,98 @@ private Q_SLOTS:
             QVERIFY(stage.item("connectionState")->isVisible());
             QVERIFY(stage.app.connection()->stateText().startsWith(u"not connected since"_s));
         }
+    }
+
+    /// Devices that somebody refuses, and a building whose trust ends soon: state, reason and since when
+    /// fit into their rows.
+    void refusedDevices_areExplained_data()
+    {
+        QTest::addColumn<QSize>("size");
+        QTest::newRow("wide") << QSize(1280, 800);
+        QTest::newRow("narrow") << QSize(900, 600);
+    }
+    void refusedDevices_areExplained()
+    {
+        QFETCH(QSize, size);
+        using State = DeviceIdentity::State;
+        ExampleStage stage;
+        QVERIFY(stage.open(u"devices"_s, u"light"_s, size));
+        QVERIFY(stage.fill());
+        const Timestamp since = stage.clock.now() - 24min;
+        stage.feed.stop(); // nobody but this test tells of identities now
+        QTRY_VERIFY(stage.store.isCut());
+        stage.store.setLink({LinkState::Phase::Connected, u"gateway.building-1:8883"_s, {}, since, {}});
+        stage.store.applyIdentity(
+            u"building-1"_s, u"hvac-001"_s,
+            {State::Expired, u"identity expired, buffering: the authority does not answer"_s, since});
+        stage.store.applyIdentity(u"building-1"_s, u"hvac-003"_s, {State::Revoked, u"stolen from the roof"_s, since});
+        stage.store.applyIdentity(u"building-1"_s, u"hvac-004"_s, {State::Overdue, {}, since});
+        stage.store.applyIdentity(
+            u"building-1"_s, u"hvac-010"_s,
+            {State::NotAdmitted,
+             u"Nobody has approved it: compare its EK hash with its label, then lintelctl device approve."_s, since});
+        stage.store.setTrust({u"gateway"_s, stage.clock.now(), std::chrono::seconds(9 * 60),
+                              u"SVID of spiffe://building-1.smart.local/agent/gateway"_s, u"trusted"_s});
+        for (int i = 0; i < stage.store.deviceCount(); ++i) {
+            if (stage.store.device(i).name == u"hvac-001"_s)
+                stage.app.detail()->setDevice(i);
+        }
+        stage.app.devices()->flush();
+        stage.app.refresh();
+        QCOMPARE(stage.app.devices()->total(), 10);
+        QVERIFY(stage.app.detail()->stateText().startsWith(u"identity expired, buffering since"_s));
+        QCOMPARE(stage.item("trustSentence")->property("text").toString(),
+                 u"Trust holds for 9 min without the uplink"_s);
+        QCOMPARE(stage.app.connection()->trustPriority(), 2);
+        stage.save(u"refused-%1"_s.arg(QString::fromLatin1(QTest::currentDataTag())));
+    }
+
+    /// A recording beside a device of now: the window goes to its time and back by a press.
+    void recording_isReachedAndLeftByAPress()
+    {
+        Stage stage;
+        stage.link(LinkState::Phase::Connected);
+        QVERIFY(stage.open());
+        QQuickItem *now = stage.item("nowButton");
+        QVERIFY(now && !now->isVisible());
+        Point meter;
+        meter.id = u"kwh"_s;
+        meter.name = u"Rat office Adele"_s;
+        meter.unit = Unit::KilowattHour;
+        meter.tags = {u"recorded"_s};
+        Point air;
+        air.id = u"t"_s;
+        air.name = u"Zone air temperature"_s;
+        air.unit = Unit::Celsius;
+        for (const auto &[node, point] : {std::pair{u"hvac-001"_s, air}, {u"replay-001"_s, meter}}) {
+            sparkplug::Participant who;
+            who.node = {u"building-1"_s, node};
+            who.online = true;
+            who.since = stage.clock.now();
+            who.points = {point};
+            stage.store.applyBirth(who);
+            for (int row = 0; row < 40; ++row) {
+                const bool isMeter = point.id == meter.id;
+                const Timestamp at = isMeter ? std::chrono::sys_days{std::chrono::year{2016} / 1 / 1} + row * 1h
+                                             : stage.clock.now() - 10s * (40 - row);
+                const double value = isMeter ? 640 + 60 * std::sin(row * 0.4) : 21 + 0.02 * row;
+                stage.store.applyBatch(
+                    {who.node, {}, {node, {{point.id, value, point.unit, at, Quality::Good, false}}, {}}, {}, false});
+            }
+        }
+        stage.app.refresh();
+        QVERIFY(!stage.app.live()->isAtRecording());
+        QVERIFY(!stage.app.live()->anyGap());
+        stage.save(u"recording-before"_s);
+        stage.app.live()->toggle(1);
+        QVERIFY(stage.app.live()->isAtRecording());
+        QTRY_VERIFY(now->isVisible());
+        QVERIFY(!stage.app.live()->anyGap());
+        stage.save(u"recording-picked"_s);
+        QMetaObject::invokeMethod(now, "clicked");
+        QVERIFY(!stage.app.live()->isAtRecording());
+        QTRY_VERIFY(!now->isVisible());
+        stage.save(u"recording-after"_s);
     }
 
     void keyboard_reachesPagesListsAndChoices()

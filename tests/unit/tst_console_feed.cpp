@@ -209,6 +209,113 @@ private Q_SLOTS:
         QVERIFY(!store.device(0).online); // its birth will say so
     }
 
+    /// What a gateway tells of whom it refuses and of itself, in the call that the console makes anyway.
+    void status_tellsOfIdentitiesAndTakesItBack()
+    {
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        LoopbackTransport gatewayTransport(broker);
+        CallServer gateway(ExampleBuilding::host(), clock, gatewayTransport);
+        const QString since = toIso8601(clock.now() - 1h);
+        QCborArray refused{
+            QCborMap{{"group"_L1, u"b1"_s},
+                     {"device"_L1, u"hvac-001"_s},
+                     {"state"_L1, u"expired"_s},
+                     {"sentence"_L1, u"identity expired, buffering: the authority does not answer"_s},
+                     {"since"_L1, since}},
+            QCborMap{{"group"_L1, u"b1"_s},
+                     {"device"_L1, u"hvac-009"_s},
+                     {"state"_L1, u"not_admitted"_s},
+                     {"sentence"_L1, u"Nobody has approved it."_s}},
+            QCborMap{{"group"_L1, u"b1"_s}, {"device"_L1, u"hvac-010"_s}, {"state"_L1, u"puzzled"_s}},
+            QCborMap{{"state"_L1, u"revoked"_s}},
+            QCborValue(4),
+        };
+        using Call = CallServer::Call;
+        using Reply = CallServer::Reply;
+        gateway.provide(u"status"_s, [&refused](const Call &, const Reply &reply) {
+            reply(QCborMap{{"refused"_L1, refused},
+                           {"identity"_L1, QCborMap{{"state"_L1, u"valid"_s},
+                                                    {"runway_ms"_L1, 3'720'000},
+                                                    {"runway_limited_by"_L1, u"issuer of b1"_s}}}});
+        });
+        gatewayTransport.start([] {
+            MqttConnect packet;
+            packet.clientId = ExampleBuilding::host().toString();
+            return packet;
+        });
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        sparkplug::Participant who;
+        who.node = {u"b1"_s, u"hvac-001"_s};
+        who.online = true;
+        store.applyBirth(who);
+        BuildingFeed feed({ExampleBuilding::console(), ExampleBuilding::host(), {}, u"gateway"_s, false, 30s}, clock,
+                          transport, nullptr, store);
+        feed.start();
+        QTRY_COMPARE_WITH_TIMEOUT(store.deviceCount(), 2, 10'000);
+        QCOMPARE(store.device(0).identity.state, DeviceIdentity::State::Expired);
+        QCOMPARE(store.device(0).identity.since, clock.now() - 1h);
+        QCOMPARE(store.device(1).name, u"hvac-009"_s);
+        QCOMPARE(store.device(1).identity.state, DeviceIdentity::State::NotAdmitted);
+        QVERIFY(store.trust().has_value());
+        QCOMPARE(store.trust()->left(clock.now()).value_or(Millis{}), Millis(62min));
+        QCOMPARE(store.trust()->credential, u"issuer of b1"_s);
+        QCOMPARE(store.trust()->gateway, u"gateway"_s);
+
+        refused = {};
+        QTRY_COMPARE_WITH_TIMEOUT(store.device(0).identity.state, DeviceIdentity::State::Unknown, 15'000);
+        QCOMPARE(store.device(1).identity.state, DeviceIdentity::State::Unknown);
+        feed.stop();
+    }
+
+    void status_whoIsGoneWithAnEndedCertificateWaitsForANewOne()
+    {
+        const FakeClock clock;
+        const auto seen = [&clock](bool connected, Millis left) {
+            return QCborMap{{"connected"_L1, connected}, {"expires"_L1, toIso8601(clock.now() + left)}};
+        };
+        const QCborMap status{{"agent_identities"_L1, QCborMap{{u"a-gone"_s, seen(false, -10min)},
+                                                               {u"b-gone-a-moment-ago"_s, seen(false, 10min)},
+                                                               {u"c-here"_s, seen(true, 10min)},
+                                                               {u"d-revoked"_s, seen(false, -10min)},
+                                                               {u"e-nothing"_s, QCborMap{}}}},
+                              {"refused"_L1, QCborArray{QCborMap{{"device"_L1, u"d-revoked"_s},
+                                                                 {"state"_L1, u"revoked"_s},
+                                                                 {"sentence"_L1, u"stolen"_s}}}}};
+        QMap<QString, DeviceIdentity> told;
+        for (const ToldIdentity &one : identitiesFrom(status, clock.now())) {
+            QVERIFY(!told.contains(one.device));
+            told.insert(one.device, one.identity);
+        }
+        QCOMPARE(told.keys(), (QStringList{u"a-gone"_s, u"c-here"_s, u"d-revoked"_s}));
+        QCOMPARE(told.value(u"a-gone"_s).state, DeviceIdentity::State::Expired);
+        QCOMPARE(told.value(u"a-gone"_s).since, clock.now() - 10min);
+        QCOMPARE(told.value(u"c-here"_s).state, DeviceIdentity::State::Valid);
+        QCOMPARE(told.value(u"d-revoked"_s).state, DeviceIdentity::State::Revoked);
+        QVERIFY(identitiesFrom(QCborMap{{"agent_identities"_L1, 4}, {"refused"_L1, u"x"_s}}, clock.now()).isEmpty());
+    }
+
+    void list_tellsOfIdentities()
+    {
+        const QCborMap answer{
+            {"devices"_L1,
+             QCborArray{QCborMap{{"device"_L1, u"hvac-001"_s},
+                                 {"group"_L1, u"b1"_s},
+                                 {"node"_L1, u"hvac-001"_s},
+                                 {"identity"_L1, QCborMap{{"state"_L1, u"revoked"_s}, {"sentence"_L1, u"lost"_s}}}},
+                        QCborMap{{"device"_L1, u"hvac-002"_s},
+                                 {"group"_L1, u"b1"_s},
+                                 {"node"_L1, u"hvac-002"_s},
+                                 {"identity"_L1, u"valid"_s}}}}};
+        const auto devices = devicesFrom(answer, {});
+        QCOMPARE(devices.size(), 2);
+        QVERIFY(devices[0].identity.has_value());
+        QCOMPARE(devices[0].identity->state, DeviceIdentity::State::Revoked);
+        QCOMPARE(devices[0].identity->reason, u"lost"_s);
+        QVERIFY(!devices[1].identity.has_value());
+    }
+
     void longWindows_askForBuckets()
     {
         const HistoryQuestion day{u"g"_s, u"d"_s, u"p"_s, Timestamp{}, Timestamp{} + 24h};

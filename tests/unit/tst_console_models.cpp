@@ -8,6 +8,7 @@
 #include "live/live_page_model.h"
 #include "text/format.h"
 
+#include <QLocale>
 #include <QSignalSpy>
 #include <QTest>
 
@@ -33,7 +34,13 @@ Point point(const QString &id, Unit unit = Unit::Celsius, Kind kind = Kind::Numb
 sparkplug::Participant participant(const QString &node, const QList<Point> &points, Timestamp since,
                                    const QString &device = {})
 {
-    return {{u"building-1"_s, node}, device, true, since, points, {}};
+    sparkplug::Participant who;
+    who.node = {u"building-1"_s, node};
+    who.device = device;
+    who.online = true;
+    who.since = since;
+    who.points = points;
+    return who;
 }
 
 struct Building {
@@ -42,12 +49,36 @@ struct Building {
 
     Building() { store.setLink({LinkState::Phase::Connected, u"gateway:8883"_s, {}, clock.now(), {}}); }
 
+    void play(const QString &node, const QString &id, double value, Timestamp recordedAt)
+    {
+        const Reading reading{id, value, Unit::Celsius, recordedAt, Quality::Good, false};
+        store.applyBatch({{u"building-1"_s, node}, {}, {node, {reading}, {}}, {}, false});
+    }
+
     void send(const QString &node, const QString &id, double value, Millis age = 0ms, bool historical = false)
     {
         Reading reading{id, value, Unit::Celsius, clock.now() - age, Quality::Good, historical};
         store.applyBatch({{u"building-1"_s, node}, {}, {node, {reading}, {}}, {}, false});
     }
 };
+
+Point recorded(const QString &id, Unit unit = Unit::Celsius)
+{
+    Point made = point(id, unit);
+    made.tags = {u"recorded"_s};
+    return made;
+}
+
+/// Years before Lintel, a row a minute.
+constexpr Timestamp kRecordedAt = std::chrono::sys_days{std::chrono::year{2015} / 2 / 2} + 14h;
+
+QStringList namesIn(const QAbstractItemModel &model, int role)
+{
+    QStringList names;
+    for (int row = 0; row < model.rowCount(); ++row)
+        names.append(model.data(model.index(row, 0), role).toString());
+    return names;
+}
 
 std::vector<Sample> wave(int count, qint64 step)
 {
@@ -159,6 +190,10 @@ private Q_SLOTS:
         QCOMPARE(format::age(50h), u"2 d"_s);
         QCOMPARE(format::runway(71h + 10min), u"71 h"_s);
         QCOMPARE(format::runway(Millis{93h} + 36min), u"3.9 d"_s);
+        QCOMPARE(format::span(45s), u"45 s"_s);
+        QCOMPARE(format::span(6h + 12min), u"6 h 12 min"_s);
+        QCOMPARE(format::span(6h), u"6 h"_s);
+        QCOMPARE(format::span(71h), u"71 h"_s);
         QCOMPARE(format::stopwatch(4s), u"0:04"_s);
         QCOMPARE(format::value(21.44, Unit::Celsius), u"21.4"_s);
         QCOMPARE(format::value(-0.02, Unit::Celsius), u"0.0"_s);
@@ -352,6 +387,339 @@ private Q_SLOTS:
         const QPointF end = panel->series()[0].pieces[0].last();
         const QPointF next = panel->series()[0].pieces[1].first();
         QVERIFY(next.x() - end.x() > 0.05);
+    }
+
+    void recording_isNoneOfTheFirstPointsWhereThereIsAnythingOfNow()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
+        Point madeUp = point(u"t"_s);
+        madeUp.tags = {u"simulated"_s};
+        b.store.applyBirth(participant(u"hvac-1"_s, {madeUp}, b.clock.now()));
+        b.play(u"replay-1"_s, u"t"_s, 21, kRecordedAt);
+        b.send(u"hvac-1"_s, u"t"_s, 20);
+        live.refresh();
+        QCOMPARE(live.panelCount(), 1);
+        QCOMPARE(live.panels()[0]->rowCount(), 1);
+        QCOMPARE(b.store.device(b.store.point(live.panels()[0]->series()[0].point).device).name, u"hvac-1"_s);
+        QVERIFY(!live.isAtRecording());
+    }
+
+    void recording_hatchesNothingAndSaysItsTime()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now()));
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
+        for (int row = 0; row < 30; ++row) {
+            b.clock.advance(1s);
+            b.play(u"replay-1"_s, u"t"_s, 21, kRecordedAt + row * 1min);
+            b.send(u"hvac-1"_s, u"t"_s, 20);
+        }
+        QCOMPARE(b.store.freshness(b.store.point(1), b.clock.now()), Freshness::Recorded);
+        QCOMPARE(b.store.point(1).lastAt, kRecordedAt + 29min);
+        live.refresh();
+        live.toggle(1);
+        live.goToNow(); // beside points of now, with a window at now
+        const LivePanel *panel = live.panels()[0];
+        QCOMPARE(panel->rowCount(), 2);
+        const_cast<LivePanel *>(panel)->focus(1);
+        live.refresh();
+        QVERIFY(panel->gapBands().isEmpty());
+        QVERIFY(panel->lateBands().isEmpty());
+        QVERIFY(panel->story().isEmpty());
+        const int row = panel->series()[0].point == 1 ? 0 : 1;
+        QVERIFY2(panel->series()[row].noteText.startsWith(u"of 2015-02-02"_s),
+                 qPrintable(panel->series()[row].noteText));
+        QVERIFY(panel->series()[1 - row].noteText.isEmpty());
+        QVERIFY(panel->emptyText().startsWith(u"Recorded 2015-02-02"_s));
+
+        DeviceListModel devices(b.store);
+        devices.refresh();
+        QCOMPARE(devices.attention(), 0);
+        QCOMPARE(devices.data(devices.index(1), DeviceListModel::StateTextRole).toString(), u"playing a recording"_s);
+        QVERIFY(devices.data(devices.index(1), DeviceListModel::AgeRole).toString().startsWith(u"2015-02-02"_s));
+        b.clock.advance(1h); // the last row was played
+        b.send(u"hvac-1"_s, u"t"_s, 20);
+        devices.refresh();
+        QCOMPARE(devices.attention(), 0);
+        QCOMPARE(devices.data(devices.index(1), DeviceListModel::StateTextRole).toString(), u"recording at rest"_s);
+    }
+
+    void recording_drawsTheWindowToItsTimeWhenPicked()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now()));
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"kw"_s, Unit::Kilowatt)}, b.clock.now()));
+        for (int row = 0; row < 30; ++row)
+            b.play(u"replay-1"_s, u"kw"_s, row, kRecordedAt + row * 1min);
+        b.send(u"hvac-1"_s, u"t"_s, 20);
+        live.setWindowMinutes(1);
+        live.refresh();
+        QSignalSpy history(&live, &LivePageModel::historyWanted);
+        live.toggle(1);
+        QVERIFY(live.isAtRecording());
+        QCOMPARE(live.windowMinutes(), 60); // so that it holds some of its rows
+        QVERIFY2(live.recordedText().startsWith(u"recorded 2015-02-02"_s), qPrintable(live.recordedText()));
+        QCOMPARE(history.last()[2].value<Timestamp>(), kRecordedAt + 29min);
+        const LivePanel *panel = live.panels()[1];
+        QVERIFY(panel->hasSamples());
+        QCOMPARE(panel->series()[0].pieces.size(), 1); // a row a minute is no gap, though it may be stale in seconds
+        QVERIFY(panel->gapBands().isEmpty());
+        QVERIFY(panel->series()[0].noteText.isEmpty()); // the page says the time of the window
+        QVERIFY(!live.panels()[0]->hasSamples());
+        QVERIFY(live.panels()[0]->valueTicks().isEmpty());
+        QVERIFY(live.panels()[0]->gapBands().isEmpty()); // a point of now had nothing to report then
+        b.play(u"replay-1"_s, u"kw"_s, 5, kRecordedAt + 45min);
+        live.refresh();
+        QCOMPARE(panel->gapBands().size(), 1); // rows that the recording itself lacks
+
+        live.goToNow();
+        QVERIFY(!live.isAtRecording());
+        QCOMPARE(live.windowMinutes(), 1);
+        QVERIFY(live.recordedText().isEmpty());
+        QVERIFY(live.panels()[0]->hasSamples());
+        live.focus(1);
+        QVERIFY(live.isAtRecording());
+        live.toggle(1);
+        QVERIFY(!live.isAtRecording());
+    }
+
+    void recording_aloneIsShownAtItsTime()
+    {
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
+        b.store.applyBirth(participant(u"replay-2"_s, {recorded(u"t"_s)}, b.clock.now()));
+        b.play(u"replay-1"_s, u"t"_s, 21, kRecordedAt);
+        b.play(u"replay-2"_s, u"t"_s, 22, kRecordedAt + 48h);
+        live.refresh();
+        QVERIFY(live.isAtRecording());
+        QCOMPARE(live.panelCount(), 1);
+        QCOMPARE(live.panels()[0]->rowCount(), 1); // of one day
+        QVERIFY(live.panels()[0]->hasSamples());
+    }
+
+    void order_isThatOfNamesWhoeverReportsFirst()
+    {
+        const QStringList nodes{u"hvac-10"_s, u"hvac-2"_s, u"Hvac-1"_s};
+        const QList<Point> points{point(u"b"_s), point(u"a10"_s), point(u"a9"_s)};
+        QStringList first;
+        for (const bool reversed : {false, true}) {
+            Building b;
+            LivePageModel live(b.store);
+            DeviceListModel devices(b.store);
+            for (int i = 0; i < nodes.size(); ++i) {
+                const QString node = nodes[reversed ? nodes.size() - 1 - i : i];
+                QList<Point> born = points;
+                if (reversed)
+                    std::ranges::reverse(born);
+                b.store.applyBirth(participant(node, born, b.clock.now()));
+                live.refresh(); // people look on while the building comes up
+            }
+            devices.refresh();
+            QCOMPARE(namesIn(devices, DeviceListModel::NameRole),
+                     (QStringList{u"Hvac-1"_s, u"hvac-2"_s, u"hvac-10"_s}));
+            QCOMPARE(namesIn(*live.picker(), PointPickerModel::NameRole).first(3),
+                     (QStringList{u"a9"_s, u"a10"_s, u"b"_s}));
+            QCOMPARE(namesIn(*live.panels()[0], LivePanel::DeviceRole),
+                     (QStringList{u"Hvac-1"_s, u"hvac-2"_s, u"hvac-10"_s}));
+            QVERIFY(live.panels()[0]->series()[0].focused);
+            DeviceDetailModel detail(b.store);
+            detail.setDevice(devices.deviceAt(0));
+            QCOMPARE(namesIn(detail, DeviceDetailModel::NameRole), (QStringList{u"a9"_s, u"a10"_s, u"b"_s}));
+        }
+    }
+
+    void order_goesBySiteFirst()
+    {
+        Building b;
+        PointPickerModel picker(b.store);
+        for (const QString &site : {u"b"_s, u"a"_s}) {
+            auto who = participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now());
+            who.node.group = site;
+            b.store.applyBirth(who);
+        }
+        picker.refresh();
+        QCOMPARE(namesIn(picker, PointPickerModel::DeviceRole), (QStringList{u"a · hvac-1"_s, u"b · hvac-1"_s}));
+    }
+
+    void largeNumbers_areReadable()
+    {
+        const auto shown = [](const Value &value, Unit unit) {
+            const auto quantity = format::quantity(value, unit);
+            return u"%1 %2"_s.arg(quantity.number, quantity.unit);
+        };
+        const QLocale english(QLocale::English, QLocale::UnitedStates);
+        QLocale::setDefault(english);
+        QCOMPARE(shown(412.25, Unit::KilowattHour), u"412.3 kWh"_s);
+        QCOMPARE(shown(49'867.0, Unit::KilowattHour), u"49,867.0 kWh"_s);
+        QCOMPARE(shown(49'867'204.6, Unit::KilowattHour), u"49,867.2 MWh"_s);
+        QCOMPARE(shown(52'300.0, Unit::Watt), u"52.3 kW"_s);
+        QCOMPARE(shown(21.44, Unit::Celsius), u"21.4 °C"_s);
+
+        Building b;
+        LivePageModel live(b.store);
+        b.store.applyBirth(participant(u"energy-1"_s, {point(u"total"_s, Unit::KilowattHour)}, b.clock.now()));
+        for (int s = 60; s >= 0; s -= 5)
+            b.send(u"energy-1"_s, u"total"_s, 49'867'204.6 - s * 0.02, std::chrono::seconds(s));
+        live.refresh();
+        const LivePanel *panel = live.panels()[0];
+        // What it changes by stands at the axis, what it comes from beside the unit.
+        QVERIFY2(panel->unitText().startsWith(u"kWh above 49,867,2"_s), qPrintable(panel->unitText()));
+        QCOMPARE(panel->valueTicks().first().toMap().value(u"label"_s).toString(), u"0"_s);
+        for (const QVariant &tick : panel->valueTicks())
+            QVERIFY(tick.toMap().value(u"label"_s).toString().size() <= 8);
+        QCOMPARE(panel->series()[0].valueText + u' ' + panel->series()[0].unitText, u"49,867.2 MWh"_s);
+
+        Building far;
+        LivePageModel two(far.store);
+        for (const auto &[node, total] : {std::pair{u"energy-1"_s, 12'400'000.0}, {u"energy-2"_s, 49'867'204.6}}) {
+            far.store.applyBirth(participant(node, {point(u"total"_s, Unit::KilowattHour)}, far.clock.now()));
+            far.send(node, u"total"_s, total);
+        }
+        two.refresh();
+        QCOMPARE(two.panels()[0]->unitText(), u"MWh"_s);
+        QLocale::setDefault(QLocale::c());
+    }
+
+    void refusedDevice_saysItsStateWhyAndSinceWhen_data()
+    {
+        using State = DeviceIdentity::State;
+        QTest::addColumn<DeviceIdentity::State>("state");
+        QTest::addColumn<QString>("sentence");
+        QTest::addColumn<int>("priority");
+        QTest::addColumn<QString>("text");
+        QTest::addColumn<QString>("reason");
+        QTest::newRow("revoked") << State::Revoked << u"lost in the field"_s << 2 << u"revoked since "_s
+                                 << u"lost in the field"_s;
+        QTest::newRow("expired") << State::Expired << u"identity expired, buffering: the authority does not answer"_s
+                                 << 2 << u"identity expired, buffering since "_s << u"the authority does not answer"_s;
+        QTest::newRow("never admitted") << State::NotAdmitted << u"nobody has approved it"_s << 2
+                                        << u"not admitted since "_s << u"nobody has approved it"_s;
+        QTest::newRow("refused") << State::Refused << u"its certificate is of another trust domain"_s << 2
+                                 << u"refused by the broker since "_s
+                                 << u"its certificate is of another trust domain"_s;
+        QTest::newRow("overdue") << State::Overdue << QString() << 3 << u"identity not renewed since "_s << QString();
+        QTest::newRow("valid") << State::Valid << u"fine"_s << 0 << u"reporting"_s << QString();
+    }
+    void refusedDevice_saysItsStateWhyAndSinceWhen()
+    {
+        QFETCH(DeviceIdentity::State, state);
+        QFETCH(QString, sentence);
+        QFETCH(int, priority);
+        QFETCH(QString, text);
+        QFETCH(QString, reason);
+        Building b;
+        DeviceListModel model(b.store);
+        DeviceDetailModel detail(b.store);
+        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now()));
+        b.send(u"hvac-1"_s, u"t"_s, 20);
+        b.store.applyIdentity(u"building-1"_s, u"hvac-1"_s, {state, sentence, b.clock.now() - 1h});
+        model.refresh();
+        detail.setDevice(0);
+        const auto role = [&model](int which) { return model.data(model.index(0), which).toString(); };
+        QVERIFY2(role(DeviceListModel::StateTextRole).startsWith(text),
+                 qPrintable(role(DeviceListModel::StateTextRole)));
+        QCOMPARE(role(DeviceListModel::ReasonRole), reason);
+        QCOMPARE(detail.reason(), reason);
+        QCOMPARE(detail.stateText(), role(DeviceListModel::StateTextRole));
+        QCOMPARE(model.attention(), priority > 0 ? 1 : 0);
+        QCOMPARE(model.attentionPriority(), priority);
+        // The other way round nothing is known of it here.
+        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, {}, b.clock.now(), {}});
+        QCOMPARE(role(DeviceListModel::StateTextRole), u"last known"_s);
+    }
+
+    void deviceThatWasNeverAdmitted_isOneRowAndStaysOne()
+    {
+        Building b;
+        DeviceListModel model(b.store);
+        ConnectionModel connection(b.store, {});
+        b.store.applyIdentity(u"building-1"_s, u"hvac-9"_s, {DeviceIdentity::State::Valid, {}, {}});
+        QCOMPARE(b.store.deviceCount(), 0); // nothing is wrong with it, and nobody has heard it
+        b.store.applyIdentity(u"building-1"_s, u"hvac-9"_s,
+                              {DeviceIdentity::State::NotAdmitted, u"Nobody has approved it."_s, b.clock.now()});
+        model.refresh();
+        QCOMPARE(model.rowCount(), 1);
+        QVERIFY(connection.reportingText().isEmpty());
+        b.store.applyIdentity(u"building-1"_s, u"hvac-9"_s, {});
+        model.refresh();
+        QCOMPARE(model.attention(), 0);
+        b.store.applyBirth(participant(u"gateway"_s, {point(u"t"_s)}, b.clock.now(), u"hvac-9"_s));
+        b.send(u"gateway"_s, u"t"_s, 20);
+        QCOMPARE(b.store.device(0).device, u"hvac-9"_s);
+        QVERIFY(b.store.device(0).online);
+        QCOMPARE(b.store.device(0).points.size(), 1);
+    }
+
+    void trustRunway_isThatOfTheGateway_data()
+    {
+        QTest::addColumn<int>("seconds"); // −1: nothing ends
+        QTest::addColumn<QString>("text");
+        QTest::addColumn<QString>("sentence");
+        QTest::addColumn<int>("priority");
+        QTest::newRow("hours") << 6 * 3'600 + 12 * 60 << u"6 h 12 min"_s
+                               << u"Trust holds for 6 h 12 min without the uplink"_s << 0;
+        QTest::newRow("at the threshold") << 900 << u"15 min"_s << u"Trust holds for 15 min without the uplink"_s << 0;
+        QTest::newRow("short") << 899 << u"14 min"_s << u"Trust holds for 14 min without the uplink"_s << 2;
+        QTest::newRow("over") << 0 << u"none"_s << u"Trust has ended: SVID of the gateway"_s << 1;
+        QTest::newRow("no end") << -1 << u"no end"_s << u"Trust does not end without the uplink"_s << 0;
+    }
+    void trustRunway_isThatOfTheGateway()
+    {
+        QFETCH(int, seconds);
+        QFETCH(QString, text);
+        QFETCH(QString, sentence);
+        QFETCH(int, priority);
+        Building b;
+        ConnectionModel model(b.store, {});
+        b.store.setIdentityExpiry(b.clock.now() + 5min); // the console's own says nothing of the building
+        auto who = participant(u"gateway"_s, {}, b.clock.now());
+        who.trust = sparkplug::TrustState{};
+        if (seconds >= 0)
+            who.trust->runway = std::chrono::seconds(seconds);
+        who.trust->credential = u"SVID of the gateway"_s;
+        who.trust->clock = u"trusted"_s;
+        b.store.applyBirth(who);
+        QCOMPARE(model.trustRunwayText(), text);
+        QCOMPARE(model.trustSentence(), sentence);
+        QCOMPARE(model.trustPriority(), priority);
+
+        DeviceDetailModel detail(b.store);
+        detail.setDevice(0);
+        const QVariantList facts = detail.facts();
+        const auto told = [&facts](const QString &label) {
+            const auto fact = std::ranges::find_if(
+                facts, [&label](const QVariant &one) { return one.toMap().value(u"label"_s) == label; });
+            return fact == facts.end() ? QString() : fact->toMap().value(u"text"_s).toString();
+        };
+        QCOMPARE(told(u"Clock"_s), u"trusted"_s);
+        QCOMPARE(told(u"Ends first"_s), seconds < 0 ? QString() : u"SVID of the gateway"_s);
+
+        // An uplink that is cut now: what was told counts down, and who is cut himself knows nothing.
+        b.store.applyDeath(who);
+        b.clock.advance(1min);
+        if (seconds > 3'600)
+            QCOMPARE(model.trustRunwayText(), u"6 h 11 min"_s);
+        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, {}, b.clock.now(), {}});
+        QVERIFY(model.trustRunwayText().isEmpty());
+        QVERIFY(model.trustSentence().isEmpty());
+        QCOMPARE(model.trustPriority(), 0);
+    }
+
+    void trustRunway_anOldBirthSaysLessThanWhatWasSaidSince()
+    {
+        Building b;
+        auto who = participant(u"gateway"_s, {}, b.clock.now());
+        who.trust = sparkplug::TrustState{3h, {}, {}};
+        b.store.applyTrust(who);
+        who.since = b.clock.now() - 5h;
+        who.trust->runway = 1h;
+        b.store.applyBirth(who);
+        QCOMPARE(b.store.trust()->left(b.clock.now()).value_or(Millis{}), Millis(3h));
     }
 
     void live_pausedStandsStillAndCounts()
