@@ -4,6 +4,7 @@
 #include "tls/jwt_svid.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lintel::workloads {
 
@@ -43,7 +44,7 @@ Status ofIssuer(const Error &why)
     }
 }
 
-/// Section 4.1: against programs that are tricked into fetching from a local address.
+/// SPIFFE_Workload_Endpoint.md section 3: against programs that are tricked into fetching from a local address.
 Status checkSecurityHeader(const ServerCall &call)
 {
     if (!call.path().startsWith(spire::method::workload("")) || call.metadata("workload.spiffe.io") == "true")
@@ -178,11 +179,8 @@ void WorkloadServer::refuse(ServerCall &call, const Caller &caller)
     ++m_refused;
     call.finish({StatusCode::PermissionDenied, u"No identity is registered for this process."_s, {}});
     const QString who = u"uid %1 (%2)"_s.arg(caller.process.uid).arg(caller.executable);
-    if (m_told.contains(who))
+    if (!tellOnce(who))
         return;
-    if (m_told.size() >= kMaxTold)
-        m_told.clear();
-    m_told.insert(who);
     QStringList selectors = caller.selectors.values();
     selectors.sort();
     Q_EMIT noticed({Errc::Denied, u"The Workload API has no identity for %1: no registration entry fits %2."_s.arg(
@@ -196,7 +194,47 @@ QList<WorkloadEntry> WorkloadServer::entriesOf(Caller &caller)
         if (m_attestor.matches(caller, entry.selectors))
             found.append(entry);
     }
+    makeHintsUnique(found);
     return found;
+}
+
+/// SPIFFE_Workload_API.md sections 5.2.1 and 6.2.1: a hint stands once in a response. Decided over all that
+/// this caller may have, so that a hint always means the same identity for it.
+void WorkloadServer::makeHintsUnique(QList<WorkloadEntry> &entries)
+{
+    QList<WorkloadEntry *> byAge;
+    for (WorkloadEntry &entry : entries) {
+        if (!entry.hint.isEmpty())
+            byAge.append(&entry);
+    }
+    std::sort(byAge.begin(), byAge.end(), [](const WorkloadEntry *a, const WorkloadEntry *b) {
+        return a->createdAt != b->createdAt ? a->createdAt < b->createdAt : a->id < b->id;
+    });
+    QHash<QString, SpiffeId> keepers;
+    for (WorkloadEntry *entry : std::as_const(byAge)) {
+        const auto keeper = keepers.constFind(entry->hint);
+        if (keeper == keepers.cend()) {
+            keepers.insert(entry->hint, entry->spiffeId);
+            continue;
+        }
+        const QString hint = std::exchange(entry->hint, QString());
+        if (tellOnce(u"hint %1 of %2"_s.arg(hint, entry->id)))
+            Q_EMIT noticed(
+                {Errc::Conflict, u"The hint \"%1\" stands in two entries of one process; %2, which is older, "
+                                 "keeps it, and %3 is handed out without. Give one of them another hint."_s.arg(
+                                     hint, keeper->toString(), entry->spiffeId.toString())});
+    }
+}
+
+/// True the first time; what was told is forgotten when it becomes much.
+bool WorkloadServer::tellOnce(const QString &what)
+{
+    if (m_told.contains(what))
+        return false;
+    if (m_told.size() >= kMaxTold)
+        m_told.clear();
+    m_told.insert(what);
+    return true;
 }
 
 Bundles WorkloadServer::bundlesOf(const QList<WorkloadEntry> &entries) const

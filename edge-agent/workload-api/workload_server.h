@@ -83,6 +83,8 @@ private:
 
     [[nodiscard]] std::optional<Caller> attest(grpc::ServerCall &call);
     [[nodiscard]] QList<WorkloadEntry> entriesOf(Caller &caller);
+    void makeHintsUnique(QList<WorkloadEntry> &entries);
+    [[nodiscard]] bool tellOnce(const QString &what);
     [[nodiscard]] Bundles bundlesOf(const QList<WorkloadEntry> &entries) const;
     [[nodiscard]] Answer answer(Stream &stream);
     [[nodiscard]] Answer x509Answer(const QList<WorkloadEntry> &entries, bool isLate) const;
@@ -99,7 +101,7 @@ private:
     QTimer m_pushSoon;
     int m_tokenErrands = 0;
     quint64 m_refused = 0;
-    QSet<QString> m_told;  // callers without an identity that were noticed()
+    QSet<QString> m_told;  // what was noticed() and need not be said again
     grpc::Server m_server; // last: its calls end before what they use
 };
 

@@ -446,6 +446,38 @@ private Q_SLOTS:
         QVERIFY(answered->messages.isEmpty());
     }
 
+    /// SPIFFE_Workload_API.md sections 5.2.1 and 6.2.1.
+    void hint_thatTwoEntriesHaveIsKeptByTheOlderOne()
+    {
+        m_host->add(u"newer"_s);
+        m_host->add(u"alone"_s);
+        auto &list = m_host->issuer->list;
+        list[0].hint = u"internal"_s;
+        list[0].createdAt = 50; // not by their order in the list
+        list[1].hint = u"internal"_s;
+        list[1].createdAt = 7;
+        list[2].hint = u"external"_s;
+        QSignalSpy noticed(m_host->server.get(), &workloads::WorkloadServer::noticed);
+        m_host->issuer->tell();
+        const auto hintsOf = [](const auto &response) {
+            QMap<QString, QString> hints;
+            for (const auto &svid : response.svids())
+                hints.insert(textOf(svid.spiffe_id()).section(u'/', -1), textOf(svid.hint()));
+            return hints;
+        };
+        const QMap<QString, QString> wanted{
+            {u"reports"_s, QString()}, {u"newer"_s, u"internal"_s}, {u"alone"_s, u"external"_s}};
+        const auto answered = call("FetchX509SVID");
+        QTRY_COMPARE_WITH_TIMEOUT(answered->messages.size(), 1, kPatience);
+        QCOMPARE(hintsOf(answered->last<wire::X509SVIDResponse>()), wanted);
+        QCOMPARE(hintsOf(ask("FetchJWTSVID", tokenRequest({u"a"_s}))->last<wire::JWTSVIDResponse>()), wanted);
+        // Also alone in its response it has none: a hint means the same identity everywhere.
+        const auto one = ask("FetchJWTSVID", tokenRequest({u"a"_s}, m_host->id(u"/reports"_s).toString()));
+        QCOMPARE(textOf(one->last<wire::JWTSVIDResponse>().svids(0).hint()), QString());
+        QCOMPARE(noticed.size(), 1); // once, however often it is asked
+        QVERIFY(noticed[0][0].value<Error>().message.contains(u"\"internal\""_s));
+    }
+
     void jwt_namesAllIdentitiesOrTheOneThatWasAsked()
     {
         m_host->add(u"second"_s);
