@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"enroll"_L1, "tell an authority which TPM is which device"_L1, &runEnroll},
     {"federation"_L1, "whose bundles an authority fetches, and how it went"_L1, &runFederation},
     {"pki"_L1, "make roots and certificates for a demo or the first day of a site"_L1, &runPki},
+    {"reference"_L1, "what the boot of devices should have measured"_L1, &runReference},
     {"svid"_L1, "show an identity: chain, end, validity"_L1, &runSvid},
     {"token"_L1, "join tokens, for machines without a TPM"_L1, &runToken},
 };
@@ -38,7 +39,7 @@ QString help()
 {
     QString text = u"Usage: lintelctl COMMAND [options]\n\nCommands:\n"_s;
     for (const Command &command : kCommands)
-        text += u"  "_s + QString(command.name).leftJustified(10) + u' ' + command.summary + u'\n';
+        text += u"  "_s + QString(command.name).leftJustified(11) + u' ' + command.summary + u'\n';
     text += u"\n`lintelctl COMMAND --help` explains each, with examples. Errors go to standard error;\n"
             "with --json, and with `call` unless --text is given, results and errors are JSON on\n"
             "standard output, an error always as\n"

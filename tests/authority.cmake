@@ -2,6 +2,7 @@
 lintel_add_test(tst_spiffe_x509 unit/tst_spiffe_x509.cpp fakes/odd_certificate.h LIBRARIES Lintel::Tls OpenSSL::Crypto)
 lintel_add_test(tst_spiffe_jwt unit/tst_spiffe_jwt.cpp fakes/odd_certificate.h LIBRARIES Lintel::Tls OpenSSL::Crypto)
 lintel_add_test(tst_authority_parts unit/tst_authority_parts.cpp LIBRARIES Lintel::AuthorityCore)
+lintel_add_test(tst_authority_config unit/tst_authority_config.cpp LIBRARIES Lintel::AuthorityProgram)
 lintel_add_test(tst_authority unit/tst_authority.cpp fakes/authority_fixture.h fakes/odd_certificate.h
   LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
 lintel_add_test(tst_authority_kill integration/tst_authority_kill.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore)
@@ -12,6 +13,13 @@ lintel_add_fuzzer(fuzz_jwt_svid fuzz/fuzz_jwt_svid.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_deny_list fuzz/fuzz_deny_list.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_csr fuzz/fuzz_csr.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_enrolment_csv fuzz/fuzz_enrolment_csv.cpp LIBRARIES Lintel::AuthorityCore)
+# Measured boot and floods of attestations, through the processes.
+lintel_add_test(tst_authority_boot integration/tst_authority_boot.cpp
+  fakes/authority_under_test.cpp fakes/authority_under_test.h
+  LIBRARIES Lintel::Spire Lintel::SpireWire Lintel::Tpm Lintel::TestTpm Lintel::Tls PkgConfig::TSS2_ALL LABELS slow TIMEOUT 600)
+if(TARGET tst_authority_boot)
+  add_dependencies(tst_authority_boot lintel-authority lintelctl)
+endif()
 
 # With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
 lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp

@@ -26,17 +26,6 @@ QString randomToken()
     return QUuid::createUuid().toString(QUuid::WithoutBraces); // 122 bits of the system's generator
 }
 
-QString describe(BootVerdict verdict)
-{
-    switch (verdict) {
-    case BootVerdict::NotMeasured: return u"identity verified, boot not measured"_s;
-    case BootVerdict::NoReference: return u"measured, no reference values"_s;
-    case BootVerdict::Matches: return u"measured, as expected"_s;
-    case BootVerdict::Differs: return u"measured, not as expected"_s;
-    }
-    return {};
-}
-
 // --- Private -------------------------------------------------------------------------------------
 
 namespace {
@@ -83,15 +72,6 @@ Result<void> Authority::Private::loadEntries()
 
 Result<void> Authority::Private::loadFederated()
 {
-    const auto denials = store->federatedDenyLists();
-    if (!denials)
-        return denials.error();
-    federatedDenials.clear();
-    for (auto it = denials->cbegin(); it != denials->cend(); ++it) {
-        // One that no current key has signed is of no use to anybody; its domain sends it anew.
-        if (const auto list = tls::verifyDenyList(it.value(), it.key(), federated.value(it.key()).jwtAuthorities, 0))
-            federatedDenials.insert(it.key(), {list->sequence, it.value()});
-    }
     const auto documents = store->bundles();
     if (!documents)
         return documents.error();
@@ -102,6 +82,15 @@ Result<void> Authority::Private::loadFederated()
             return Error{bundle.error().code,
                          u"The stored bundle of %1 is broken: %2"_s.arg(it.key().name(), bundle.error().message)};
         federated.insert(it.key(), *bundle);
+    }
+    const auto denials = store->federatedDenyLists();
+    if (!denials)
+        return denials.error();
+    federatedDenials.clear();
+    for (auto it = denials->cbegin(); it != denials->cend(); ++it) {
+        // One that no current key has signed is of no use to anybody; its domain sends it anew.
+        if (const auto list = tls::verifyDenyList(it.value(), it.key(), federated.value(it.key()).jwtAuthorities, 0))
+            federatedDenials.insert(it.key(), {list->sequence, it.value()});
     }
     return {};
 }
@@ -157,7 +146,13 @@ Authority::Authority(AuthorityConfig config, std::unique_ptr<Private> parts)
     : m_config(std::move(config)), d(std::move(parts))
 {}
 
-Authority::~Authority() = default;
+Authority::~Authority()
+{
+    // What was not due yet; nobody hears of a disk that says no here.
+    auto transaction = d->store->transaction();
+    if (transaction && d->storeRefusals(true))
+        (void)bool(transaction->commit());
+}
 
 Result<std::unique_ptr<Authority>> Authority::open(const AuthorityConfig &config, std::unique_ptr<KeyStore> keys,
                                                    const Clock &clock)
@@ -206,6 +201,7 @@ Result<void> Authority::tick()
         return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
     bool keysChanged = false;
     bool entriesWentAway = false;
+    const bool refusalsDue = d->refusalsAreDue();
     {
         auto transaction = d->store->transaction();
         if (!transaction)
@@ -243,9 +239,17 @@ Result<void> Authority::tick()
             return undo(forgotten.error());
         if (const auto forgotten = d->store->forgetTokens(now - d->config.x509Ttl); !forgotten)
             return undo(forgotten.error());
+        if (const auto forgotten = d->store->forgetEventLogs(); !forgotten)
+            return undo(forgotten.error());
+        if (const auto stored = d->storeRefusals(refusalsDue); !stored)
+            return undo(stored.error());
         if (const auto committed = transaction->commit(); !committed)
             return undo(committed.error());
         d->lastSeen.clear();
+        if (refusalsDue) {
+            d->refusalLog.clear();
+            d->refusalsStoredAt = now;
+        }
         if (*undenied > 0) {
             if (const auto loaded = d->loadLimits(); !loaded)
                 return loaded;
@@ -254,12 +258,12 @@ Result<void> Authority::tick()
     }
     if (keysChanged) {
         d->ca.retireKeys();
+        Q_EMIT denyListChanged(); // signed anew by the key of today
+    }
     const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
     if (keysChanged || now >= half)
         if (const auto renewed = d->renewServerSvid(); !renewed)
             return renewed;
-        Q_EMIT denyListChanged(); // signed anew by the key of today
-    }
     d->identity.setBundles(d->trustBundles());
     if (entriesWentAway) {
         if (const auto loaded = d->loadEntries(); !loaded)
@@ -385,11 +389,6 @@ Result<QByteArray> Authority::denyListJws()
 Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit)
 {
     return d->store->auditRecords(afterNumber, qBound(1, limit, 10'000));
-}
-
-void Authority::note(const Actor &actor, const QString &action, const QString &subject, const QString &details)
-{
-    (void)d->change(actor, action, subject, details, [] { return Result<void>(); });
 }
 
 Result<void> Authority::checkAudit()

@@ -38,8 +38,6 @@ struct FirstContact {
     QString ekHash;
     QString vendor; // empty: no such certificate
     QString address;
-    QString hardware; // what the device says it is; only ever selects reference values
-    QString release;
 };
 
 /// What a finished attestation has proved.
@@ -54,8 +52,8 @@ struct AttestedNode {
     QByteArray quote;    // TPMS_ATTEST and TPMT_SIGNATURE; empty: not measured
     QByteArray quoteSignature;
     QMap<int, QByteArray> pcrs;
-    QString hardware;
-    QString release;
+    QByteArray eventLog;     // of the firmware, if one came
+    QString eventLogProblem; // why it does not lead to those registers, in a sentence; empty when it does
 };
 
 struct AgentSvid {
@@ -136,7 +134,9 @@ public:
     [[nodiscard]] IdentitySource &identity();
 
     // --- Attestation ----------------------------------------------------------------------------
-    /// First of all, before any expensive work: is this key or address asking too often? Full.
+    /// First of all, before anything of a call is read: is this connection or address asking too often? Full.
+    [[nodiscard]] Result<void> admitCall(const QString &connection, const QString &address);
+    /// Before any expensive work: is this key or address asking too often? Full.
     [[nodiscard]] Result<void> admit(const QString &ekHashOrToken, const QString &address);
     /// Before the challenge: is it worth one? The device, or one without an id for a chip that is new
     /// here and may join the queue. Unavailable: it waits for approval; Denied: revoked, or not enrolled.
@@ -207,7 +207,7 @@ public:
     /// Approved at once, since an operator named it. Conflict: this EK or this SPIFFE ID is enrolled
     /// already (a second TPM cannot take over a name).
     [[nodiscard]] Result<Device> enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
-    /// CSV with the head line hash,name,kind,site,space,tags. All rows or none.
+    /// CSV with the head line hash,name,kind,site,space,tags,hardware,release. All rows or none.
     [[nodiscard]] Result<BatchOutcome> enrollBatch(const QByteArray &csv, const Actor &actor);
     [[nodiscard]] Result<QList<Device>> devices(std::optional<DeviceState> state = {});
     /// By EK hash (or 8 and more of its first digits), name or SPIFFE ID.
@@ -222,24 +222,24 @@ public:
     [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
     /// A broker says when it last accepted a message of a revoked identity; kept when it is later.
     [[nodiscard]] Result<void> noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker);
+    /// Which reference values its boot is compared with, from its next attestation on.
+    [[nodiscard]] Result<Device> setHardware(const QString &which, const QString &hardware, const QString &release,
+                                             const Actor &actor);
     [[nodiscard]] Result<void> setReferenceValues(const ReferenceValues &values, const Actor &actor);
     [[nodiscard]] Result<QList<ReferenceValues>> referenceValues();
+    [[nodiscard]] Result<void> removeReferenceValues(const QString &hardware, const QString &release,
+                                                     const Actor &actor);
+    /// The registers of its last attestation are reference values of its hardware and release (which this also
+    /// sets, unless empty) from now on: beside those that there are, or instead of them. Conflict: it has shown
+    /// no measured boot, or one that its own event log contradicts.
+    [[nodiscard]] Result<ReferenceValues> acceptBoot(const QString &which, const QString &hardware,
+                                                     const QString &release, bool replaces, const Actor &actor);
+    /// Newest first.
     [[nodiscard]] Result<QList<AttestationRecord>> attestations(const QString &ekHash, int newest = 20);
 
     // --- Deny list ------------------------------------------------------------------------------
     [[nodiscard]] Result<QByteArray> denyListJws();
     [[nodiscard]] Result<quint64> denyListSequence();
-
-    // --- Audit, backup --------------------------------------------------------------------------
-    [[nodiscard]] Result<QList<AuditRecord>> audit(qint64 afterNumber = 0, int limit = 1'000);
-    /// For what is decided outside of here (a refused attestation). Also when the disk says no, the
-    /// caller's own work goes on.
-    void note(const Actor &actor, const QString &action, const QString &subject, const QString &details);
-    /// Io with the number of the first record that does not fit its chain.
-    [[nodiscard]] Result<void> checkAudit();
-    /// A directory that restoreBackup() reads; consistent, while the authority runs on. Holds the
-    /// private keys when they are files.
-    [[nodiscard]] Result<void> backup(const QString &dir, const Actor &actor);
 
     /// The list of a federated domain, verified with that domain's own keys. Denied: nobody of that domain
     /// signed it, or we do not federate with it; Conflict: a lower number than the last one.
@@ -248,8 +248,23 @@ public:
     /// As they were signed.
     [[nodiscard]] QMap<TrustDomain, QByteArray> federatedDenyLists() const;
 
+    // --- Audit, backup --------------------------------------------------------------------------
+    [[nodiscard]] Result<QList<AuditRecord>> audit(qint64 afterNumber = 0, int limit = 1'000);
+    /// An attestation that was turned away. No part of the audit trail, since anybody on the network can
+    /// cause it: counted in memory, merged by address and reason, written once a minute, the newest kept.
+    void noteRefusal(const QString &address, const QString &subject, const QString &reason);
+    /// Newest first, also those that are not written yet.
+    [[nodiscard]] Result<QList<Refusal>> refusals(int newest = 1'000);
+    /// Io with the number of the first record that does not fit its chain.
+    [[nodiscard]] Result<void> checkAudit();
+    /// A directory that restoreBackup() reads; consistent, while the authority runs on. Holds the
+    /// private keys when they are files.
+    [[nodiscard]] Result<void> backup(const QString &dir, const Actor &actor);
+
 Q_SIGNALS:
     void denyListChanged();
+    void federatedDenyListChanged(const lintel::TrustDomain &domain);
+    void relationshipsChanged();
     void bundleChanged(); // our own, or a federated one
     void entriesChanged();
     /// Its open streams end now.
@@ -258,17 +273,15 @@ Q_SIGNALS:
 private:
     struct Private;
     Authority(AuthorityConfig config, std::unique_ptr<Private> parts);
+    [[nodiscard]] Result<RevocationReport> revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor);
     AuthorityConfig m_config;
     std::unique_ptr<Private> d;
 };
 
 /// Puts a backup in place of an empty state directory; no authority may run on it. Since revocations
-    void federatedDenyListChanged(const lintel::TrustDomain &domain);
-    void relationshipsChanged();
 /// made after the backup would be lost, `denyListJws` (from any broker, may be empty) brings them back.
 /// Every sequence number goes on above what the old authority can have published.
 [[nodiscard]] Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &config,
                                          const QByteArray &denyListJws, Timestamp now);
 
 } // namespace lintel::authority
-    [[nodiscard]] Result<RevocationReport> revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor);

@@ -29,6 +29,10 @@ struct AuthorityConfig {
     std::chrono::seconds jwtTtl = std::chrono::minutes{5};
     std::chrono::seconds refreshHint = std::chrono::hours{1};
 
+    /// Roots and issuing CAs that are made from now on carry a name constraint on the domain. False only
+    /// where programs must verify them that cannot (decision 0010).
+    bool nameConstraint = true;
+
     FirstSeen firstSeen = FirstSeen::QueueAll;
     int maxPending = 1'000;
     bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID

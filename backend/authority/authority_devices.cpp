@@ -396,30 +396,4 @@ Result<void> Authority::noteLastAccepted(const SpiffeId &id, Timestamp at, const
                      [&] { return d->store->updateDevice(device); });
 }
 
-Result<void> Authority::setReferenceValues(const ReferenceValues &values, const Actor &actor)
-{
-    const auto malformed = [](const QString &message) { return Error{Errc::Malformed, message}; };
-    if (values.hardware.isEmpty() || values.pcrs.isEmpty())
-        return malformed(u"Reference values need a hardware and at least one register."_s);
-    for (auto it = values.pcrs.cbegin(); it != values.pcrs.cend(); ++it) {
-        if (it.key() < 0 || it.key() > 23 || it.value().isEmpty())
-            return malformed(u"%1 is no register of a TPM, or has no value."_s.arg(it.key()));
-        for (const QByteArray &value : it.value())
-            if (value.size() != 32)
-                return malformed(u"A reference value is 32 bytes of SHA-256."_s);
-    }
-    return d->change(actor, u"reference.set"_s, u"%1 %2"_s.arg(values.hardware, values.release),
-                     u"%1 registers."_s.arg(values.pcrs.size()), [&] { return d->store->putReferenceValues(values); });
-}
-
-Result<QList<ReferenceValues>> Authority::referenceValues()
-{
-    return d->store->referenceValues();
-}
-
-Result<QList<AttestationRecord>> Authority::attestations(const QString &ekHash, int newest)
-{
-    return d->store->attestations(ekHash.toLower(), qBound(1, newest, 1'000));
-}
-
 } // namespace lintel::authority

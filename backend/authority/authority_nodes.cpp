@@ -24,13 +24,6 @@ bool isTpm(const QString &type)
     return type == QLatin1StringView(kTpm) || type == QLatin1StringView(kLintelTpm);
 }
 
-bool isMeasured(const QMap<int, QByteArray> &pcrs)
-{
-    return std::any_of(pcrs.cbegin(), pcrs.cend(), [](const QByteArray &value) {
-        return value.count('\0') != value.size() && value.count('\xff') != value.size();
-    });
-}
-
 Selectors sorted(Selectors selectors)
 {
     std::sort(selectors.begin(), selectors.end());
@@ -72,6 +65,11 @@ bool hasAll(const Selectors &has, const Selectors &wanted)
 
 // --- Attestation ---------------------------------------------------------------------------------
 
+Result<void> Authority::admitCall(const QString &connection, const QString &address)
+{
+    return d->limiter.admitCall(connection, address);
+}
+
 Result<void> Authority::admit(const QString &ekHashOrToken, const QString &address)
 {
     return d->limiter.admit(ekHashOrToken, address);
@@ -103,32 +101,8 @@ Result<Device> Authority::considerDevice(const FirstContact &contact)
     Device fresh;
     fresh.ekHash = *hash;
     fresh.vendor = contact.vendor;
-    fresh.hardware = contact.hardware;
-    fresh.release = contact.release;
     fresh.enrolledBy = contact.vendor.isEmpty() ? EnrolledBy::FirstContact : EnrolledBy::VendorCertificate;
     return fresh;
-}
-
-BootVerdict Authority::Private::verdictOf(const AttestedNode &node, QString *explanation)
-{
-    if (node.quote.isEmpty() || !isMeasured(node.pcrs))
-        return BootVerdict::NotMeasured;
-    const auto references = store->referenceValues();
-    if (!references)
-        return BootVerdict::NoReference;
-    for (const ReferenceValues &reference : *references) {
-        if (reference.hardware != node.hardware || reference.release != node.release)
-            continue;
-        QStringList wrong;
-        for (auto it = reference.pcrs.cbegin(); it != reference.pcrs.cend(); ++it)
-            if (!it.value().contains(node.pcrs.value(it.key())))
-                wrong.append(QString::number(it.key()));
-        if (wrong.isEmpty())
-            return BootVerdict::Matches;
-        *explanation = u"PCR %1 not as %2 %3 should have them"_s.arg(wrong.join(u", "_s), node.hardware, node.release);
-        return BootVerdict::Differs;
-    }
-    return BootVerdict::NoReference;
 }
 
 Result<AgentSvid> Authority::attest(const AttestedNode &node)
@@ -169,7 +143,7 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
     agent.lastSeenAt = now;
 
     if (byTpm) {
-        auto device = considerDevice({node.ekHash, node.vendor, node.address, node.hardware, node.release});
+        auto device = considerDevice({node.ekHash, node.vendor, node.address});
         if (!device)
             return device.error();
         if (device->id == 0) {
@@ -193,10 +167,13 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
                          u"This device is new here and waits for approval; run: lintelctl device approve %1"_s.arg(
                              device->ekHash.left(16))};
         }
-        QString explanation;
-        const BootVerdict verdict = d->verdictOf(node, &explanation);
+        const auto judged = d->judgeBoot(node, device->facts);
+        if (!judged)
+            return judged.error();
+        const BootVerdict verdict = judged->verdict;
         AttestationRecord record{
-            0, now, *agentId, device->ekHash, node.address, node.quote, node.quoteSignature, node.pcrs, verdict, {}};
+            0,         now,     *agentId, device->ekHash, node.address, node.quote, node.quoteSignature,
+            node.pcrs, verdict, {},       judged->reason, node.eventLog};
         const QString changedPcrs = differences(device->pcrs, node.pcrs);
         const bool isFirst = device->attestedAt == Timestamp{};
         QStringList why;
@@ -204,8 +181,8 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
             why.append(u"\"%1\" became \"%2\""_s.arg(describe(device->verdict), describe(verdict)));
         if (!isFirst && !changedPcrs.isEmpty())
             why.append(u"%1 changed"_s.arg(changedPcrs));
-        if (!why.isEmpty() && !explanation.isEmpty())
-            why.append(explanation);
+        if (!why.isEmpty())
+            why.append(judged->reason.chopped(judged->reason.endsWith(u'.')));
         record.change = why.join(u"; "_s);
         if (const auto added = d->store->addAttestation(record); !added)
             return added.error();
@@ -213,10 +190,6 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         device->verdict = verdict;
         device->pcrs = node.pcrs;
         device->attestedAt = now;
-        if (!node.hardware.isEmpty())
-            device->hardware = node.hardware;
-        if (!node.release.isEmpty())
-            device->release = node.release;
         if (!node.vendor.isEmpty())
             device->vendor = node.vendor;
         if (const auto updated = d->store->updateDevice(*device); !updated)
@@ -231,9 +204,8 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         if (m_config.requireMeasuredBoot && verdict != BootVerdict::Matches) {
             if (const auto committed = transaction->commit(); !committed)
                 return committed.error();
-            return denied(u"The boot of %1 is not accepted: %2%3."_s.arg(
-                device->spiffeId.toString(), describe(verdict),
-                explanation.isEmpty() ? QString() : u" ("_s + explanation + u')'));
+            return denied(u"The boot of %1 is not accepted: %2. %3"_s.arg(device->spiffeId.toString(),
+                                                                          describe(verdict), judged->reason));
         }
         agent.ekHash = device->ekHash;
         agent.selectors.append({node.type, u"ek:"_s + device->ekHash});

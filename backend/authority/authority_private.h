@@ -2,6 +2,7 @@
 #pragma once
 
 #include "authority/authority.h"
+#include "authority/refusal_log.h"
 #include "authority/signing_pool.h"
 #include "authority/store.h"
 
@@ -13,9 +14,9 @@ namespace lintel::authority {
 inline constexpr auto kTpm = "tpm";
 inline constexpr auto kLintelTpm = "lintel_tpm";
 inline constexpr auto kJoinToken = "join_token";
-
 /// Under it the store counts our deny lists.
 inline const QString kDenyNumber = QStringLiteral("deny.sequence");
+
 /// The entries in memory: every agent asks for its own every five seconds.
 class EntryTable
 {
@@ -38,17 +39,22 @@ private:
     QMultiHash<SpiffeId, QString> m_bySpiffeId;
 };
 
-/// What one agent may fetch, by entry id, as long as neither the entries nor its selectors change.
 /// As its domain's authority signed it.
 struct FederatedDenyList {
     quint64 sequence = 0;
     QByteArray jws;
 };
 
+/// What one agent may fetch, by entry id, as long as neither the entries nor its selectors change.
 struct AuthorizedSet {
     quint64 revision = 0;
     Selectors selectors;
     QHash<QString, Entry> entries;
+};
+
+struct BootJudgement {
+    BootVerdict verdict = BootVerdict::NotMeasured;
+    QString reason; // a sentence
 };
 
 struct LeafFacts {
@@ -71,13 +77,15 @@ struct Authority::Private {
     ServerIdentity identity;
     EntryTable entries;
     QMap<TrustDomain, tls::BundleDocument> federated;
+    QMap<TrustDomain, FederatedDenyList> federatedDenials;
     QHash<SpiffeId, Timestamp> lastSeen;         // what tick() will write down
     QHash<SpiffeId, Timestamp> noOlderSvid;      // SVIDs of these begin here at the earliest
     QCache<QByteArray, LeafFacts> leaves{4'000}; // parsing a certificate costs more than finding its agent
     QCache<SpiffeId, std::shared_ptr<const AuthorizedSet>> authorizedSets{50'000}; // cost: entries
     QByteArray denyJws;                                                            // empty: to be signed anew
     QString denyKeyId;
-    QMap<TrustDomain, FederatedDenyList> federatedDenials;
+    RefusalLog refusalLog;
+    Timestamp refusalsStoredAt{};
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;
@@ -122,7 +130,10 @@ struct Authority::Private {
     [[nodiscard]] Result<void> putBrokerEntry(qint64 deviceId, const SpiffeId &agentId);
     [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
-    [[nodiscard]] BootVerdict verdictOf(const AttestedNode &node, QString *explanation);
+    [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked
+    [[nodiscard]] Result<BootJudgement> judgeBoot(const AttestedNode &node, const DeviceFacts &facts);
+    [[nodiscard]] bool refusalsAreDue() const;
+    [[nodiscard]] Result<void> storeRefusals(bool isDue);
     [[nodiscard]] Result<void> loadLimits();
 };
 

@@ -75,7 +75,19 @@ constexpr auto kSecond = R"sql(
 CREATE TABLE federated_denials (domain TEXT PRIMARY KEY, jws BLOB NOT NULL) WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}};
+// What a verdict rests on, the event log it came with (event_logs.hash), and who was turned away. Refusals are no
+// part of the audit trail: anybody on the network can cause them, so they are merged and the oldest go.
+constexpr auto kThird = R"sql(
+ALTER TABLE attestations ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE attestations ADD COLUMN event_log BLOB NOT NULL DEFAULT x'';
+CREATE INDEX attestations_by_log ON attestations (event_log) WHERE event_log <> x'';
+CREATE TABLE event_logs (hash BLOB PRIMARY KEY, log BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE refusals (
+  id INTEGER PRIMARY KEY, address TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
+  first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, count INTEGER NOT NULL);
+)sql";
+
+constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird}};
 
 } // namespace
 

@@ -169,6 +169,7 @@ Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind k
 
     tls::AuthorityCertificate certificate;
     certificate.domain = m_config.domain;
+    certificate.isLimitedToDomain = m_config.nameConstraint;
     certificate.commonName = u"%1 %2"_s.arg(m_config.domain.name().left(40), fresh.label);
     certificate.publicKeyDer = fresh.publicKeyDer;
     certificate.notBefore = fresh.notBefore;

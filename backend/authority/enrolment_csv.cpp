@@ -84,12 +84,13 @@ struct Columns {
 /// Empty: fine.
 QString readHead(const Row &head, Columns &columns)
 {
-    static const QStringList known{u"hash"_s, u"name"_s, u"kind"_s, u"site"_s, u"space"_s, u"tags"_s};
+    static const QStringList known{u"hash"_s,  u"name"_s, u"kind"_s,     u"site"_s,
+                                   u"space"_s, u"tags"_s, u"hardware"_s, u"release"_s};
     for (qsizetype i = 0; i < head.fields.size(); ++i) {
         const QString name = head.fields[i].toLower();
         if (!known.contains(name))
-            return u"The head line has \"%1\"; it may have hash, name, kind, site, space and tags."_s.arg(
-                name.left(40));
+            return u"The head line has \"%1\"; it may have hash, name, kind, site, space, tags, hardware and "
+                   "release."_s.arg(name.left(40));
         if (columns.places.contains(name))
             return u"The head line has \"%1\" twice."_s.arg(name);
         columns.places.insert(name, i);
@@ -112,8 +113,13 @@ Result<EnrolmentRow> readRow(const Row &row, const Columns &columns)
         return hash.error();
     result.ekHash = *hash;
     QString tags = columns.of(row, u"tags"_s);
-    result.facts = {columns.of(row, u"name"_s), columns.of(row, u"kind"_s), columns.of(row, u"site"_s),
-                    columns.of(row, u"space"_s), tags.replace(u';', u' ').split(u' ', Qt::SkipEmptyParts)};
+    result.facts = {columns.of(row, u"name"_s),
+                    columns.of(row, u"kind"_s),
+                    columns.of(row, u"site"_s),
+                    columns.of(row, u"space"_s),
+                    tags.replace(u';', u' ').split(u' ', Qt::SkipEmptyParts),
+                    columns.of(row, u"hardware"_s),
+                    columns.of(row, u"release"_s)};
     if (const auto checked = checkFacts(result.facts); !checked)
         return checked.error();
     return result;
@@ -144,12 +150,14 @@ Result<void> checkFacts(const DeviceFacts &facts)
         return malformed(u"\"%1\" cannot be the name of a device: up to 64 letters, digits, '.', '-' and '_'."_s.arg(
             facts.name.left(80)));
     QStringList texts = facts.tags;
-    texts << facts.kind << facts.site << facts.space;
+    texts << facts.kind << facts.site << facts.space << facts.hardware << facts.release;
     for (const QString &text : std::as_const(texts))
         if (text.size() > kMaxTextLength
             || std::any_of(text.cbegin(), text.cend(), [](QChar c) { return !c.isPrint(); }))
             return malformed(u"\"%1…\" is too long, or has characters that cannot be shown."_s.arg(
                 QString(text.left(20)).remove(QChar::Null).simplified()));
+    if (facts.hardware.isEmpty() && !facts.release.isEmpty())
+        return malformed(u"A release belongs to a hardware: say both, or the hardware alone."_s);
     return {};
 }
 

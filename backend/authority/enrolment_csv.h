@@ -1,4 +1,5 @@
-// A list of devices to enrol as text: RFC 4180 with the head line hash,name,kind,site,space,tags
+// A list of devices to enrol as text: RFC 4180 with the head line
+// hash,name,kind,site,space,tags,hardware,release; only hash and name must be there
 // (in any order; tags separated by ';' or blanks). Pure; any thread.
 #pragma once
 

@@ -75,6 +75,9 @@ void readPcrs(Section &section, QList<int> &pcrs)
 void readAttestation(Section section, ProgramConfig &config)
 {
     section.text(u"vendor_ca_dir", config.vendorDir);
+    // Where makers are known, made-up keys have no business in the queue.
+    if (!config.vendorDir.isEmpty())
+        config.authority.firstSeen = FirstSeen::QueueGenuine;
     section.choice<FirstSeen>(
         u"first_seen", config.authority.firstSeen,
         {{u"refuse", FirstSeen::Refuse}, {u"queue_genuine", FirstSeen::QueueGenuine}, {u"queue", FirstSeen::QueueAll}});
@@ -141,6 +144,7 @@ Result<ProgramConfig> readProgramConfig(const QString &path)
     }
     readBundleEndpoint(root.section(u"bundle_endpoint"), config.bundles);
     readAttestation(root.section(u"attestation"), config);
+    root.section(u"ca").flag(u"name_constraint", config.authority.nameConstraint);
     readLifetimes(root.section(u"lifetimes"), config.authority);
     readKeyStore(root.section(u"key_store"), config.keys);
     config.common.observability = readObservability(root.section(u"observability"));

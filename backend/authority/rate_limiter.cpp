@@ -7,19 +7,39 @@ namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+int waitFor(double tokens, double perSecond)
+{
+    return int(std::ceil((1 - tokens) / perSecond));
+}
+} // namespace
+
+Result<void> RateLimiter::admitCall(const QString &connection, const QString &address)
+{
+    Bucket &ofConnection =
+        refilled(m_connections, connection, m_limits.perConnectionBurst, m_limits.perConnectionPerSecond);
+    if (ofConnection.tokens < 1)
+        return Error{Errc::Full, u"Too many attestations on one connection; try again in %1 s."_s.arg(
+                                     waitFor(ofConnection.tokens, m_limits.perConnectionPerSecond))};
+    Bucket &ofAddress = refilled(m_callers, address, m_limits.perAddressCallBurst, m_limits.perAddressCallsPerSecond);
+    if (ofAddress.tokens < 1)
+        return Error{Errc::Full, u"Too many attestations from %1 at once; try again in %2 s."_s.arg(address).arg(
+                                     waitFor(ofAddress.tokens, m_limits.perAddressCallsPerSecond))};
+    ofConnection.tokens -= 1;
+    ofAddress.tokens -= 1;
+    return {};
+}
+
 Result<void> RateLimiter::admit(const QString &key, const QString &address)
 {
     Bucket &ofAddress = refilled(m_addresses, address, m_limits.perAddressBurst, m_limits.perAddressPerSecond);
     Bucket &ofKey = refilled(m_keys, key, m_limits.perKeyBurst, m_limits.perKeyPerMinute / 60);
-    const auto wait = [](const Bucket &bucket, double perSecond) {
-        return int(std::ceil((1 - bucket.tokens) / perSecond));
-    };
     if (ofKey.tokens < 1)
         return Error{Errc::Full, u"This device attests too often; it may try again in %1 s."_s.arg(
-                                     wait(ofKey, m_limits.perKeyPerMinute / 60))};
+                                     waitFor(ofKey.tokens, m_limits.perKeyPerMinute / 60))};
     if (ofAddress.tokens < 1)
         return Error{Errc::Full, u"Too many devices attest from %1 at once; try again in %2 s."_s.arg(address).arg(
-                                     wait(ofAddress, m_limits.perAddressPerSecond))};
+                                     waitFor(ofAddress.tokens, m_limits.perAddressPerSecond))};
     ofKey.tokens -= 1;
     ofAddress.tokens -= 1;
     return {};

@@ -1,4 +1,5 @@
-// How often a chip, and how often an address, may begin an attestation: token buckets. Chosen so
+// How often a connection and an address may call, and how often a chip and an address may begin an
+// attestation: token buckets. Chosen so
 // that a building of 1,000 devices behind one address comes back within five minutes after a power
 // cut, and one chip alone cannot keep the authority busy. Pure but for its memory, which is bounded:
 // the bucket that has been full for longest makes room. One thread.
@@ -17,6 +18,12 @@ struct RateLimits {
     double perKeyPerMinute = 2;
     double perAddressBurst = 200;
     double perAddressPerSecond = 10;
+    // Of calls that nobody has looked into yet. A device makes one or two on a connection, so whoever floods
+    // on one is held there, and leaves its neighbours behind the same address their share.
+    double perConnectionBurst = 10;
+    double perConnectionPerSecond = 0.5;
+    double perAddressCallBurst = 400;
+    double perAddressCallsPerSecond = 40;
     int maxBuckets = 20'000; // of each kind
 };
 
@@ -24,6 +31,9 @@ class RateLimiter
 {
 public:
     explicit RateLimiter(const Clock &clock, RateLimits limits = {}) : m_clock(&clock), m_limits(limits) {}
+
+    /// Before anything is read of a call. Full, after how many seconds to try again.
+    [[nodiscard]] Result<void> admitCall(const QString &connection, const QString &address);
 
     /// Takes one token of both; Full says after how many seconds to try again. Takes nothing when it
     /// refuses, so that a chip which floods does not use up its building's share.
@@ -40,6 +50,8 @@ private:
 
     const Clock *m_clock;
     RateLimits m_limits;
+    Buckets m_connections;
+    Buckets m_callers; // addresses, by their calls
     Buckets m_keys;
     Buckets m_addresses;
 };

@@ -45,6 +45,7 @@ enum class BootVerdict {
     NoReference, // measured, but nobody has said what it should be
     Matches,
     Differs,
+    LogContradicts, // measured, but the event log that came along does not lead to the quoted registers
 };
 
 /// What an operator says about a device.
@@ -54,6 +55,8 @@ struct DeviceFacts {
     QString site;
     QString space;
     QStringList tags;
+    QString hardware = {}; // with `release`: which reference values its boot is compared with
+    QString release = {};
     friend bool operator==(const DeviceFacts &, const DeviceFacts &) = default;
 };
 
@@ -65,9 +68,7 @@ struct Device {
     DeviceFacts facts;
     DeviceState state = DeviceState::Pending;
     EnrolledBy enrolledBy = EnrolledBy::EkHash;
-    QString vendor;   // issuer of its EK certificate, when one was checked
-    QString hardware; // with `release`: which reference values count
-    QString release;
+    QString vendor; // issuer of its EK certificate, when one was checked
     BootVerdict verdict = BootVerdict::NotMeasured;
     QMap<int, QByteArray> pcrs; // of the last attestation
     Timestamp enrolledAt{};
@@ -161,7 +162,19 @@ struct AttestationRecord {
     QByteArray quoteSignature;
     QMap<int, QByteArray> pcrs;
     BootVerdict verdict = BootVerdict::NotMeasured;
-    QString change; // why the verdict differs from the one before; empty when it does not
+    QString change;      // why the verdict differs from the one before; empty when it does not
+    QString reason;      // what the verdict rests on, in a sentence
+    QByteArray eventLog; // as it came; empty: none, or no longer kept
+};
+
+/// Attestations that were turned away, merged: one address, one reason.
+struct Refusal {
+    QString address;
+    QString subject; // the device as far as it was known, else the address
+    QString reason;
+    Timestamp firstAt{};
+    Timestamp lastAt{};
+    qint64 count = 0;
 };
 
 /// Allowed values of measured registers for one kind of hardware and one release of its software.

@@ -85,11 +85,19 @@ public:
     [[nodiscard]] Result<void> replaceCaKeys(const QList<CaKey> &keys);
 
     // --- Attestation ----------------------------------------------------------------------------
-    /// Keeps the newest of each device, and those where something changed.
+    /// Keeps the newest of each device, and those where something changed; of both a bounded number.
     [[nodiscard]] Result<void> addAttestation(const AttestationRecord &record);
+    /// Newest first.
     [[nodiscard]] Result<QList<AttestationRecord>> attestations(const QString &ekHash, int newest);
+    /// Event logs that no attestation names any more.
+    [[nodiscard]] Result<void> forgetEventLogs();
     [[nodiscard]] Result<void> putReferenceValues(const ReferenceValues &values);
     [[nodiscard]] Result<QList<ReferenceValues>> referenceValues();
+    [[nodiscard]] Result<bool> deleteReferenceValues(const QString &hardware, const QString &release);
+    /// Only the newest are kept: whoever is refused must not be able to fill the disk.
+    [[nodiscard]] Result<void> addRefusals(const QList<Refusal> &refusals);
+    /// Newest first.
+    [[nodiscard]] Result<QList<Refusal>> refusals(int newest);
 
     // --- Deny list ------------------------------------------------------------------------------
     /// `origin`: the revoked device because of which this identity is refused.
@@ -120,10 +128,10 @@ private:
     [[nodiscard]] Result<std::optional<Device>> firstDevice(sqlite::Statement &query);
     [[nodiscard]] Result<QList<Agent>> readAgents(sqlite::Statement &query);
     [[nodiscard]] Result<bool> deleteOne(const char *sql, const QString &key);
+    [[nodiscard]] Result<void> putOfDomain(const char *sql, const TrustDomain &domain, const QByteArray &bytes);
+    [[nodiscard]] Result<QMap<TrustDomain, QByteArray>> allOfDomains(const char *sql);
 
     std::unique_ptr<sqlite::Database> m_database;
 };
 
 } // namespace lintel::authority
-    [[nodiscard]] Result<void> putOfDomain(const char *sql, const TrustDomain &domain, const QByteArray &bytes);
-    [[nodiscard]] Result<QMap<TrustDomain, QByteArray>> allOfDomains(const char *sql);

@@ -1,4 +1,4 @@
-// Devices, agents, entries and attestations (store.h).
+// Devices, agents and entries (store.h).
 #include "authority/store.h"
 #include "authority/store_values.h"
 
@@ -7,8 +7,6 @@ namespace lintel::authority {
 using namespace Qt::StringLiterals;
 
 namespace {
-constexpr int kAttestationsKept = 50; // of one device, besides those where something changed
-
 #define LINTEL_DEVICE_COLUMNS                                                                                          \
     "id, ek, spiffe_id, agent_id, name, kind, site, space, tags, state, enrolled_by, vendor, hardware, release, "      \
     "verdict, pcrs, enrolled_at, approved_at, attested_at, revoked_at, last_accepted_at, revoked_why"
@@ -24,7 +22,7 @@ void bindDevice(sqlite::Statement &statement, const Device &device)
     statement.bind(device.ekHash).bind(device.spiffeId.toString()).bind(device.agentId.toString());
     statement.bind(device.facts.name).bind(device.facts.kind).bind(device.facts.site).bind(device.facts.space);
     statement.bind(toColumn(device.facts.tags)).bind(int(device.state)).bind(int(device.enrolledBy));
-    statement.bind(device.vendor).bind(device.hardware).bind(device.release).bind(int(device.verdict));
+    statement.bind(device.vendor).bind(device.facts.hardware).bind(device.facts.release).bind(int(device.verdict));
     statement.bind(toColumn(device.pcrs));
     for (const Timestamp t :
          {device.enrolledAt, device.approvedAt, device.attestedAt, device.revokedAt, device.lastAcceptedAt})
@@ -40,12 +38,11 @@ Device deviceFrom(const sqlite::Statement &row)
     device.ekHash = row.text(1);
     device.spiffeId = idOf(row.text(2));
     device.agentId = idOf(row.text(3));
-    device.facts = {row.text(4), row.text(5), row.text(6), row.text(7), textsOf(row.text(8))};
+    device.facts = {row.text(4),          row.text(5),  row.text(6), row.text(7),
+                    textsOf(row.text(8)), row.text(12), row.text(13)};
     device.state = DeviceState(row.integer(9));
     device.enrolledBy = EnrolledBy(row.integer(10));
     device.vendor = row.text(11);
-    device.hardware = row.text(12);
-    device.release = row.text(13);
     device.verdict = BootVerdict(row.integer(14));
     device.pcrs = pcrsOf(row.text(15));
     device.enrolledAt = time(16);
@@ -319,69 +316,6 @@ Result<qint64> Store::forgetEntries(Timestamp expiredBefore)
     if (const auto ran = forget->bind(toEpochMillis(expiredBefore)).run(); !ran)
         return ran.error();
     return m_database->changes();
-}
-
-// --- Attestation ---------------------------------------------------------------------------------
-
-Result<void> Store::addAttestation(const AttestationRecord &record)
-{
-    auto add = m_database->prepare("INSERT INTO attestations (at, agent_id, ek, address, quote, signature, pcrs, "
-                                   "verdict, change) VALUES (?,?,?,?,?,?,?,?,?)");
-    if (!add)
-        return add.error();
-    add->bind(toEpochMillis(record.at)).bind(record.agentId.toString()).bind(record.ekHash).bind(record.address);
-    add->bind(record.quote).bind(record.quoteSignature).bind(toColumn(record.pcrs)).bind(int(record.verdict));
-    if (const auto added = add->bind(record.change).run(); !added)
-        return added;
-    auto trim = m_database->prepare("DELETE FROM attestations WHERE ek = ?1 AND change = '' AND id <= "
-                                    "(SELECT id FROM attestations WHERE ek = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)");
-    if (!trim)
-        return trim.error();
-    return trim->bind(record.ekHash).bind(kAttestationsKept).run();
-}
-
-Result<QList<AttestationRecord>> Store::attestations(const QString &ekHash, int newest)
-{
-    auto query = m_database->prepare("SELECT id, at, agent_id, ek, address, quote, signature, pcrs, verdict, change "
-                                     "FROM attestations WHERE ek = ? ORDER BY id DESC LIMIT ?");
-    if (!query)
-        return query.error();
-    query->bind(ekHash).bind(newest);
-    QList<AttestationRecord> records;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return records;
-        records.append({query->integer(0), fromEpochMillis(query->integer(1)), idOf(query->text(2)), query->text(3),
-                        query->text(4), query->blob(5), query->blob(6), pcrsOf(query->text(7)),
-                        BootVerdict(query->integer(8)), query->text(9)});
-    }
-}
-
-Result<void> Store::putReferenceValues(const ReferenceValues &values)
-{
-    auto put = m_database->prepare("INSERT OR REPLACE INTO reference_values (hardware, release, pcrs) VALUES (?,?,?)");
-    if (!put)
-        return put.error();
-    return put->bind(values.hardware).bind(values.release).bind(toColumn(values.pcrs)).run();
-}
-
-Result<QList<ReferenceValues>> Store::referenceValues()
-{
-    auto query = m_database->prepare("SELECT hardware, release, pcrs FROM reference_values ORDER BY 1, 2");
-    if (!query)
-        return query.error();
-    QList<ReferenceValues> values;
-    while (true) {
-        const auto row = query->step();
-        if (!row)
-            return row.error();
-        if (!*row)
-            return values;
-        values.append({query->text(0), query->text(1), referencesOf(query->text(2))});
-    }
 }
 
 } // namespace lintel::authority

@@ -25,6 +25,8 @@ using spire::textOf;
 
 namespace {
 
+constexpr int kShownSubject = 16; // digits of an EK hash
+
 Result<authority::ProgramConfig> configOf(const Arguments &arguments)
 {
     if (!arguments.has(u"config"_s))
@@ -134,6 +136,73 @@ Result<Answer> status(const Arguments &arguments)
     return Answer{json, text + u'\n' + textTable({u"KEY"_s, u"PHASE"_s, u"FROM"_s, u"UNTIL"_s, u"LABEL"_s}, rows)};
 }
 
+Result<int> countFrom(const Arguments &arguments, const QString &option)
+{
+    if (!arguments.has(option))
+        return 0;
+    bool ok = false;
+    const int count = arguments.value(option).toInt(&ok);
+    if (!ok || count < 0)
+        return wrongUsage(u"--%1 %2: a number is needed."_s.arg(option, arguments.value(option).left(40)));
+    return count;
+}
+
+Result<Answer> refusals(const Arguments &arguments)
+{
+    const auto newest = countFrom(arguments, u"newest"_s);
+    if (!newest)
+        return newest.error();
+    wire::ListRefusalsRequest request;
+    request.set_newest(*newest);
+    const auto found = clientFor(arguments).call<wire::ListRefusalsResponse>(method::admin("ListRefusals"), request);
+    if (!found)
+        return found.error();
+    QJsonArray array;
+    QList<QStringList> rows;
+    for (const auto &one : found->refusals()) {
+        array.append(QJsonObject{{u"address"_s, textOf(one.address())},
+                                 {u"subject"_s, textOf(one.subject())},
+                                 {u"reason"_s, textOf(one.reason())},
+                                 {u"first_at"_s, shownTime(one.first_at_ms())},
+                                 {u"last_at"_s, shownTime(one.last_at_ms())},
+                                 {u"count"_s, qint64(one.count())}});
+        rows.append({shownTime(one.last_at_ms()), QString::number(one.count()), textOf(one.address()),
+                     textOf(one.subject()).left(kShownSubject), textOf(one.reason())});
+    }
+    const QString text = rows.isEmpty() ? u"Nobody was turned away.\n"_s
+                                        : textTable({u"LAST AT"_s, u"TIMES"_s, u"FROM"_s, u"WHO"_s, u"WHY"_s}, rows);
+    return Answer{{{u"refusals"_s, array}}, text};
+}
+
+Result<Answer> audit(const Arguments &arguments)
+{
+    const auto after = countFrom(arguments, u"after"_s);
+    if (!after)
+        return after.error();
+    wire::ListAuditRequest request;
+    request.set_after(quint64(*after));
+    request.set_subject(arguments.value(u"subject"_s).toStdString());
+    const auto found = clientFor(arguments).call<wire::ListAuditResponse>(method::admin("ListAudit"), request);
+    if (!found)
+        return found.error();
+    QJsonArray array;
+    QList<QStringList> rows;
+    for (const auto &record : found->records()) {
+        array.append(QJsonObject{{u"number"_s, qint64(record.seq())},
+                                 {u"at"_s, shownTime(record.at_ms())},
+                                 {u"actor"_s, textOf(record.actor())},
+                                 {u"action"_s, textOf(record.action())},
+                                 {u"subject"_s, textOf(record.subject())},
+                                 {u"detail"_s, textOf(record.detail())}});
+        rows.append({QString::number(record.seq()), shownTime(record.at_ms()), textOf(record.actor()),
+                     textOf(record.action()), textOf(record.subject()), textOf(record.detail())});
+    }
+    QString text = textTable({u"NUMBER"_s, u"AT"_s, u"ACTOR"_s, u"ACTION"_s, u"SUBJECT"_s, u"DETAIL"_s}, rows);
+    if (!found->chain_intact())
+        text += u"The chain of these records is broken: somebody has changed or removed one.\n"_s;
+    return Answer{{{u"records"_s, array}, {u"chain_intact"_s, found->chain_intact()}}, text};
+}
+
 Result<Answer> backup(const Arguments &arguments)
 {
     const QString dir = QFileInfo(arguments.words().first()).absoluteFilePath();
@@ -193,6 +262,20 @@ int runAuthority(const QStringList &arguments)
            0,
            init},
           {u"status"_s, QString(), u"how it is, and until when"_s, {socketOption()}, 0, status},
+          {u"refusals"_s,
+           u"[--newest N]"_s,
+           u"attestations that were turned away, merged by address and reason"_s,
+           {{u"newest"_s, u"N"_s, u"how many (1000)"_s}, socketOption()},
+           0,
+           refusals},
+          {u"audit"_s,
+           u"[--after NUMBER] [--subject WHO]"_s,
+           u"who changed what: the next 1000 records of the trail, and whether its chain is whole"_s,
+           {{u"after"_s, u"NUMBER"_s, u"go on behind this record"_s},
+            {u"subject"_s, u"WHO"_s, u"only what is about this SPIFFE ID or hash"_s},
+            socketOption()},
+           0,
+           audit},
           {u"backup"_s,
            u"DIR"_s,
            u"a copy of its state in a new folder, while it runs on"_s,
@@ -208,6 +291,7 @@ int runAuthority(const QStringList &arguments)
            0,
            restore}},
          u"  lintelctl authority init --config /etc/lintel/authority.yaml --bundle bundle.json\n"
+         "  lintelctl authority refusals --newest 20\n"
          "  lintelctl authority backup /var/backups/lintel-2026-11-21\n"_s},
         arguments);
 }

@@ -5,9 +5,10 @@
 
 namespace lintel::cli {
 
-int runAuthority(const QStringList &arguments);  // authority init|status|backup|restore
+int runAuthority(const QStringList &arguments);  // authority init|status|refusals|audit|backup|restore
 int runEnroll(const QStringList &arguments);     // enroll
-int runDevice(const QStringList &arguments);     // device list|show|approve|revoke|reattest
+int runDevice(const QStringList &arguments);     // device list|show|history|approve|set|accept-boot|revoke|reattest
+int runReference(const QStringList &arguments);  // reference list|set|remove
 int runToken(const QStringList &arguments);      // token create
 int runBundle(const QStringList &arguments);     // bundle show|set
 int runFederation(const QStringList &arguments); // federation list|set|delete|refresh

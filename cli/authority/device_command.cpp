@@ -1,3 +1,4 @@
+#include "authority/boot_view.h"
 #include "authority/commands.h"
 #include "authority/device_view.h"
 #include "authority/text_table.h"
@@ -110,6 +111,56 @@ Result<Answer> reattest(const Arguments &arguments)
     return deviceAnswer(*device, u"%1 must attest again before its next SVID."_s.arg(textOf(device->spiffe_id())));
 }
 
+Result<Answer> history(const Arguments &arguments)
+{
+    wire::ListAttestationsRequest request;
+    request.set_device(arguments.words().first().toStdString());
+    if (arguments.has(u"newest"_s)) {
+        bool ok = false;
+        const int newest = arguments.value(u"newest"_s).toInt(&ok);
+        if (!ok || newest < 1)
+            return wrongUsage(u"--newest %1: say how many, 1 and more."_s.arg(arguments.value(u"newest"_s).left(40)));
+        request.set_newest(newest);
+    }
+    request.set_evidence(arguments.has(u"evidence"_s));
+    const auto found =
+        clientFor(arguments).call<wire::ListAttestationsResponse>(method::admin("ListAttestations"), request);
+    if (!found)
+        return found.error();
+    return historyAnswer(*found);
+}
+
+Result<Answer> setHardware(const Arguments &arguments)
+{
+    if (!arguments.has(u"hardware"_s))
+        return wrongUsage(u"Say with --hardware (and --release) what it is. See `lintelctl device --help`."_s);
+    wire::DeviceRequest request;
+    request.mutable_enrolment()->set_hardware(arguments.value(u"hardware"_s).toStdString());
+    request.mutable_enrolment()->set_release(arguments.value(u"release"_s).toStdString());
+    const auto device = onDevice(arguments, "SetHardware", request);
+    if (!device)
+        return device.error();
+    return deviceAnswer(*device,
+                        u"From its next attestation on, the boot of %1 is compared with the reference values of "
+                        "%2."_s.arg(textOf(device->spiffe_id()),
+                                    QString(textOf(device->hardware()) + u' ' + textOf(device->release())).trimmed()));
+}
+
+Result<Answer> acceptBoot(const Arguments &arguments)
+{
+    wire::AcceptBootRequest request;
+    request.set_device(arguments.words().first().toStdString());
+    request.set_hardware(arguments.value(u"hardware"_s).toStdString());
+    request.set_release(arguments.value(u"release"_s).toStdString());
+    request.set_replace(arguments.has(u"replace"_s));
+    const auto values = clientFor(arguments).call<wire::ReferenceValues>(method::admin("AcceptBoot"), request);
+    if (!values)
+        return values.error();
+    return Answer{referenceJson(*values), u"Reference values from now on, for the next attestation of each device of "
+                                          "this kind:\n"_s
+                                              + referenceText(*values)};
+}
+
 Result<QString> hashOf(const Arguments &arguments)
 {
     if (arguments.has(u"hash"_s) == arguments.has(u"certificate"_s))
@@ -178,7 +229,8 @@ Result<Answer> enroll(const Arguments &arguments)
 {
     if (!arguments.has(u"csv"_s))
         return enrollOne(arguments);
-    for (const QString &other : {u"hash"_s, u"certificate"_s, u"name"_s, u"kind"_s, u"site"_s, u"space"_s, u"tag"_s})
+    for (const QString &other : {u"hash"_s, u"certificate"_s, u"name"_s, u"kind"_s, u"site"_s, u"space"_s, u"tag"_s,
+                                 u"hardware"_s, u"release"_s})
         if (arguments.has(other))
             return wrongUsage(u"--csv brings everything along; --%1 cannot stand beside it."_s.arg(other));
     return enrollMany(arguments);
@@ -190,6 +242,9 @@ int runDevice(const QStringList &arguments)
 {
     QList<Option> approval = factOptions();
     approval.append(socketOption());
+    const Option hardware{u"hardware"_s, u"HARDWARE"_s,
+                          u"with --release: which reference values its boot is compared with"_s};
+    const Option release{u"release"_s, u"RELEASE"_s, u"of the software on that hardware"_s};
     return runGroup(
         {u"device"_s,
          u"Devices of the authority on this machine. DEVICE is a name, a SPIFFE ID, or 8 and more digits of the hash\n"
@@ -201,8 +256,33 @@ int runDevice(const QStringList &arguments)
            0,
            list},
           {u"show"_s, u"DEVICE"_s, u"everything that is known about one"_s, {socketOption()}, 1, show},
-          {u"approve"_s, u"DEVICE --name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]..."_s,
+          {u"approve"_s,
+           u"DEVICE --name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]...\n"
+           "          [--hardware HARDWARE] [--release RELEASE]"_s,
            u"lets a device in that waits in the queue"_s, approval, 1, approve},
+          {u"history"_s,
+           u"DEVICE [--newest N] [--evidence]"_s,
+           u"its attestations, newest first: verdict, registers, and what changed"_s,
+           {{u"newest"_s, u"N"_s, u"how many (20)"_s},
+            {u"evidence"_s, QString(), u"with --json: also quote, signature and event log, of three at most"_s},
+            socketOption()},
+           1,
+           history},
+          {u"set"_s,
+           u"DEVICE --hardware HARDWARE [--release RELEASE]"_s,
+           u"which reference values its boot is compared with, such as after an update"_s,
+           {hardware, release, socketOption()},
+           1,
+           setHardware},
+          {u"accept-boot"_s,
+           u"DEVICE [--hardware HARDWARE] [--release RELEASE] [--replace]"_s,
+           u"what it has measured last is a good boot of its hardware and release from now on"_s,
+           {hardware,
+            release,
+            {u"replace"_s, QString(), u"instead of the values that there are; otherwise beside them"_s},
+            socketOption()},
+           1,
+           acceptBoot},
           {u"revoke"_s,
            u"DEVICE [--reason TEXT]"_s,
            u"ends its identity everywhere within seconds; only a fresh enrolment brings it back"_s,
@@ -217,6 +297,8 @@ int runDevice(const QStringList &arguments)
            reattest}},
          u"  lintelctl device list --state pending\n"
          "  lintelctl device approve 3f9a61c2 --name hvac-001 --kind hvac --site building-1\n"
+         "  lintelctl device accept-boot hvac-001 --hardware hv-controller --release 1.4\n"
+         "  lintelctl device history hvac-001\n"
          "  lintelctl device revoke hvac-001 --reason \"stolen from the roof\"\n"_s},
         arguments);
 }
@@ -226,7 +308,7 @@ int runEnroll(const QStringList &arguments)
     QList<Option> options{
         {u"hash"_s, u"HASH"_s, u"SHA-256 of the TPM's endorsement key, as the device prints it"_s},
         {u"certificate"_s, u"FILE"_s, u"instead of the hash: the TPM's endorsement certificate (PEM or DER)"_s},
-        {u"csv"_s, u"FILE"_s, u"many at once: hash,name,kind,site,space,tags; all rows or none"_s},
+        {u"csv"_s, u"FILE"_s, u"many at once: hash,name,kind,site,space,tags,hardware,release; all rows or none"_s},
     };
     options += factOptions();
     options.append(socketOption());
@@ -235,9 +317,10 @@ int runEnroll(const QStringList &arguments)
          u"Tells the authority on this machine which TPM is which device, before or after it is installed."_s,
          {{QString(),
            u"(--hash HASH|--certificate FILE) --name NAME [--kind KIND] [--site SITE] [--space SPACE]\n"
-           "          [--tag TAG]... | --csv FILE"_s,
+           "          [--tag TAG]... [--hardware HARDWARE] [--release RELEASE] | --csv FILE"_s,
            u"one device, or a list of them"_s, options, 0, enroll}},
          u"  lintelctl enroll --certificate ek.der --name hvac-001 --kind hvac --site building-1\n"
+         "  lintelctl enroll --hash 3f9a...c2 --name hvac-002 --hardware hv-controller --release 1.4\n"
          "  lintelctl enroll --csv delivery-2026-11.csv\n"_s},
         arguments);
 }

@@ -1,5 +1,6 @@
 #include "authority/device_view.h"
 
+#include "authority/boot_view.h"
 #include "authority/text_table.h"
 
 #include <QJsonArray>
@@ -11,17 +12,6 @@ using spire::bytesOf;
 using spire::textOf;
 
 namespace {
-
-QString verdictWord(wire::Verdict verdict)
-{
-    switch (verdict) {
-    case wire::IDENTITY_VERIFIED: return u"identity_verified"_s;
-    case wire::MEASURED: return u"measured"_s;
-    case wire::MEASUREMENT_DIFFERS: return u"measurement_differs"_s;
-    case wire::REFUSED: return u"refused"_s;
-    default: return u"not_attested"_s;
-    }
-}
 
 QJsonValue timeValue(qint64 epochMillis)
 {
@@ -50,9 +40,6 @@ QString stateWord(wire::DeviceState state)
 
 QJsonObject deviceJson(const wire::Device &device)
 {
-    QJsonObject pcrs;
-    for (const auto &[number, digest] : device.pcrs())
-        pcrs.insert(QString::number(number), QString::fromLatin1(bytesOf(digest).toHex()));
     return {
         {u"name"_s, textOf(device.name())},
         {u"spiffe_id"_s, textOf(device.spiffe_id())},
@@ -67,7 +54,8 @@ QJsonObject deviceJson(const wire::Device &device)
         {u"verdict_reason"_s, textOf(device.verdict_reason())},
         {u"ek_issuer"_s, textOf(device.ek_issuer())},
         {u"hardware"_s, textOf(device.hardware())},
-        {u"pcrs"_s, pcrs},
+        {u"release"_s, textOf(device.release())},
+        {u"pcrs"_s, pcrsJson(device.pcrs())},
         {u"enrolled_at"_s, timeValue(device.enrolled_at_ms())},
         {u"attested_at"_s, timeValue(device.attested_at_ms())},
         {u"svid_expires_at"_s, timeValue(device.svid_expires_at_ms())},
@@ -93,6 +81,7 @@ QString deviceText(const wire::Device &device)
         {u"verdict"_s, textOf(device.verdict_reason())},
         {u"maker's certificate"_s, textOf(device.ek_issuer())},
         {u"hardware"_s, textOf(device.hardware())},
+        {u"release"_s, textOf(device.release())},
         {u"enrolled at"_s, time(device.enrolled_at_ms())},
         {u"attested at"_s, time(device.attested_at_ms())},
         {u"SVID ends at"_s, time(device.svid_expires_at_ms())},
@@ -123,6 +112,8 @@ QList<Option> factOptions()
         {u"site"_s, u"SITE"_s, u"the site that it belongs to"_s},
         {u"space"_s, u"SPACE"_s, u"where it is, such as floor-2/room-201"_s},
         {u"tag"_s, u"TAG"_s, u"may stand several times"_s, true},
+        {u"hardware"_s, u"HARDWARE"_s, u"with --release: which reference values its boot is compared with"_s},
+        {u"release"_s, u"RELEASE"_s, u"of the software on that hardware"_s},
     };
 }
 
@@ -134,6 +125,8 @@ void takeFacts(const Arguments &arguments, wire::Enrolment *out)
     out->set_space(arguments.value(u"space"_s).toStdString());
     for (const QString &tag : arguments.values(u"tag"_s))
         out->add_tags(tag.toStdString());
+    out->set_hardware(arguments.value(u"hardware"_s).toStdString());
+    out->set_release(arguments.value(u"release"_s).toStdString());
 }
 
 } // namespace lintel::cli

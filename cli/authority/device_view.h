@@ -14,7 +14,7 @@ namespace wire = ::lintel::authority::v1;
 [[nodiscard]] QString deviceText(const wire::Device &device);
 [[nodiscard]] Answer deviceAnswer(const wire::Device &device, const QString &sentence);
 
-/// --name, --kind, --site, --space, --tag.
+/// --name, --kind, --site, --space, --tag, --hardware, --release.
 [[nodiscard]] QList<Option> factOptions();
 void takeFacts(const Arguments &arguments, wire::Enrolment *out);
 

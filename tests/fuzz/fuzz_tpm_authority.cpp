@@ -36,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     case 0:
         if (const auto payload = lintelTpmPayload(bytes); payload && !lintelTpmPayload(encode(*payload)))
             std::abort();
+        static_cast<void>(claimedEndorsementHash(kLintelTpmType.toString(), bytes));
         break;
     case 1:
         if (const auto answer = lintelTpmAnswer(bytes)) {
@@ -47,6 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     case 2:
         if (const auto payload = spireTpmPayload(bytes); payload && !spireTpmPayload(encode(*payload)))
             std::abort();
+        static_cast<void>(claimedEndorsementHash(kSpireTpmType.toString(), bytes));
         break;
     case 3: static_cast<void>(spireTpmPlatform(bytes)); break;
     case 4: static_cast<void>(spireTpmSecret(bytes)); break;

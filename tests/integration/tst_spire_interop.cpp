@@ -207,7 +207,7 @@ private Q_SLOTS:
         // Not before its chip is enrolled.
         AgentOfOurs stranger(authority, chip.tcti().section(u'=', 1));
         stranger.agent->start();
-        QTRY_VERIFY2_WITH_TIMEOUT(authority.ctlText({u"authority"_s, u"audit"_s}).contains(u"not enrolled"_s)
+        QTRY_VERIFY2_WITH_TIMEOUT(authority.ctlText({u"authority"_s, u"refusals"_s}).contains(u"not enrolled"_s)
                                       || stranger.agent->log().contains(u"not enrolled"_s),
                                   qPrintable(stranger.agent->log()), kSlow);
         QVERIFY(!stranger.agent->log().contains(u"Node attestation was successful"_s));

@@ -1,6 +1,7 @@
 // The pure parts of the authority: lists of devices, rate limits, the trust runway.
 #include "authority/enrolment_csv.h"
 #include "authority/rate_limiter.h"
+#include "authority/refusal_log.h"
 #include "authority/runway.h"
 #include "fakes/fake_clock.h"
 
@@ -46,6 +47,15 @@ private Q_SLOTS:
         QCOMPARE(lines, (QList<int>{2, 3, 4, 6, 7, 8}));
         QCOMPARE(list.rows.size(), 1);
     }
+    void csv_mayNameHardwareAndRelease()
+    {
+        const QByteArray head = "hash,name,hardware,release\n";
+        const auto list = parseEnrolments(head + hashOf(1) + ",a,pi-5,1.4\n" + hashOf(2) + ",b,pi-5,\n");
+        QCOMPARE(list.rows.size(), 2);
+        QCOMPARE(list.rows[0].facts.hardware, u"pi-5"_s);
+        QCOMPARE(list.rows[0].facts.release, u"1.4"_s);
+        QCOMPARE(parseEnrolments(head + hashOf(3) + ",c,,1.4\n").problems.size(), 1); // a release of nothing
+    }
     void csv_headLineIsNeeded()
     {
         QCOMPARE(parseEnrolments({}).problems.size(), 1);
@@ -81,7 +91,8 @@ private Q_SLOTS:
             for (size_t i = 0; i < nextTry.size(); ++i) {
                 if (nextTry[i] == Timestamp{} || clock.now() < nextTry[i])
                     continue;
-                if (limiter.admit(QString::number(i), u"192.0.2.1"_s)) {
+                if (limiter.admitCall(u"192.0.2.1:%1"_s.arg(i), u"192.0.2.1"_s)
+                    && limiter.admit(QString::number(i), u"192.0.2.1"_s)) {
                     nextTry[i] = {};
                     --waiting;
                 } else {
@@ -108,6 +119,50 @@ private Q_SLOTS:
         for (int i = 0; i < 200; ++i)
             QVERIFY(limiter.admit(QString::number(i), u"192.0.2.1"_s));
         QVERIFY(limiter.admit(u"other"_s, u"192.0.2.2"_s));
+    }
+    void limiter_callsAreHeldByConnectionAndByAddress()
+    {
+        FakeClock clock;
+        RateLimiter limiter(clock);
+        int admitted = 0;
+        for (int i = 0; i < 10'000; ++i)
+            admitted += bool(limiter.admitCall(u"192.0.2.1:1"_s, u"192.0.2.1"_s));
+        QCOMPARE(admitted, 10);
+        QCOMPARE(limiter.admitCall(u"192.0.2.1:1"_s, u"192.0.2.1"_s).error().code, Errc::Full);
+        QVERIFY(limiter.admitCall(u"192.0.2.1:2"_s, u"192.0.2.1"_s)); // a neighbour behind the same address
+        for (int i = 0; i < 10'000; ++i)                              // connection after connection
+            admitted += bool(limiter.admitCall(u"192.0.2.1:%1"_s.arg(100 + i), u"192.0.2.1"_s));
+        QVERIFY(admitted <= 400);
+        QVERIFY(limiter.admitCall(u"192.0.2.2:1"_s, u"192.0.2.2"_s));
+        clock.advance(10s);
+        QVERIFY(limiter.admitCall(u"192.0.2.1:2"_s, u"192.0.2.1"_s));
+    }
+    void refusals_areTogetherByAddressAndReason()
+    {
+        RefusalLog log;
+        const FakeClock clock;
+        log.add(u"a"_s, u"chip"_s, u"no"_s, clock.now());
+        log.add(u"a"_s, u"chip"_s, u"no"_s, clock.now() + 5s);
+        log.add(u"a"_s, u"chip"_s, u"never"_s, clock.now() + 7s);
+        QCOMPARE(log.all().size(), 2);
+        QCOMPARE(log.all().first().count, 2);
+        QCOMPARE(log.all().first().lastAt - log.all().first().firstAt, 5s);
+    }
+    void refusals_memoryIsBounded()
+    {
+        RefusalLog log;
+        const FakeClock clock;
+        for (int i = 0; i < 10'000; ++i) // made-up chips: each its own sentence
+            log.add(u"a"_s, QString::number(i), u"no, %1"_s.arg(i), clock.now());
+        QCOMPARE(log.all().size(), RefusalLog::kMostReasons);
+        for (int i = 0; i < 10'000; ++i)
+            log.add(QString::number(i), {}, u"no"_s, clock.now());
+        const auto all = log.all();
+        QCOMPARE(all.size(), RefusalLog::kMost);
+        qint64 count = 0;
+        for (const Refusal &one : all)
+            count += one.count;
+        QCOMPARE(count, 20'000); // none is forgotten
     }
     void limiter_memoryIsBounded()
     {

@@ -36,6 +36,13 @@ Selectors selectorsOf(const tpm::VerifiedAttestation &verified)
 
 void AttestCall::serve(std::shared_ptr<grpc::ServerCall> call, Authority &authority, const AttestationTerms &terms)
 {
+    // Before anything of it is read: whoever is not even known may cost no more than this.
+    const QString connection = call->peer().address;
+    if (const auto admitted = authority.admitCall(connection, hostOf(connection)); !admitted) {
+        authority.noteRefusal(hostOf(connection), hostOf(connection), u"Too many attempts; not looked at."_s);
+        call->finish(statusOf(admitted.error()));
+        return;
+    }
     new AttestCall(std::move(call), authority, terms); // parented to its call
 }
 
@@ -44,11 +51,11 @@ AttestCall::AttestCall(std::shared_ptr<grpc::ServerCall> call, Authority &author
 {
     connect(m_call.get(), &grpc::ServerCall::messageReceived, this, &AttestCall::onMessage);
     const auto letGo = [this] {
-        // The call owns this object, and this object the call: one of the two must begin.
-        deleteLater();
+        // The call owns this object, and this object the call: one of the two must begin. At once, as a
+        // server that ends runs no more events; whoever emits this holds the call until it has returned.
         m_call.reset();
     };
-    connect(m_call.get(), &grpc::ServerCall::cancelled, this, letGo, Qt::QueuedConnection);
+    connect(m_call.get(), &grpc::ServerCall::cancelled, this, letGo);
 }
 
 QString AttestCall::address() const
@@ -101,21 +108,24 @@ void AttestCall::beginWithChip(const QByteArray &payload)
     tpm::AttestationPolicy policy = m_terms.policy;
     if (m_type == tpm::kSpireTpmType && !m_terms.quotesSpireTpm)
         policy.pcrs.clear();
+    // Requests are checked and challenges made only for whom the limits let through. What is claimed here counts
+    // together with the address, so that nobody can use up the attempts of a chip that is elsewhere.
+    const auto claimed = tpm::claimedEndorsementHash(m_type, payload);
+    if (!claimed)
+        return refuse(claimed.error());
+    if (const auto admitted = m_authority.admit(*claimed + u'@' + address(), address()); !admitted)
+        return refuse(admitted.error());
     auto verification = tpm::startVerification(m_type, payload, m_csrDer, policy, m_terms.clock->now());
     if (!verification)
         return refuse(verification.error());
     const tpm::EndorsementKey &ek = (*verification)->endorsementKey();
-    if (const auto admitted = m_authority.admit(ek.hash, address()); !admitted)
-        return refuse(admitted.error());
     if (ek.chain == tpm::EndorsementChain::Invalid)
         return refuse({Errc::Denied, ek.chainReason});
     if (ek.chain == tpm::EndorsementChain::Verified)
         m_vendor = ek.chip.manufacturer;
-    const auto device = m_authority.considerDevice({ek.hash, m_vendor, address(), {}, {}});
+    const auto device = m_authority.considerDevice({ek.hash, m_vendor, address()});
     if (!device)
         return refuse(device.error());
-    m_hardware = device->hardware;
-    m_release = device->release;
     m_verification = std::move(*verification);
     sendChallenge(m_verification->challenge());
 }
@@ -151,8 +161,11 @@ void AttestCall::conclude(const tpm::VerifiedAttestation &verified)
     node.quote = verified.quote;
     node.quoteSignature = verified.quoteSignature;
     node.pcrs = verified.pcrs;
-    node.hardware = m_hardware;
-    node.release = m_release;
+    if (verified.eventLog) {
+        node.eventLog = verified.eventLog->bytes;
+        if (!verified.eventLog->explainsPcrs)
+            node.eventLogProblem = verified.eventLog->reason;
+    }
     issue(node);
 }
 
@@ -177,7 +190,8 @@ void AttestCall::issue(const AttestedNode &basis)
 void AttestCall::refuse(const Error &why)
 {
     const QString who = m_verification ? m_verification->endorsementKey().hash : address();
-    m_authority.note(u"agent:"_s + address(), u"attest.refuse"_s, who, why.message);
+    // The seconds in the sentence would make every one of them another reason.
+    m_authority.noteRefusal(address(), who, why.code == Errc::Full ? u"Too many attempts."_s : why.message);
     grpc::Status status = statusOf(why);
     if (m_type == "join_token"_L1 && status.code == grpc::StatusCode::PermissionDenied)
         status.code = grpc::StatusCode::InvalidArgument; // as SPIRE answers a token that is not good

@@ -47,8 +47,6 @@ private:
     QString m_type;
     QByteArray m_csrDer;
     QString m_vendor;
-    QString m_hardware;
-    QString m_release;
     std::unique_ptr<tpm::NodeVerification> m_verification;
 };
 

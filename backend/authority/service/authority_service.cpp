@@ -56,12 +56,13 @@ AuthorityService::AuthorityService(Authority &authority, AttestationTerms terms,
     serveBundleMethods();
     serveFederationMethods();
     serveDeviceMethods();
+    serveBootMethods();
     serveTrustMethods();
     serveHealth();
     connect(&m_authority, &Authority::denyListChanged, this, &AuthorityService::pushDenyList);
-    connect(&m_authority, &Authority::agentRemoved, this, [this](const SpiffeId &agent) {
     connect(&m_authority, &Authority::federatedDenyListChanged, this, &AuthorityService::pushFederatedDenyList);
     connect(&m_authority, &Authority::relationshipsChanged, this, &AuthorityService::dismissFormerPartners);
+    connect(&m_authority, &Authority::agentRemoved, this, [this](const SpiffeId &agent) {
         for (const Watcher &watcher : m_watchers.values()) {
             if (watcher.agent == agent)
                 watcher.call->finish(spire::permissionDenied(u"This agent was removed."_s,
@@ -78,9 +79,9 @@ Result<quint16> AuthorityService::listenForAgents(const QString &address, quint1
         m_agents.listenTcp(address, port, [this] { return tlsOf(m_authority.identity(), *m_terms.clock); });
     if (listening) {
         ++m_open;
-    return listening;
         m_agentPort = *listening;
     }
+    return listening;
 }
 
 Result<void> AuthorityService::listenForAdministration(const QString &socketPath, uint mode)

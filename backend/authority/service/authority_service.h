@@ -56,6 +56,7 @@ private:
     void serveBundleMethods();
     void serveFederationMethods();
     void serveDeviceMethods();
+    void serveBootMethods();
     void serveTrustMethods();
     void serveHealth();
 
@@ -63,14 +64,14 @@ private:
     [[nodiscard]] grpc::UnaryReply issueSvids(const QByteArray &request, const Agent &agent);
     void watchDenyList(const std::shared_ptr<grpc::ServerCall> &call);
     void pushDenyList();
-    [[nodiscard]] Result<QByteArray> denyListDocument();
     void pushFederatedDenyList(const TrustDomain &domain);
     void dismissFormerPartners();
     /// The domain of a federated authority that calls; nothing for everybody else.
     [[nodiscard]] std::optional<TrustDomain> partnerIn(const grpc::ServerCall &call);
-    [[nodiscard]] grpc::UnaryReply status();
+    [[nodiscard]] Result<QByteArray> denyListDocument();
     [[nodiscard]] QByteArray federatedDocument(const TrustDomain &domain) const;
     [[nodiscard]] Result<QByteArray> bundleForPartners();
+    [[nodiscard]] grpc::UnaryReply status();
     [[nodiscard]] grpc::UnaryReply federationState();
     [[nodiscard]] Result<QList<Entry>> entriesFor(const Agent &agent);
     [[nodiscard]] grpc::UnaryReply showDevice(const QByteArray &request);

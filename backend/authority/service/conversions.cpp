@@ -1,5 +1,7 @@
 #include "authority/service/conversions.h"
 
+#include <QCryptographicHash>
+
 #include <algorithm>
 
 namespace lintel::authority {
@@ -25,17 +27,36 @@ wire::DeviceState stateOf(DeviceState state)
     return wire::REVOKED;
 }
 
-wire::Verdict verdictOf(const Device &device)
+wire::Verdict verdictOf(BootVerdict verdict)
 {
-    if (device.attestedAt == Timestamp{} || device.enrolledBy == EnrolledBy::JoinToken)
-        return wire::NOT_ATTESTED;
-    switch (device.verdict) {
+    switch (verdict) {
     case BootVerdict::Matches: return wire::MEASURED;
     case BootVerdict::Differs: return wire::MEASUREMENT_DIFFERS;
+    case BootVerdict::LogContradicts: return wire::EVENT_LOG_CONTRADICTS;
     case BootVerdict::NotMeasured:
     case BootVerdict::NoReference: break;
     }
     return wire::IDENTITY_VERIFIED;
+}
+
+wire::Verdict verdictOf(const Device &device)
+{
+    if (device.attestedAt == Timestamp{} || device.enrolledBy == EnrolledBy::JoinToken)
+        return wire::NOT_ATTESTED;
+    return verdictOf(device.verdict);
+}
+
+QString sentenceOf(BootVerdict verdict)
+{
+    switch (verdict) {
+    case BootVerdict::NotMeasured: return u"identity verified, boot not measured"_s;
+    case BootVerdict::NoReference: return u"identity verified, boot measured, no reference values to compare with"_s;
+    case BootVerdict::Matches: return u"identity verified, boot equals the reference values"_s;
+    case BootVerdict::Differs: return u"identity verified, boot differs from the reference values"_s;
+    case BootVerdict::LogContradicts:
+        return u"identity verified, but the event log tells another boot than the registers"_s;
+    }
+    return {};
 }
 
 QString sentenceOf(const Device &device)
@@ -44,13 +65,7 @@ QString sentenceOf(const Device &device)
         return u"join token and a software key: not attested"_s;
     if (device.attestedAt == Timestamp{})
         return u"has not attested yet"_s;
-    switch (device.verdict) {
-    case BootVerdict::NotMeasured: return u"identity verified, boot not measured"_s;
-    case BootVerdict::NoReference: return u"identity verified, boot measured, no reference values to compare with"_s;
-    case BootVerdict::Matches: return u"identity verified, boot equals the reference values"_s;
-    case BootVerdict::Differs: return u"identity verified, boot differs from the reference values"_s;
-    }
-    return {};
+    return sentenceOf(device.verdict);
 }
 
 } // namespace
@@ -225,7 +240,59 @@ void fill(wire::Device *out, const Device &device)
     out->set_last_accepted_at_ms(toEpochMillis(device.lastAcceptedAt));
     out->set_revoke_reason(device.revokedWhy.toStdString());
     out->set_ek_issuer(device.vendor.toStdString());
-    out->set_hardware(device.hardware.toStdString());
+    out->set_hardware(device.facts.hardware.toStdString());
+    out->set_release(device.facts.release.toStdString());
+}
+
+void fill(wire::ReferenceValues *out, const ReferenceValues &values)
+{
+    out->set_hardware(values.hardware.toStdString());
+    out->set_release(values.release.toStdString());
+    for (auto it = values.pcrs.cbegin(); it != values.pcrs.cend(); ++it) {
+        auto *one = out->add_registers();
+        one->set_number(quint32(it.key()));
+        for (const QByteArray &value : it.value())
+            one->add_values(value.toStdString());
+        if (!it.value().isEmpty())
+            (*out->mutable_pcrs())[quint32(it.key())] = it.value().first().toStdString();
+    }
+}
+
+ReferenceValues referenceOf(const wire::ReferenceValues &values)
+{
+    ReferenceValues out{textOf(values.hardware()), textOf(values.release()), {}};
+    const auto add = [&out](quint32 number, const std::string &digest) {
+        // A number beyond any register is refused where all of them are looked at.
+        QList<QByteArray> &alternatives = out.pcrs[int(std::min(number, 255U))];
+        if (!alternatives.contains(bytesOf(digest)))
+            alternatives.append(bytesOf(digest));
+    };
+    for (const auto &[number, digest] : values.pcrs())
+        add(number, digest);
+    for (const auto &one : values.registers())
+        for (const std::string &digest : one.values())
+            add(one.number(), digest);
+    return out;
+}
+
+void fill(wire::ListAttestationsResponse::Attestation *out, const AttestationRecord &record, bool withEvidence)
+{
+    out->set_at_ms(toEpochMillis(record.at));
+    out->set_agent_id(record.agentId.toString().toStdString());
+    out->set_address(record.address.toStdString());
+    out->set_verdict(verdictOf(record.verdict));
+    out->set_verdict_text(sentenceOf(record.verdict).toStdString());
+    out->set_reason(record.reason.toStdString());
+    out->set_change(record.change.toStdString());
+    for (auto it = record.pcrs.cbegin(); it != record.pcrs.cend(); ++it)
+        (*out->mutable_pcrs())[quint32(it.key())] = it.value().toStdString();
+    if (!record.eventLog.isEmpty())
+        out->set_event_log_sha256(QCryptographicHash::hash(record.eventLog, QCryptographicHash::Sha256).toStdString());
+    if (!withEvidence)
+        return;
+    out->set_quote(record.quote.toStdString());
+    out->set_quote_signature(record.quoteSignature.toStdString());
+    out->set_event_log(record.eventLog.toStdString());
 }
 
 Selectors selectorsOf(const google::protobuf::RepeatedPtrField<types::Selector> &selectors)
@@ -361,6 +428,8 @@ DeviceFacts factsOf(const wire::Enrolment &enrolment)
     facts.space = textOf(enrolment.space());
     for (const std::string &tag : enrolment.tags())
         facts.tags.append(textOf(tag));
+    facts.hardware = textOf(enrolment.hardware());
+    facts.release = textOf(enrolment.release());
     return facts;
 }
 

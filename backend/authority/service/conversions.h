@@ -43,6 +43,8 @@ void fill(types::Bundle *out, const TrustDomain &domain, const tls::BundleDocume
           const types::BundleMask *mask);
 void fill(types::FederationRelationship *out, const FederationRelationship &relationship);
 void fill(wire::Device *out, const Device &device);
+void fill(wire::ReferenceValues *out, const ReferenceValues &values);
+void fill(wire::ListAttestationsResponse::Attestation *out, const AttestationRecord &record, bool withEvidence);
 
 [[nodiscard]] Selectors selectorsOf(const google::protobuf::RepeatedPtrField<types::Selector> &selectors);
 [[nodiscard]] Result<Entry> entryOf(const types::Entry &entry);
@@ -50,6 +52,7 @@ void fill(wire::Device *out, const Device &device);
 [[nodiscard]] Entry merged(const Entry &known, const Entry &fresh, const types::EntryMask *mask);
 [[nodiscard]] Result<tls::BundleDocument> bundleOf(const types::Bundle &bundle);
 [[nodiscard]] Result<FederationRelationship> relationshipOf(const types::FederationRelationship &relationship);
+[[nodiscard]] ReferenceValues referenceOf(const wire::ReferenceValues &values);
 [[nodiscard]] DeviceFacts factsOf(const wire::Enrolment &enrolment);
 
 /// How a filter's list stands to a record's.

@@ -230,32 +230,6 @@ void AuthorityService::serveDeviceMethods()
         }
         return reply(response);
     });
-    forAdministrators(method::admin("SetReferenceValues"), [this](const QByteArray &bytes, const Actor &actor) {
-        const auto request = spire::parse<wire::ReferenceValues>(bytes);
-        if (!request)
-            return refusal(request.error());
-        ReferenceValues values{textOf(request->hardware()), textOf(request->release()), {}};
-        for (const auto &[number, digest] : request->pcrs())
-            values.pcrs[int(number)].append(bytesOf(digest));
-        const auto done = m_authority.setReferenceValues(values, actor);
-        return done ? replyNothing() : refusal(done.error());
-    });
-    forAdministrators(method::admin("ListReferenceValues"), [this](const QByteArray &, const Actor &) {
-        const auto all = m_authority.referenceValues();
-        if (!all)
-            return refusal(all.error());
-        wire::ReferenceValuesList response;
-        for (const ReferenceValues &values : *all) {
-            auto *one = response.add_values();
-            one->set_hardware(values.hardware.toStdString());
-            one->set_release(values.release.toStdString());
-            for (auto it = values.pcrs.cbegin(); it != values.pcrs.cend(); ++it) {
-                if (!it.value().isEmpty())
-                    (*one->mutable_pcrs())[quint32(it.key())] = it.value().first().toStdString();
-            }
-        }
-        return reply(response);
-    });
     forAdministrators(method::admin("ListAuthorities"), [this](const QByteArray &, const Actor &) {
         const auto status = m_authority.status();
         if (!status)

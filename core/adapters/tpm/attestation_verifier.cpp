@@ -23,13 +23,22 @@ Result<void> checkPolicy(const AttestationPolicy &policy, bool mustQuote)
 }
 } // namespace
 
+Result<QString> claimedEndorsementHash(const QString &type, const QByteArray &payload)
+{
+    if (type == kLintelTpmType)
+        return LintelTpmVerification::claimedEndorsementHash(payload);
+    if (type == kSpireTpmType)
+        return SpireTpmVerification::claimedEndorsementHash(payload);
+    return Error{Errc::Unsupported, u"There is no TPM attestation called \"%1\"."_s.arg(type.left(40))};
+}
+
 Result<std::unique_ptr<NodeVerification>> startVerification(const QString &type, const QByteArray &payload,
                                                             const QByteArray &csrDer, const AttestationPolicy &policy,
                                                             Timestamp now)
 {
     const bool lintel = type == kLintelTpmType;
     if (!lintel && type != kSpireTpmType)
-        return Error{Errc::Unsupported, u"There is no TPM attestation called \"%1\"."_s.arg(type)};
+        return Error{Errc::Unsupported, u"There is no TPM attestation called \"%1\"."_s.arg(type.left(40))};
     if (auto ok = checkPolicy(policy, lintel); !ok)
         return ok.error();
     if (lintel)

@@ -71,6 +71,7 @@ struct VerifiedAttestation {
 
     /// Only when the device sent a TCG event log.
     struct EventLogFacts {
+        QByteArray bytes;          // as it came, to keep as evidence
         bool explainsPcrs = false; // replayed, it leads to exactly the quoted values
         QString reason;            // a sentence when it does not
         int events = 0;
@@ -112,6 +113,10 @@ public:
                                                                           const QByteArray &csrDer,
                                                                           const AttestationPolicy &policy,
                                                                           Timestamp now);
+
+/// Which chip a payload says it is from (endorsementHash); nothing of that is checked. For limits that count
+/// before any of startVerification()'s work is done. Malformed, Unsupported.
+[[nodiscard]] Result<QString> claimedEndorsementHash(const QString &type, const QByteArray &payload);
 
 /// SubjectPublicKeyInfo of a CSR whose own signature was verified; for comparing the key of a later
 /// CSR with VerifiedAttestation::publicKeyDer. Malformed, or Denied for a broken signature.

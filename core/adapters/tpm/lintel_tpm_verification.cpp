@@ -55,6 +55,17 @@ Result<std::unique_ptr<NodeVerification>> LintelTpmVerification::start(const QBy
     return std::unique_ptr<NodeVerification>(std::move(verification));
 }
 
+Result<QString> LintelTpmVerification::claimedEndorsementHash(const QByteArray &payload)
+{
+    const auto message = lintelTpmPayload(payload);
+    if (!message)
+        return message.error();
+    const auto ek = readPublicArea(message->ekPublic, u"The endorsement key"_s);
+    if (!ek)
+        return ek.error();
+    return endorsementHash(subjectPublicKeyInfo(ek->key.get()));
+}
+
 Result<void> LintelTpmVerification::makeChallenge(const EndorsementScheme &scheme, EVP_PKEY *endorsementKey)
 {
     m_nonce = randomBytes(kNonceBytes);

@@ -90,6 +90,17 @@ Result<std::unique_ptr<NodeVerification>> SpireTpmVerification::start(const QByt
     return std::unique_ptr<NodeVerification>(std::move(verification));
 }
 
+Result<QString> SpireTpmVerification::claimedEndorsementHash(const QByteArray &payload)
+{
+    const auto message = spireTpmPayload(payload);
+    if (!message)
+        return message.error();
+    const auto key = endorsementPublicKey(*message);
+    if (!key)
+        return key.error();
+    return endorsementHash(*key);
+}
+
 Result<AttestationStep> SpireTpmVerification::answer(const QByteArray &answer, const QByteArray &, Timestamp now)
 {
     if (auto ok = m_guard.use(now); !ok)

@@ -17,6 +17,7 @@ public:
                                                                          const QByteArray &csrDer,
                                                                          const AttestationPolicy &policy,
                                                                          Timestamp now);
+    [[nodiscard]] static Result<QString> claimedEndorsementHash(const QByteArray &payload);
 
     [[nodiscard]] const EndorsementKey &endorsementKey() const override { return m_ek; }
     [[nodiscard]] const QByteArray &challenge() const override { return m_challenge; }

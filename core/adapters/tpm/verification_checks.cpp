@@ -266,6 +266,7 @@ void noteQuote(VerifiedAttestation &out, const TPMS_ATTEST &quote, const QByteAr
 VerifiedAttestation::EventLogFacts examineEventLog(const QByteArray &bytes, const QMap<int, QByteArray> &pcrs)
 {
     VerifiedAttestation::EventLogFacts facts;
+    facts.bytes = bytes;
     const auto log = parseEventLog(bytes);
     if (!log) {
         facts.reason = log.error().message;

@@ -1,0 +1,62 @@
+// The configuration file of lintel-authority, as far as its sections depend on each other.
+#include "authority/program_config.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::authority;
+using namespace Qt::StringLiterals;
+
+class TestAuthorityConfig : public QObject
+{
+    Q_OBJECT
+
+    QTemporaryDir m_dir;
+
+    Result<ProgramConfig> read(const QByteArray &more) const
+    {
+        QFile file(m_dir.filePath(u"authority.yaml"_s));
+        if (!file.open(QIODevice::WriteOnly))
+            return Error{Errc::Io, file.errorString()};
+        file.write("authority: {trust_domain: building-1.smart.local, state_dir: /tmp/x}\n" + more);
+        file.close();
+        return readProgramConfig(file.fileName());
+    }
+
+private Q_SLOTS:
+    void firstSeen_isOnlyGenuineWhereMakersAreKnown_data()
+    {
+        QTest::addColumn<QByteArray>("yaml");
+        QTest::addColumn<int>("expected");
+        const auto row = [](const char *name, const char *yaml, FirstSeen expected) {
+            QTest::newRow(name) << QByteArray(yaml) << int(expected);
+        };
+        row("nothing said", "", FirstSeen::QueueAll);
+        row("makers", "attestation: {vendor_ca_dir: /etc/makers}\n", FirstSeen::QueueGenuine);
+        row("makers, all the same", "attestation: {vendor_ca_dir: /etc/makers, first_seen: queue}\n",
+            FirstSeen::QueueAll);
+        row("makers, nobody", "attestation: {vendor_ca_dir: /etc/makers, first_seen: refuse}\n", FirstSeen::Refuse);
+    }
+    void firstSeen_isOnlyGenuineWhereMakersAreKnown()
+    {
+        QFETCH(const QByteArray, yaml);
+        QFETCH(const int, expected);
+        const auto config = read(yaml);
+        QVERIFY2(config, config ? "" : qPrintable(config.error().message));
+        QCOMPARE(int(config->authority.firstSeen), expected);
+    }
+
+    void nameConstraint_isSwitchedOffByItsKeyAlone()
+    {
+        QVERIFY(read({})->authority.nameConstraint);
+        QVERIFY(read("ca: {name_constraint: true}\n")->authority.nameConstraint);
+        QVERIFY(!read("ca: {name_constraint: false}\n")->authority.nameConstraint);
+        QCOMPARE(read("ca: {name_constraint: sometimes}\n").error().code, Errc::Malformed);
+        QCOMPARE(read("ca: {name_constraints: false}\n").error().code, Errc::Malformed);
+    }
+};
+
+QTEST_APPLESS_MAIN(TestAuthorityConfig)
+#include "tst_authority_config.moc"
