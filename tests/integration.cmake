@@ -9,6 +9,10 @@ if(LINTEL_BUILD_TESTS)
     lintel_add_test(tst_console_live integration/tst_console_live.cpp integration/running_building.h
       LIBRARIES Lintel::Cli Qt6::Gui LABELS gui slow TIMEOUT 600)
     add_dependencies(tst_console_live lintel-sensor lintel-gateway lintel-backend lintel-console)
+    lintel_add_test(tst_demo_replay integration/tst_demo_replay.cpp
+      LIBRARIES Lintel::Historian Qt6::Gui LABELS gui slow TIMEOUT 300)
+    add_dependencies(tst_demo_replay lintel-authority lintel-sensor lintel-gateway lintel-backend lintel-console
+      lintelctl lintel_mosquitto)
   endif()
   lintel_add_test(tst_bad_input_live integration/tst_bad_input_live.cpp integration/running_building.h
     LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
