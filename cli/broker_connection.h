@@ -22,6 +22,8 @@ public:
     ~BrokerConnection() override;
 
     [[nodiscard]] CallClient &client() { return *m_client; }
+    /// To listen to more than answers.
+    [[nodiscard]] MqttTransport &transport() { return *m_transport; }
     [[nodiscard]] bool isConnected() const { return m_transport->state() == MqttTransport::State::Connected; }
     [[nodiscard]] bool wasConnected() const { return m_wasConnected; }
     /// Why the last attempt failed.

@@ -22,7 +22,8 @@ constexpr int kShownLosses = 100;
 const QString kHelp = u"Usage: lintelctl buffer inspect FILE [--json]\n"
                       "Shows what an agent's store of readings holds: how many were ever stored, how many wait,\n"
                       "what was lost and why. Works on a copy, so the file is not touched; readings that an agent\n"
-                      "which runs has not folded into the file yet are copied along.\n\n"
+                      "which runs has not folded into the file yet are copied along. How large it may become stands\n"
+                      "in the agent's configuration (spool.max_bytes), not in the file.\n\n"
                       "Example:\n"
                       "  lintelctl buffer inspect /var/lib/lintel/hvac-001/spool.db\n\n"
                       "Exit codes: 0 shown, 1 the file cannot be read or is no store, 2 wrong arguments.\n"_s;
@@ -55,6 +56,8 @@ Result<QCborMap> inspect(const QString &file)
     if (!spool)
         return spool.error();
     QCborMap answer = answers::spool((*spool)->status());
+    // The file does not say how large it may become: that stands in its agent's configuration.
+    answer.remove("max_bytes"_L1);
     const auto losses = (*spool)->losses(kShownLosses);
     if (!losses)
         return losses.error();

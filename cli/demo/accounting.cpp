@@ -2,6 +2,9 @@
 
 #include <QJsonArray>
 
+#include <algorithm>
+#include <cmath>
+
 namespace lintel::demo {
 
 using namespace Qt::StringLiterals;
@@ -16,6 +19,31 @@ QJsonValue number(std::optional<quint64> value)
 QJsonValue milliseconds(std::optional<qint64> value)
 {
     return value ? QJsonValue(*value) : QJsonValue();
+}
+
+/// The smallest of which `share` of all are not above it; of nothing there is none.
+std::optional<qint64> quantile(QList<qint64> values, double share)
+{
+    if (values.isEmpty())
+        return {};
+    std::sort(values.begin(), values.end());
+    const auto rank = qsizetype(std::ceil(share * double(values.size())));
+    return values[std::clamp<qsizetype>(rank - 1, 0, values.size() - 1)];
+}
+
+QJsonObject revokeTimes(const QList<qint64> &closedAfterMs)
+{
+    return {{u"p50"_s, milliseconds(quantile(closedAfterMs, 0.5))},
+            {u"p99"_s, milliseconds(quantile(closedAfterMs, 0.99))},
+            {u"max"_s, milliseconds(quantile(closedAfterMs, 1.0))}};
+}
+
+QString revocationText(const RevocationReport &revocation)
+{
+    const auto after = quantile(revocation.closedAfterMs, 1.0);
+    return u"%1, %2; accepted later: %3"_s
+        .arg(revocation.device, after ? u"out after %1 ms"_s.arg(*after) : u"NOT OUT"_s)
+        .arg(revocation.acceptedAfter);
 }
 
 QString latencyText(const Totals &totals)
@@ -50,26 +78,31 @@ QString sensorCount(int count)
 QStringList problemsOf(const Totals &totals)
 {
     QStringList problems;
+    const quint64 expected = totals.produced - std::min(totals.produced, totals.heldByRefused);
+    const QString verb = totals.heldByRefused > 0 ? u"gave away"_s : u"produced"_s;
     if (totals.produced == 0)
         problems << u"The sensors produced no reading."_s;
-    if (totals.droppedBySensors > 0)
-        problems << u"Sensors had to drop %1 readings because their spools were full."_s.arg(totals.droppedBySensors);
+    // What memory lost stands in the spool's list, too, once the disk has room for it: the same readings.
+    if (const quint64 lost = std::max(totals.droppedBySensors, totals.lostBySensors); lost > 0)
+        problems
+            << u"Sensors lost %1 readings because their spools or the disk were full; give them room where the demo keeps its state."_s
+                   .arg(lost);
     if (totals.pendingAtSensors > 0)
         problems << u"%1 readings still lie in sensors that have stopped; they would be sent at the next start."_s.arg(
             totals.pendingAtSensors);
     if (!totals.storedGateway)
         problems << u"The gateway did not tell what it has stored."_s;
-    else if (*totals.storedGateway != totals.produced)
-        problems << u"The sensors produced %1 readings, but the gateway stored %2."_s.arg(totals.produced)
-                        .arg(*totals.storedGateway);
+    else if (*totals.storedGateway != expected)
+        problems << u"The sensors %1 %2 readings, but the gateway stored %3."_s.arg(verb).arg(expected).arg(
+            *totals.storedGateway);
     if (totals.pendingAtGateway.value_or(0) > 0)
         problems << u"The gateway still holds %1 readings that the cloud has not acknowledged."_s.arg(
             *totals.pendingAtGateway);
     if (!totals.storedCloud)
         problems << u"The backend did not tell what it has stored."_s;
-    else if (*totals.storedCloud != totals.produced)
-        problems << u"The sensors produced %1 readings, but the cloud stored %2."_s.arg(totals.produced)
-                        .arg(*totals.storedCloud);
+    else if (*totals.storedCloud != expected)
+        problems << u"The sensors %1 %2 readings, but the cloud stored %3."_s.arg(verb).arg(expected).arg(
+            *totals.storedCloud);
     if (totals.duplicates > 0)
         problems << u"%1 readings stand in the historian more than once."_s.arg(totals.duplicates);
     if (totals.gaps > 0)
@@ -97,6 +130,9 @@ QJsonObject toJson(const Report &report)
         {u"readings_stored_cloud"_s, number(totals.storedCloud)},
         {u"readings_historical"_s, qint64(totals.historical)},
         {u"readings_dropped"_s, qint64(totals.droppedBySensors)},
+        {u"readings_lost"_s, qint64(totals.lostBySensors)},
+        {u"waiting_batches"_s, qint64(totals.waitingBatches)},
+        {u"restarts"_s, report.restarts},
         {u"duplicates"_s, qint64(totals.duplicates)},
         {u"gaps"_s, qint64(totals.gaps)},
         {u"wire_duplicates"_s, qint64(totals.wireDuplicates)},
@@ -113,6 +149,12 @@ QJsonObject toJson(const Report &report)
         {u"notes"_s, QJsonArray::fromStringList(report.notes)},
         {u"problems"_s, QJsonArray::fromStringList(report.problems)},
     };
+    if (report.revocation) {
+        object.insert(u"revoked_device"_s, report.revocation->device);
+        object.insert(u"revoke_ms"_s, revokeTimes(report.revocation->closedAfterMs));
+        object.insert(u"accepted_after_revoke"_s, qint64(report.revocation->acceptedAfter));
+        object.insert(u"readings_held_by_revoked"_s, qint64(totals.heldByRefused));
+    }
     if (!report.stateDir.isEmpty())
         object.insert(u"state"_s, report.stateDir);
     return object;
@@ -122,13 +164,17 @@ QString toText(const Report &report)
 {
     const Totals &totals = report.totals;
     const auto line = [](const QString &label, const QString &value) {
-        return u"  "_s + label.leftJustified(26) + value + u'\n';
+        return u"  "_s + label.leftJustified(28) + value + u'\n';
     };
     QString text =
         u"\nThe building ran %1 s with %2.\n"_s.arg(report.seconds, 0, 'f', 0).arg(sensorCount(report.sensors));
     text += line(u"readings produced"_s, QString::number(totals.produced));
     text += line(u"stored by the gateway"_s, numberText(totals.storedGateway));
     text += line(u"stored by the cloud"_s, numberText(totals.storedCloud));
+    if (totals.heldByRefused > 0)
+        text += line(u"held by the revoked sensor"_s, QString::number(totals.heldByRefused));
+    if (totals.waitingBatches > 0)
+        text += line(u"batches still waiting"_s, QString::number(totals.waitingBatches));
     text += line(u"arrived late"_s, lateText(totals));
     text += line(u"gaps, duplicates"_s, u"%1, %2"_s.arg(totals.gaps).arg(totals.duplicates));
     text += line(u"sent again on the wire"_s,
@@ -138,6 +184,11 @@ QString toText(const Report &report)
         text += line(u"attested by their TPM"_s, u"%1 devices"_s.arg(*report.attestedDevices));
     if (report.identity == IdentityKind::Tpm)
         text += line(u"certificates renewed"_s, QString::number(report.svidRotations));
+    if (report.revocation)
+        text += line(u"revoked"_s, revocationText(*report.revocation));
+    if (report.restarts > 0)
+        text += line(u"started again"_s, report.restarts == 1 ? u"1 process that had died"_s
+                                                              : u"%1 processes that had died"_s.arg(report.restarts));
     for (const QString &outage : report.outages)
         text += line(u"line to the cloud cut"_s, outage);
     for (auto it = report.processes.cbegin(); it != report.processes.cend(); ++it) {

@@ -4,6 +4,7 @@
 
 #include "demo/demo_options.h"
 #include "demo/process_memory.h"
+#include "demo/revocation.h"
 
 #include <QCborMap>
 #include <QJsonObject>
@@ -22,7 +23,10 @@ struct ProcessUse {
 struct Totals {
     quint64 produced = 0; // ever accepted by the sensors' spools
     quint64 droppedBySensors = 0;
-    quint64 pendingAtSensors = 0;
+    quint64 lostBySensors = 0;    // that no spool could take, as with a full disk, as far as they told
+    quint64 pendingAtSensors = 0; // readings; without those of a refused sensor
+    quint64 heldByRefused = 0;    // readings that a revoked sensor holds and nobody else has
+    quint64 waitingBatches = 0;   // at all sensors and the gateway
     std::optional<quint64> storedGateway;
     std::optional<quint64> pendingAtGateway;
     std::optional<quint64> storedCloud;
@@ -38,8 +42,10 @@ struct Report {
     Totals totals;
     QMap<QString, ProcessUse> processes; // by kind
     IdentityKind identity = IdentityKind::Files;
-    std::optional<int> attestedDevices; // whose TPM an authority has verified
-    quint64 svidRotations = 0;          // certificates that agents and brokers got after their first
+    std::optional<int> attestedDevices;         // whose TPM an authority has verified
+    quint64 svidRotations = 0;                  // certificates that agents and brokers got after their first
+    std::optional<RevocationReport> revocation; // with --revoke
+    int restarts = 0;                           // of processes that had died
     QString screenshot;
     double seconds = 0;
     int sensors = 0;

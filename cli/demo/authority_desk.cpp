@@ -120,6 +120,32 @@ Result<void> AuthorityDesk::mint(QLatin1StringView id, std::chrono::seconds ttl,
     return tls::writeIdentity(dir, svid, bundles);
 }
 
+Result<RevokedDevice> AuthorityDesk::askAbout(const QString &device, const char *method, const QString &reason)
+{
+    wire::DeviceRequest request;
+    request.set_device(device.toStdString());
+    request.set_reason(reason.toStdString());
+    const auto answer = m_client->call<wire::Device>(method::admin(method), request);
+    if (!answer)
+        return answer.error();
+    RevokedDevice facts;
+    if (answer->state() == wire::REVOKED)
+        facts.revokedAt = fromEpochMillis(answer->revoked_at_ms());
+    if (answer->last_accepted_at_ms() != 0)
+        facts.lastAccepted = fromEpochMillis(answer->last_accepted_at_ms());
+    return facts;
+}
+
+Result<RevokedDevice> AuthorityDesk::revoke(const QString &device, const QString &reason)
+{
+    return askAbout(device, "RevokeDevice", reason);
+}
+
+Result<RevokedDevice> AuthorityDesk::device(const QString &device)
+{
+    return askAbout(device, "GetDevice", {});
+}
+
 Result<int> AuthorityDesk::attestedDevices()
 {
     int count = 0;

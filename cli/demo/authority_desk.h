@@ -7,6 +7,7 @@
 #include "ports/identity_source.h"
 
 #include <memory>
+#include <optional>
 
 namespace lintel::cli {
 class AdminClient;
@@ -22,6 +23,12 @@ struct DeviceFacts {
     QString name;
     QString kind;
     QString space;
+};
+
+/// Of one whose identity was ended.
+struct RevokedDevice {
+    std::optional<Timestamp> revokedAt;    // nothing: it is not revoked
+    std::optional<Timestamp> lastAccepted; // its last message, as far as a broker has told
 };
 
 class AuthorityDesk
@@ -43,10 +50,15 @@ public:
     /// A new key and its certificate, with everybody's roots, into the folder `dir`.
     [[nodiscard]] Result<void> mint(QLatin1StringView id, std::chrono::seconds ttl, const TrustBundles &bundles,
                                     const QString &dir);
+    /// By its name, as `lintelctl device revoke` and `device show` do.
+    [[nodiscard]] Result<RevokedDevice> revoke(const QString &device, const QString &reason);
+    [[nodiscard]] Result<RevokedDevice> device(const QString &device);
     /// Devices whose chip was verified.
     [[nodiscard]] Result<int> attestedDevices();
 
 private:
+    [[nodiscard]] Result<RevokedDevice> askAbout(const QString &device, const char *method, const QString &reason);
+
     std::unique_ptr<cli::AdminClient> m_client;
     QLatin1StringView m_domain;
 };

@@ -22,10 +22,20 @@ namespace {
 constexpr int kPortTries = 5;
 constexpr auto kListenPatience = 20s;
 constexpr auto kPoll = 20ms;
+constexpr auto kRestartPause = 1s;
 
 bool isBroker(const ChildProcess &child)
 {
     return child.spec().kind == "mosquitto"_L1;
+}
+
+/// Whom systemd would start again. A TPM forgets what it holds when it loses its power, and a console
+/// that ends was closed.
+bool mayRestart(const ChildProcess &child)
+{
+    static const QStringList kinds{u"lintel-authority"_s, u"lintel-backend"_s, u"lintel-gateway"_s, u"lintel-sensor"_s,
+                                   u"mosquitto"_s};
+    return kinds.contains(child.spec().kind);
 }
 
 /// Who ends first, who after: agents hand over through brokers, and everybody's keys are in TPMs.
@@ -189,7 +199,9 @@ Result<ChildProcess *> Building::startListening(const ChildSpec &spec,
         watch(child);
         return child;
     }
-    const QString words = child->lastWords();
+    QString words = child->lastWords();
+    if (words.isEmpty())
+        words = whyNothingWasSaid(spec.logFile);
     std::erase_if(m_children, [child](const auto &one) { return one.get() == child; });
     return Error{Errc::Unavailable, u"%1 did not start: %2"_s.arg(spec.name, words)};
 }
@@ -214,9 +226,41 @@ Result<void> Building::startWatched(const ChildSpec &spec)
 
 void Building::watch(ChildProcess *child)
 {
-    connect(child, &ChildProcess::endedUnexpectedly, this, [this, child](const QString &how) {
-        Q_EMIT processDied(child->spec().name, u"%1 %2: %3"_s.arg(child->spec().name, how, child->lastWords()));
-    });
+    connect(child, &ChildProcess::endedUnexpectedly, this, [this, child] { onDeath(child); });
+}
+
+void Building::onDeath(ChildProcess *child)
+{
+    const QString name = child->spec().name;
+    const QString obituary = child->obituary();
+    if (!m_restarts || !mayRestart(*child)) {
+        Q_EMIT processDied(name, obituary);
+        return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    auto &deaths = m_deaths[name];
+    deaths.removeIf([now](const auto &at) { return now - at > kDeathSpan; });
+    deaths.append(now);
+    if (deaths.size() >= kManyDeaths) {
+        Q_EMIT processDied(name, u"%1 died %2 times within %3 s and is not started again. The last time, %4"_s.arg(name)
+                                     .arg(deaths.size())
+                                     .arg(kDeathSpan.count())
+                                     .arg(obituary));
+        return;
+    }
+    ++m_restarting;
+    QTimer::singleShot(kRestartPause, this, [this, child, obituary] { startAgain(child, obituary); });
+}
+
+void Building::startAgain(ChildProcess *child, const QString &obituary)
+{
+    --m_restarting;
+    if (child->isEndExpected() || child->isRunning())
+        return; // the demo ends
+    if (const auto started = child->start(); !started)
+        Q_EMIT processDied(child->spec().name, started.error().message);
+    else
+        Q_EMIT processRestarted(child->spec().name, obituary);
 }
 
 Result<void> Building::startAgents()

@@ -7,9 +7,10 @@
 #include "demo/child_process.h"
 #include "demo/demo_plan.h"
 #include "demo/wan_link.h"
+#include "demo/work_folder.h"
 
+#include <QHash>
 #include <QObject>
-#include <QTemporaryDir>
 
 #include <functional>
 #include <memory>
@@ -37,6 +38,17 @@ public:
     [[nodiscard]] std::chrono::seconds identityLife() const;
     /// Devices whose TPM an authority has verified; nothing without TPMs.
     [[nodiscard]] Result<std::optional<int>> attestedDevices();
+    /// Ends the identity of a sensor everywhere; Unsupported without TPMs.
+    [[nodiscard]] Result<RevokedDevice> revoke(const QString &sensor);
+    /// What the building's authority knows of one that was revoked.
+    [[nodiscard]] Result<RevokedDevice> revokedDevice(const QString &sensor);
+    /// From now on agents, authorities and brokers that die are started again after a moment, as systemd
+    /// does; who dies kManyDeaths times within kDeathSpan stays dead, and that is a processDied().
+    void restartWhoDies() { m_restarts = true; }
+    /// Somebody is dead and about to be started again.
+    [[nodiscard]] bool isRestarting() const { return m_restarting > 0; }
+    static constexpr int kManyDeaths = 3;
+    static constexpr std::chrono::seconds kDeathSpan{30};
     /// makeIdentities() ends soon, with Unavailable.
     void cancel() { m_isCancelled = true; }
     /// Both brokers and the line between them, on free ports; another try when somebody else took one.
@@ -62,6 +74,8 @@ public:
 Q_SIGNALS:
     /// A process ended although nobody had asked it to; a sentence.
     void processDied(const QString &name, const QString &sentence);
+    /// One that died lives again; the sentence says how it had ended.
+    void processRestarted(const QString &name, const QString &sentence);
 
 private:
     [[nodiscard]] Result<ChildProcess *> start(ChildSpec spec);
@@ -70,6 +84,8 @@ private:
     [[nodiscard]] Result<ChildProcess *> startListening(const ChildSpec &spec,
                                                         const std::function<bool(ChildProcess &)> &listens);
     void watch(ChildProcess *child);
+    void onDeath(ChildProcess *child);
+    void startAgain(ChildProcess *child, const QString &obituary);
     // with TPMs; building_trust.cpp
     [[nodiscard]] Result<void> makeTrust();
     [[nodiscard]] Result<void> makeRunDir();
@@ -86,7 +102,10 @@ private:
     std::unique_ptr<WanLink> m_wan;
     std::vector<std::unique_ptr<ChildProcess>> m_children;
     bool m_isCancelled = false;
-    std::unique_ptr<QTemporaryDir> m_shortDir; // when sockets below the root would have too long a path
+    bool m_restarts = false;
+    int m_restarting = 0;
+    QHash<QString, QList<std::chrono::steady_clock::time_point>> m_deaths; // the latest, by name
+    std::unique_ptr<WorkFolder> m_shortDir; // when sockets below the root would have too long a path
     std::unique_ptr<AuthorityDesk> m_buildingDesk;
     std::unique_ptr<AuthorityDesk> m_cloudDesk;
     TrustBundles m_roots;

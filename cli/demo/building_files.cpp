@@ -22,7 +22,8 @@ namespace {
 Result<void> writeFile(const QString &path, const QString &text)
 {
     QFile file(path);
-    if (!file.open(QIODevice::WriteOnly | QIODevice::Truncate) || file.write(text.toUtf8()) < 0)
+    // Flushed, because a full disk is only noticed then.
+    if (!file.open(QIODevice::WriteOnly | QIODevice::Truncate) || file.write(text.toUtf8()) < 0 || !file.flush())
         return Error{Errc::Io, u"\"%1\" cannot be written: %2."_s.arg(path, file.errorString())};
     return {};
 }

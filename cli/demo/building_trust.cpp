@@ -79,7 +79,10 @@ Result<void> Building::makeRunDir()
 {
     m_plan.runDir = m_plan.path(u"run"_s);
     if (m_plan.runDir.toLocal8Bit().size() + kSocketNameRoom >= qsizetype(sizeof sockaddr_un::sun_path)) {
-        m_shortDir = std::make_unique<QTemporaryDir>(u"/tmp/lintel-demo-XXXXXX"_s);
+        auto folder = WorkFolder::make(QDir(u"/tmp"_s));
+        if (!folder)
+            return folder.error();
+        m_shortDir = *std::move(folder);
         m_plan.runDir = m_shortDir->path();
     }
     return tls::makePrivateDirectory(m_plan.runDir);
@@ -114,7 +117,9 @@ Result<void> Building::makeTpms(const QStringList &devices)
     for (const auto &factory : factories) {
         if (!factory->endedWell())
             return Error{Errc::Unavailable,
-                         u"%1 %2: %3"_s.arg(factory->spec().name, factory->howItEnded(), factory->lastWords())};
+                         factory->lastWords().isEmpty()
+                             ? factory->obituary() + u' ' + whyNothingWasSaid(factory->spec().logFile)
+                             : factory->obituary()};
     }
     return publishTpmVendor(m_plan);
 }
@@ -254,6 +259,20 @@ Result<std::optional<int>> Building::attestedDevices()
     if (!count)
         return count.error();
     return std::optional<int>(*count);
+}
+
+Result<RevokedDevice> Building::revoke(const QString &sensor)
+{
+    if (!m_buildingDesk)
+        return Error{Errc::Unsupported, u"Without an authority nobody can be revoked; use --identity tpm."_s};
+    return m_buildingDesk->revoke(sensor, u"shown by lintelctl demo --revoke"_s);
+}
+
+Result<RevokedDevice> Building::revokedDevice(const QString &sensor)
+{
+    if (!m_buildingDesk)
+        return Error{Errc::Unsupported, u"Without an authority nobody can be revoked; use --identity tpm."_s};
+    return m_buildingDesk->device(sensor);
 }
 
 } // namespace lintel::demo

@@ -1,7 +1,9 @@
 #include "demo/child_process.h"
 
 #include <QFile>
+#include <QFileInfo>
 #include <QProcessEnvironment>
+#include <QRegularExpression>
 
 #include <csignal>
 #include <sys/prctl.h>
@@ -14,7 +16,8 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr int kKillWaitMs = 5'000;
-constexpr qsizetype kLastWords = 300;
+constexpr qint64 kLogEnd = 16 * 1024; // bytes looked at
+constexpr qsizetype kLastWords = 400; // characters quoted
 
 } // namespace
 
@@ -46,6 +49,7 @@ Result<void> ChildProcess::start()
     m_howItEnded.clear();
     m_endExpected = false;
     m_endedWell = false;
+    m_logStart = QFileInfo(m_spec.logFile).size();
     m_process.setProgram(m_spec.program);
     m_process.setArguments(m_spec.arguments);
     m_process.setStandardInputFile(QProcess::nullDevice());
@@ -85,6 +89,7 @@ void ChildProcess::hangUp()
 void ChildProcess::onFinished(int exitCode, QProcess::ExitStatus status)
 {
     m_endedWell = status == QProcess::NormalExit && exitCode == 0;
+    m_wasKilled = status == QProcess::CrashExit && (exitCode == SIGKILL || exitCode == SIGTERM);
     m_howItEnded = status == QProcess::CrashExit ? u"was ended by signal %1"_s.arg(exitCode)
                                                  : u"ended with exit code %1"_s.arg(exitCode);
     Q_EMIT ended();
@@ -97,9 +102,31 @@ QString ChildProcess::lastWords() const
     QFile file(m_spec.logFile);
     if (!file.open(QIODevice::ReadOnly))
         return {};
-    file.seek(qMax(qint64(0), file.size() - kLastWords));
-    const QString tail = QString::fromUtf8(file.readAll()).trimmed();
-    return tail.section(u'\n', -2);
+    file.seek(qMax(m_logStart, file.size() - kLogEnd));
+    return lastComplaints(QString::fromUtf8(file.readAll()));
+}
+
+QString ChildProcess::obituary() const
+{
+    // Whoever was killed from outside has not said why.
+    const QString words = m_wasKilled ? QString() : lastWords();
+    return words.isEmpty() ? u"%1 %2."_s.arg(m_spec.name, m_howItEnded)
+                           : u"%1 %2: %3"_s.arg(m_spec.name, m_howItEnded, words);
+}
+
+QString lastComplaints(const QString &log)
+{
+    static const QRegularExpression lintel(u"\\blevel=(\\w+)"_s);
+    // "1763747066: text" or "2026-11-21T17:44:26: text"
+    static const QRegularExpression mosquitto(u"^[0-9T:-]{8,19}: (?!Error|Warning)"_s);
+    QStringList told;
+    for (const QString &line : log.split(u'\n', Qt::SkipEmptyParts)) {
+        const auto level = lintel.match(line).captured(1);
+        if (level == "INFO"_L1 || level == "DEBUG"_L1 || mosquitto.match(line).hasMatch())
+            continue;
+        told << line.trimmed();
+    }
+    return told.mid(qMax(qsizetype(0), told.size() - 2)).join(u'\n').right(kLastWords);
 }
 
 } // namespace lintel::demo

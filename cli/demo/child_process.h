@@ -35,17 +35,20 @@ public:
     void kill();
     /// SIGHUP: a broker reads its certificate again.
     void hangUp();
-    /// It is meant to end by itself now (a window that the user closes).
-    void expectEnd() { m_endExpected = true; }
+    /// It is meant to end, or has been told to.
+    [[nodiscard]] bool isEndExpected() const { return m_endExpected; }
 
     [[nodiscard]] const ChildSpec &spec() const { return m_spec; }
     [[nodiscard]] bool isRunning() const { return m_process.state() != QProcess::NotRunning; }
     [[nodiscard]] qint64 pid() const { return m_process.processId(); }
-    /// "ended with exit code 3" or "was killed by a signal"; empty while it runs.
+    /// "ended with exit code 3" or "was ended by signal 9"; empty while it runs.
     [[nodiscard]] QString howItEnded() const { return m_howItEnded; }
     [[nodiscard]] bool endedWell() const { return m_endedWell; }
-    /// The last lines of its log, for a sentence about what went wrong.
+    /// The last warnings and errors of its log since it was started, for a sentence about what went
+    /// wrong; often empty.
     [[nodiscard]] QString lastWords() const;
+    /// "gateway was ended by signal 9." or "gateway ended with exit code 1: <its last words>"
+    [[nodiscard]] QString obituary() const;
 
 Q_SIGNALS:
     void ended();
@@ -60,6 +63,12 @@ private:
     QString m_howItEnded;
     bool m_endExpected = false;
     bool m_endedWell = false;
+    bool m_wasKilled = false;
+    qint64 m_logStart = 0; // what an earlier start has said is not about this one
 };
+
+/// The last two lines of `log` that are no mere information: Lintel's own below level WARNING, and
+/// Mosquitto's without "Error" or "Warning", are left out.
+[[nodiscard]] QString lastComplaints(const QString &log);
 
 } // namespace lintel::demo

@@ -2,6 +2,7 @@
 
 #include "demo/demo_options.h"
 #include "demo/demo_run.h"
+#include "demo/refusal.h"
 #include "exit_codes.h"
 #include "output.h"
 #include "process/stop_signals.h"
@@ -14,7 +15,7 @@ int runDemo(const QStringList &arguments)
 {
     const auto options = demo::parseDemoOptions(arguments);
     if (!options) {
-        reportError(options.error(), arguments.contains(u"--json"_s));
+        demo::reportRefusal(options.error(), arguments.contains(u"--json"_s));
         return kUsage;
     }
     if (options->help) {

@@ -32,6 +32,9 @@ QList<QCommandLineOption> definitions()
         {u"wan-outage"_s,
          u"Cut the line between gateway and cloud START seconds after the building runs, for LENGTH seconds. May be given more than once."_s,
          u"START,LENGTH"_s},
+        {u"revoke"_s,
+         u"Revoke the last sensor so many seconds after the building runs, and see how fast it is out and that it stays out. Not with --identity files."_s,
+         u"SECONDS"_s},
         {u"identity"_s,
          u"tpm (unless said): devices attest with software TPMs to the authority of their trust domain, which gives them short-lived certificates; files: certificates made beforehand, for machines without swtpm, and for hundreds of sensors."_s,
          u"tpm|files"_s},
@@ -91,6 +94,29 @@ Result<void> readIdentity(const QCommandLineParser &parser, DemoOptions &options
     return {};
 }
 
+/// Behind the options that it depends on.
+Result<void> readRevocation(const QCommandLineParser &parser, DemoOptions &options)
+{
+    const auto name = u"revoke"_s;
+    if (!parser.isSet(name))
+        return {};
+    const QString value = parser.value(name);
+    const auto at = wholeNumber(name, value, 0, kMaxSeconds);
+    if (!at)
+        return at.error();
+    if (options.identity != IdentityKind::Tpm)
+        return wrong(name, value, u"no --identity files beside it: without an authority nobody can be revoked"_s);
+    if (options.sensors < 2)
+        return wrong(name, value, u"two sensors or more, so that one stays"_s);
+    if (options.duration && seconds{*at} + kWatchedAfterRevoke > *options.duration)
+        return wrong(name, value,
+                     u"a time %1 seconds or more before the end, which --duration sets to %2 seconds"_s
+                         .arg(kWatchedAfterRevoke.count())
+                         .arg(options.duration->count()));
+    options.revoke = seconds{*at};
+    return {};
+}
+
 } // namespace
 
 Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
@@ -128,6 +154,8 @@ Result<DemoOptions> parseDemoOptions(const QStringList &arguments)
             return wrong(u"sensor-period"_s, value, u"seconds from 0.1 to 3600"_s);
         options.sensorPeriod = milliseconds{qint64(period * 1000)};
     }
+    if (const auto revocation = readRevocation(parser, options); !revocation)
+        return revocation.error();
     const QStringList outages = parser.values(u"wan-outage"_s);
     for (const QString &text : outages) {
         const auto outage = parseOutage(text);
@@ -170,7 +198,10 @@ QString demoHelp()
     help += u"\nExamples:\n"
             "  lintelctl demo\n"
             "  lintelctl demo --headless --duration 60 --json\n"
-            "  lintelctl demo --headless --duration 60 --wan-outage 15,20 --keep /tmp/building\n\n"
+            "  lintelctl demo --headless --duration 60 --wan-outage 15,20 --keep /tmp/building\n"
+            "  lintelctl demo --headless --duration 40 --revoke 20\n\n"
+            "An agent, authority or broker that dies, as by kill -9, is started again; one that dies three\n"
+            "times within 30 seconds ends the run. It needs 200 MB of free disk.\n\n"
             "The picture goes to --screenshot, else to lintel-demo.png in --keep's folder, else in the\n"
             "current folder. Without --keep the state lies in a temporary folder that is removed.\n\n"
             "Exit codes: 0 all is well, 1 something that it watched went wrong (a sentence says what),\n"

@@ -29,12 +29,16 @@ struct DemoOptions {
     std::optional<std::chrono::seconds> duration; // none: until closed or interrupted
     std::chrono::milliseconds sensorPeriod{1'000};
     QList<WanOutage> wanOutages;
+    std::optional<std::chrono::seconds> revoke; // when one sensor is revoked, after the building runs
     IdentityKind identity = IdentityKind::Tpm;
     std::chrono::seconds svidTtl{3'600}; // with Tpm
     QString replayDir;
     QString keepDir;
     QString screenshot; // empty: decided by screenshotPath()
 };
+
+/// A run that revokes goes on so long after it at least, to see that the device stays out.
+inline constexpr std::chrono::seconds kWatchedAfterRevoke{5};
 
 [[nodiscard]] Result<DemoOptions> parseDemoOptions(const QStringList &arguments);
 [[nodiscard]] QString demoHelp();

@@ -2,14 +2,11 @@
 
 #include "demo/building_files.h"
 #include "demo/final_state.h"
+#include "demo/refusal.h"
 #include "demo/soft_tpm.h"
 #include "exit_codes.h"
 #include "output.h"
-#include "ports/system_clock.h"
 
-#include <QCborArray>
-#include <QFileInfo>
-#include <QSet>
 #include <QTimer>
 
 namespace lintel::demo {
@@ -20,18 +17,20 @@ using cli::BrokerConnection;
 
 namespace {
 
-constexpr auto kStartPatience = 60s;   // until every sensor is online
-constexpr auto kDrainPatience = 60s;   // until nothing waits any more
-constexpr auto kReturnPatience = 60s;  // until the cloud sees a building again whose line was cut
-constexpr auto kConsolePatience = 30s; // for the picture
-constexpr auto kEndGrace = 10s;
+constexpr auto kStartPatience = 60s; // until every sensor is online
 constexpr auto kCallTimeout = 5s;
-constexpr auto kFinalCallTimeout = 30s;
+constexpr auto kGatewaySilence = 3s; // it is asked twice a second
 constexpr int kMemoryEveryTicks = 4;
-constexpr auto kTick = 500ms;
-constexpr double kReconnectSeconds = 3;  // until everybody knows that somebody is back with a new certificate
-constexpr double kNoRenewalBefore = 0.4; // of a certificate's life: agents renew at half, give or take a tenth
-constexpr auto kRenewRetry = 10min;      // after a failure at most; half of their life is left then
+constexpr auto kRenewRetry = 10min; // after a failure at most; half of their life is left then
+
+/// The console knows other options than the demo, so its own advice would mislead.
+QString noWindowSentence(const QString &how)
+{
+    const QString display = qEnvironmentVariableIsEmpty("WAYLAND_DISPLAY") ? qEnvironmentVariable("DISPLAY")
+                                                                           : qEnvironmentVariable("WAYLAND_DISPLAY");
+    return u"The console could not open its window on the display \"%1\" (it %2); correct DISPLAY, or run without a display: scripts/demo --headless."_s
+        .arg(display, how);
+}
 
 } // namespace
 
@@ -48,7 +47,7 @@ int DemoRun::run()
 {
     m_headless = m_options.headless || !hasDisplay();
     if (const auto prepared = prepare(); !prepared) {
-        cli::reportError(prepared.error(), m_options.json);
+        reportRefusal(prepared.error(), m_options.json);
         return prepared.error().code == Errc::Malformed ? cli::kUsage : cli::kCannotConnect;
     }
     const auto started = startBuilding();
@@ -77,21 +76,10 @@ void DemoRun::requestStop(bool again)
 
 Result<void> DemoRun::prepare()
 {
-    QString root = m_options.keepDir;
-    if (root.isEmpty()) {
-        m_temporary = std::make_unique<QTemporaryDir>(QDir::temp().absoluteFilePath(u"lintel-demo-XXXXXX"_s));
-        if (!m_temporary->isValid())
-            return Error{Errc::Io, u"No temporary folder can be made: %1."_s.arg(m_temporary->errorString())};
-        root = m_temporary->path();
-    } else if (QDir(root).exists(u"state"_s)) {
-        return Error{Errc::Malformed,
-                     u"\"%1\" holds the state of an earlier run; name another folder or remove that one."_s.arg(root)};
-    } else if (!QDir().mkpath(root)) {
-        return Error{Errc::Malformed, u"--keep %1: the folder cannot be made; name another."_s.arg(root)};
-    } else {
-        m_report.stateDir = QDir(root).absolutePath();
-    }
-    auto plan = makePlan(m_options, root);
+    const auto root = makeRoot();
+    if (!root)
+        return root.error();
+    auto plan = makePlan(m_options, *root);
     if (!plan)
         return plan.error();
     m_state.sensors = m_report.sensors = int(plan->sensors.size());
@@ -99,15 +87,9 @@ Result<void> DemoRun::prepare()
     m_report.identity = plan->identity;
     m_production = std::make_unique<ProductionCounter>(plan->sensors);
     m_building = std::make_unique<Building>(*std::move(plan));
-    connect(m_building.get(), &Building::processDied, this, [this](const QString &name, const QString &sentence) {
-        if (name == u"console" && !m_headless && m_building->child(name)->endedWell()) {
-            m_windowClosed = true;
-            return;
-        }
-        if (!m_failed) // one that dies often takes others along; the first says why
-            problem(sentence);
-        m_failed = true;
-    });
+    m_building->restartWhoDies();
+    connect(m_building.get(), &Building::processDied, this, &DemoRun::onDeath);
+    connect(m_building.get(), &Building::processRestarted, this, &DemoRun::onRestart);
     for (const QString &program : {u"lintel-backend"_s, u"lintel-gateway"_s, u"lintel-sensor"_s, u"lintel-console"_s}) {
         if (const auto found = findLintelProgram(program); !found)
             return found.error();
@@ -125,8 +107,57 @@ Result<void> DemoRun::prepare()
     return {};
 }
 
+Result<QString> DemoRun::makeRoot()
+{
+    QString root = m_options.keepDir;
+    if (!root.isEmpty() && QDir(root).exists(u"state"_s))
+        return Error{Errc::Malformed,
+                     u"\"%1\" holds the state of an earlier run; name another folder or remove that one."_s.arg(root)};
+    if (root.isEmpty())
+        removeLeftFolders(QDir::temp());
+    if (const auto space = checkFreeSpace(root.isEmpty() ? QDir::tempPath() : root); !space)
+        return space.error();
+    if (root.isEmpty()) {
+        auto folder = WorkFolder::make(QDir::temp());
+        if (!folder)
+            return folder.error();
+        m_temporary = *std::move(folder);
+        return m_temporary->path();
+    }
+    if (!QDir().mkpath(root))
+        return Error{Errc::Malformed, u"--keep %1: the folder cannot be made; name another."_s.arg(root)};
+    m_report.stateDir = QDir(root).absolutePath();
+    return root;
+}
+
+void DemoRun::onDeath(const QString &name, const QString &sentence)
+{
+    const bool isWindow = name == u"console" && !m_headless;
+    if (isWindow && m_building->child(name)->endedWell()) {
+        m_windowClosed = true;
+        return;
+    }
+    if (!m_failed) // one that dies often takes others along; the first says why
+        problem(isWindow && !m_clock.isValid() ? noWindowSentence(m_building->child(name)->howItEnded()) : sentence);
+    m_failed = true;
+}
+
+void DemoRun::onRestart(const QString &name, const QString &sentence)
+{
+    const QString note = u"%1 Started again: %2."_s.arg(sentence, name);
+    m_state.restarts = ++m_report.restarts;
+    m_report.notes << note;
+    if (m_options.json)
+        cli::printError(note);
+    else
+        m_board.say(note);
+}
+
 Result<void> DemoRun::startBuilding()
 {
+    if (m_headless && !m_options.headless)
+        m_report.notes.prepend(
+            u"There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set), so the demo runs as with --headless."_s);
     m_board.say(u"Starting a building with %1 …"_s.arg(sensorCount(m_state.sensors)));
     for (const QString &note : std::as_const(m_report.notes)) {
         if (m_options.json)
@@ -136,7 +167,7 @@ Result<void> DemoRun::startBuilding()
     }
     if (auto made = m_building->makeIdentities(); !made)
         return made;
-    m_renewedAt = SystemClock().now();
+    m_renewedAt = m_wallClock.now();
     m_renewAt = m_renewedAt + Millis{m_building->identityLife()} / 2;
     m_renewTimer.start(kTick);
     if (auto started = m_building->startBrokers(); !started)
@@ -152,6 +183,11 @@ Result<void> DemoRun::startBuilding()
     if (!cloud)
         return cloud.error();
     m_cloud = *std::move(cloud);
+    if (m_options.revoke) {
+        // The last one: the first are those that the console's picture shows.
+        m_revocation = std::make_unique<Revocation>(QString(ids::kSite), plan.sensors.last().name, m_local->transport(),
+                                                    m_wallClock);
+    }
     // The shortest window: the building has no past yet. Slow sensors need a longer one to draw a line.
     const int windowMinutes = plan.sensorPeriod <= 2s ? 1 : plan.sensorPeriod <= 10s ? 5 : 15;
     if (auto started = m_building->startConsole(m_headless, screenshotPath(m_options), windowMinutes); !started)
@@ -205,15 +241,47 @@ void DemoRun::watch()
 void DemoRun::onTick()
 {
     applyOutages();
+    applyRevocation();
     askForStatus();
     static_assert(kMemoryEveryTicks > 0);
     if (++m_ticks % kMemoryEveryTicks == 1)
         m_building->sampleMemory(m_report.processes);
     m_production->ask(*m_local);
     m_state.produced = m_production->readings();
+    m_state.waitingBatches = m_production->waitingBatches() + m_batchesAtGateway;
+    showState();
+}
+
+void DemoRun::showState()
+{
     m_state.seconds = secondsRunning();
-    m_state.wanUp = !m_building->wan().isCut();
+    const bool isHeard = m_gatewayHeard.isValid() && !m_gatewayHeard.hasExpired(Millis{kGatewaySilence}.count());
+    if (m_building->wan().isCut())
+        m_state.line = LineState::Cut;
+    else if (!isHeard)
+        m_state.line = LineState::Unknown;
+    else
+        m_state.line = m_isUplinkUp ? LineState::Up : LineState::Reconnecting;
     m_board.show(m_state);
+}
+
+void DemoRun::applyRevocation()
+{
+    if (!m_revocation)
+        return;
+    const QString &sensor = m_revocation->sensor();
+    if (!m_isRevoking && secondsRunning() >= double(m_options.revoke->count())) {
+        m_isRevoking = true; // the event loop runs while the authority answers
+        const auto revoked = m_building->revoke(sensor);
+        if (!revoked)
+            problem(u"%1 could not be revoked: %2"_s.arg(sensor, revoked.error().message));
+        else if (revoked->revokedAt)
+            m_revocation->accepted(*revoked->revokedAt);
+    }
+    if (!m_revocation->isAccepted())
+        return;
+    const auto after = m_revocation->closedAfterMs();
+    m_state.revoked = after ? u"%1, out after %2 ms"_s.arg(sensor).arg(*after) : u"%1, still connected"_s.arg(sensor);
 }
 
 void DemoRun::applyOutages()
@@ -239,16 +307,22 @@ void DemoRun::applyOutages()
 /// By the wall clock, so that a laptop that slept in between renews as soon as it is awake.
 void DemoRun::renewIdentities()
 {
-    const Timestamp now = SystemClock().now();
+    const Timestamp now = m_wallClock.now();
     if (now < m_renewAt)
+        return;
+    // A new certificate means a new connection, which would miss how the revoked sensor goes.
+    if (m_isRevoking && !m_revocation->isOut() && !m_revocation->isProven())
         return;
     const Millis half = Millis{m_building->identityLife()} / 2;
     m_renewedAt = now;
     m_renewAt = now + half; // the event loop runs while an authority answers
     const auto renewed = m_building->renewIdentities();
-    if (!renewed)
-        m_renewAt = now + std::min(Millis{kRenewRetry}, half / 10);
-    if (!renewed)
+    if (renewed) {
+        m_renewFailures = 0;
+        return;
+    }
+    m_renewAt = now + std::min(Millis{kRenewRetry}, half / 10);
+    if (++m_renewFailures > 1) // an authority that is just started again answers the next time
         problem(u"The certificates could not be renewed: %1"_s.arg(renewed.error().message));
 }
 
@@ -277,6 +351,9 @@ void DemoRun::takeGatewayStatus(const QCborMap &status)
     m_state.sensorsOnline = int(status.value("sensors_online"_L1).toInteger());
     m_state.storedGateway = quint64(spool.value("readings_total"_L1).toInteger());
     m_state.pendingAtGateway = quint64(spool.value("readings_pending"_L1).toInteger());
+    m_batchesAtGateway = quint64(spool.value("batches_pending"_L1).toInteger());
+    m_isUplinkUp = status.value("cloud_available"_L1).toBool();
+    m_gatewayHeard.start();
     m_state.oldestUnsentSeconds = ageOf(spool.value("oldest_pending"_L1).toString());
 }
 
@@ -288,227 +365,6 @@ void DemoRun::takeBackendStatus(const QCborMap &status)
         return;
     m_state.latencyP50 = latency.value("p50"_L1).toInteger();
     m_state.latencyP99 = latency.value("p99"_L1).toInteger();
-}
-
-void DemoRun::settle()
-{
-    if (m_building && m_clock.isValid() && !m_abort) {
-        if (m_building->wan().isCut()) {
-            m_building->wan().mend();
-            m_report.outages << u"from %1 s to the end"_s.arg(m_cutSince, 0, 'f', 0);
-        }
-        waitForReturn();
-        waitForCalm();
-        finishConsole();
-        m_renewTimer.start(kTick);
-        stopSensors();
-        waitForGateway();
-        readFinalStatus();
-        readAttestations();
-    }
-    m_renewTimer.stop();
-    if (m_local)
-        m_local->close();
-    if (m_cloud)
-        m_cloud->close();
-    if (m_building)
-        m_building->endEverything(kEndGrace);
-}
-
-/// The console's picture and report are of the cloud's side: after an outage that has only just ended
-/// it would still show a building that is gone.
-void DemoRun::waitForReturn()
-{
-    if (!m_headless || m_failed || m_report.outages.isEmpty())
-        return;
-    const DemoPlan &plan = m_building->plan();
-    const auto isBack = [this, &plan] {
-        const auto answer = callNow(*m_cloud, ids::kBackend, u"list_devices"_s, {});
-        if (!answer)
-            return false;
-        QSet<QString> online;
-        const QCborArray devices = answer->value("devices"_L1).toArray();
-        for (const auto &device : devices) {
-            if (device.toMap().value("online"_L1).toBool())
-                online.insert(device.toMap().value("device"_L1).toString());
-        }
-        return std::all_of(plan.sensors.begin(), plan.sensors.end(),
-                           [&online](const SensorPlan &sensor) { return online.contains(sensor.name); });
-    };
-    m_board.say(u"Ending: the line to the cloud is whole; the devices come back …"_s);
-    const auto isAborted = [this] { return m_abort; };
-    QElapsedTimer waiting;
-    waiting.start();
-    while (!isBack() && !m_abort && !waiting.hasExpired(Millis{kReturnPatience}.count()))
-        (void)waitFor(isAborted, kTick);
-}
-
-/// Whoever has a new certificate connects again with it, and is gone for a second: with certificates
-/// that hold for a minute the console's picture would often be of that second. Operators get none from
-/// here on until the picture is made.
-void DemoRun::waitForCalm()
-{
-    if (!m_headless || m_failed || m_options.identity != IdentityKind::Tpm)
-        return;
-    m_renewTimer.stop();
-    const double life = double(m_building->identityLife().count());
-    const auto isCalm = [life](const Result<QCborMap> &status) {
-        if (!status)
-            return false;
-        const auto sinceEnd = ageOf(status->value("identity"_L1).toMap().value("expires"_L1).toString());
-        const double age = life + sinceEnd.value_or(0);
-        return sinceEnd && age > kReconnectSeconds && age < kNoRenewalBefore * life - kReconnectSeconds;
-    };
-    const auto isAborted = [this] { return m_abort; };
-    QElapsedTimer waiting;
-    waiting.start();
-    const auto areCalm = [&] {
-        const Millis sinceRenewal = SystemClock().now() - m_renewedAt;
-        return sinceRenewal > Millis{qint64(kReconnectSeconds * 1'000)} && isCalm(statusNow(*m_local, ids::kGateway))
-               && isCalm(statusNow(*m_cloud, ids::kBackend));
-    };
-    while (!areCalm() && !m_abort && !waiting.hasExpired(Millis{kReturnPatience}.count()))
-        (void)waitFor(isAborted, kTick);
-}
-
-void DemoRun::finishConsole()
-{
-    ChildProcess *console = m_building->child(u"console"_s);
-    if (!console)
-        return;
-    m_board.say(m_headless ? u"Ending: the console's picture …"_s : u"Ending: the console …"_s);
-    console->terminate();
-    if (!waitFor([console] { return !console->isRunning(); }, kConsolePatience, [this] { return m_abort; })) {
-        problem(u"The console did not end within %1 s after it was asked to."_s.arg(kConsolePatience.count()));
-        return;
-    }
-    if (!m_headless)
-        return;
-    if (!console->endedWell() && !m_failed)
-        problem(u"The console %1: %2"_s.arg(console->howItEnded(), console->lastWords()));
-    const QFileInfo picture(screenshotPath(m_options));
-    if (picture.exists() && picture.size() > 0)
-        m_report.screenshot = picture.absoluteFilePath();
-    else
-        problem(u"The console wrote no picture to %1."_s.arg(picture.absoluteFilePath()));
-    for (const QString &sentence : problemsOfConsole(m_building->consoleReportFile(), m_state.sensors))
-        problem(sentence);
-}
-
-void DemoRun::stopSensors()
-{
-    m_board.say(u"Ending: the sensors hand over what they have …"_s);
-    const auto sensors = m_building->sensors();
-    for (ChildProcess *sensor : sensors)
-        sensor->terminate();
-    const auto allEnded = [&sensors] {
-        return std::none_of(sensors.begin(), sensors.end(), [](ChildProcess *sensor) { return sensor->isRunning(); });
-    };
-    if (!waitFor(allEnded, kDrainPatience, [this] { return m_abort; }))
-        problem(u"Not every sensor ended within %1 s after it was asked to."_s.arg(kDrainPatience.count()));
-    for (ChildProcess *sensor : sensors) {
-        if (!sensor->isRunning() && !sensor->endedWell() && !m_failed)
-            problem(u"%1 %2: %3"_s.arg(sensor->spec().name, sensor->howItEnded(), sensor->lastWords()));
-    }
-    readSensorSpools();
-}
-
-void DemoRun::readSensorSpools()
-{
-    for (const SensorPlan &sensor : m_building->plan().sensors) {
-        const auto status = readSpool(m_building->plan(), sensor.name);
-        if (!status) {
-            problem(u"What %1 produced is unknown: %2"_s.arg(sensor.name, status.error().message));
-            continue;
-        }
-        m_report.totals.produced += status->totalReadings;
-        m_report.totals.droppedBySensors += status->droppedReadings;
-        m_report.totals.pendingAtSensors += status->pendingReadings;
-    }
-}
-
-void DemoRun::waitForGateway()
-{
-    m_board.say(u"Ending: the gateway hands over what it has …"_s);
-    ChildProcess *gateway = m_building->child(u"gateway"_s);
-    QTimer poll;
-    connect(&poll, &QTimer::timeout, this, [this] {
-        askForStatus();
-        m_state.produced = m_report.totals.produced;
-        m_state.note = m_state.pendingAtGateway ? u"%1 readings to go"_s.arg(*m_state.pendingAtGateway) : QString();
-        m_state.wanUp = true;
-        m_state.seconds = secondsRunning();
-        m_board.show(m_state);
-    });
-    m_state.pendingAtGateway.reset(); // only what it says from now on counts
-    poll.start(kTick);
-    const bool drained = waitFor(
-        [this] {
-            return m_state.pendingAtGateway == 0u && m_state.storedCloud.value_or(0) >= m_report.totals.produced;
-        },
-        kDrainPatience, [this, gateway] { return m_abort || !gateway || !gateway->isRunning(); });
-    // One that has ended is a problem that has been told already.
-    if (!drained && !m_abort && gateway && gateway->isRunning())
-        problem(u"The gateway had not handed everything to the cloud after %1 s."_s.arg(kDrainPatience.count()));
-}
-
-Result<QCborMap> DemoRun::callNow(BrokerConnection &connection, QLatin1StringView target, const QString &method,
-                                  const QCborMap &args)
-{
-    // Shared: the answer may come when nobody waits for it any more.
-    const auto answer = std::make_shared<std::optional<Result<QCborMap>>>();
-    connection.client().call(Principal(*SpiffeId::parse(QString(target))), method, args, kFinalCallTimeout,
-                             [answer](Result<QCborMap> result) { *answer = std::move(result); });
-    (void)waitFor([&answer] { return answer->has_value(); }, kFinalCallTimeout + 1s, [this] { return m_abort; });
-    return answer->value_or(Error{Errc::Timeout, u"No answer."_s});
-}
-
-Result<QCborMap> DemoRun::statusNow(BrokerConnection &connection, QLatin1StringView target)
-{
-    return callNow(connection, target, u"status"_s, {{"exact"_L1, true}}); // counted, not remembered
-}
-
-void DemoRun::readFinalStatus()
-{
-    Totals &totals = m_report.totals;
-    if (const auto gateway = statusNow(*m_local, ids::kGateway)) {
-        const QCborMap spool = gateway->value("spool"_L1).toMap();
-        totals.storedGateway = quint64(spool.value("readings_total"_L1).toInteger());
-        totals.pendingAtGateway = quint64(spool.value("readings_pending"_L1).toInteger());
-        totals.wireDuplicates += quint64(spool.value("duplicate_batches"_L1).toInteger());
-        m_report.svidRotations += rotationsOf(*gateway);
-    } else {
-        problem(u"The gateway does not answer: %1"_s.arg(gateway.error().message));
-    }
-    if (const auto backend = statusNow(*m_cloud, ids::kBackend)) {
-        takeBackendStatus(*backend);
-        m_report.svidRotations += rotationsOf(*backend);
-        totals.storedCloud = m_state.storedCloud;
-        totals.historical = quint64(backend->value("readings_historical"_L1).toInteger());
-        totals.duplicates = quint64(backend->value("duplicates"_L1).toInteger());
-        totals.gaps = quint64(backend->value("gaps"_L1).toInteger());
-        totals.wireDuplicates += quint64(backend->value("wire_duplicates"_L1).toInteger());
-        totals.latencyP50 = m_state.latencyP50;
-        totals.latencyP99 = m_state.latencyP99;
-    } else {
-        problem(u"The backend does not answer: %1"_s.arg(backend.error().message));
-    }
-    for (const QString &sentence : problemsOf(totals))
-        problem(sentence);
-}
-
-void DemoRun::readAttestations()
-{
-    m_report.svidRotations += m_production->svidRotations();
-    const auto attested = m_building->attestedDevices();
-    if (!attested) {
-        problem(u"How many devices are attested is unknown: %1"_s.arg(attested.error().message));
-        return;
-    }
-    m_report.attestedDevices = *attested;
-    const int expected = m_state.sensors + 1; // and the gateway
-    if (attested->value_or(expected) != expected)
-        problem(u"%1 of %2 devices are attested by their TPM."_s.arg(**attested).arg(expected));
 }
 
 void DemoRun::problem(const QString &sentence)

@@ -16,6 +16,8 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
+constexpr int kBatchesAtOnce = 200;
+
 /// A word that a shell takes as it is.
 QString forShell(const QString &word)
 {
@@ -26,18 +28,48 @@ QString forShell(const QString &word)
     return u'\'' + quoted.replace(u"'"_s, u"'\\''"_s) + u'\'';
 }
 
+Result<std::unique_ptr<SqliteSpool>> openSpool(const DemoPlan &plan, const QString &agent, const Clock &clock)
+{
+    const QString path = plan.stateDir(agent) + u"/spool.db"_s;
+    if (!QFile::exists(path))
+        return Error{Errc::NotFound, u"there is no \"%1\"."_s.arg(path)};
+    return SqliteSpool::open({path, agent, {}, {}}, clock);
+}
+
 } // namespace
 
 Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor)
 {
     const SystemClock clock;
-    const QString path = plan.stateDir(sensor) + u"/spool.db"_s;
-    if (!QFile::exists(path))
-        return Error{Errc::NotFound, u"there is no \"%1\"."_s.arg(path)};
-    const auto spool = SqliteSpool::open({path, sensor, {}, {}}, clock);
+    const auto spool = openSpool(plan, sensor, clock);
     if (!spool)
         return spool.error();
     return (*spool)->status();
+}
+
+Result<quint64> readingsNobodyElseHas(const DemoPlan &plan, const QString &sensor)
+{
+    const SystemClock clock;
+    const auto gateway = openSpool(plan, u"gateway"_s, clock);
+    if (!gateway)
+        return gateway.error();
+    const auto spool = openSpool(plan, sensor, clock);
+    if (!spool)
+        return spool.error();
+    const SpoolStatus status = (*spool)->status();
+    // The acknowledgement of what was sent last may not have come back any more.
+    Msn seen = std::max(status.acknowledged, (*gateway)->contiguousReceipt(status.stream));
+    quint64 readings = 0;
+    for (;;) {
+        const auto batches = (*spool)->read(seen, kBatchesAtOnce);
+        if (!batches)
+            return batches.error();
+        if (batches->isEmpty())
+            return readings;
+        for (const StoredBatch &stored : *batches)
+            readings += quint64(stored.batch.readings.size());
+        seen = batches->last().msn;
+    }
 }
 
 QStringList problemsOfConsole(const QString &reportFile, int sensors)

@@ -12,6 +12,8 @@ namespace lintel::demo {
 
 /// The spool of a sensor that has ended.
 [[nodiscard]] Result<SpoolStatus> readSpool(const DemoPlan &plan, const QString &sensor);
+/// Of what that sensor still holds, how many readings the gateway has not taken. Both have ended.
+[[nodiscard]] Result<quint64> readingsNobodyElseHas(const DemoPlan &plan, const QString &sensor);
 /// What the console's report says went wrong, a sentence each: it drew live values, was connected, saw
 /// all sensors and the gateway online, and could read every message.
 [[nodiscard]] QStringList problemsOfConsole(const QString &reportFile, int sensors);

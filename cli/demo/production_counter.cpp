@@ -41,27 +41,48 @@ void ProductionCounter::ask(cli::BrokerConnection &connection)
                                      if (!answer)
                                          return;
                                      const QCborMap spool = answer->value("spool"_L1).toMap();
-                                     m_readings.insert(sensor, quint64(spool.value("readings_total"_L1).toInteger()));
-                                     m_rotations.insert(sensor, rotationsOf(*answer));
+                                     Told &told = m_told[sensor];
+                                     told.readings = quint64(spool.value("readings_total"_L1).toInteger());
+                                     told.rotations = rotationsOf(*answer);
+                                     told.waitingBatches = quint64(spool.value("batches_pending"_L1).toInteger()
+                                                                   + answer->value("waiting_batches"_L1).toInteger());
+                                     // A sensor that was started again counts from zero.
+                                     told.lost = std::max(told.lost, quint64(answer->value("lost"_L1).toInteger()));
                                  });
     }
 }
 
 std::optional<quint64> ProductionCounter::readings() const
 {
-    if (m_readings.size() < m_sensors.size())
+    if (m_told.size() < m_sensors.size())
         return {};
     quint64 sum = 0;
-    for (const quint64 readings : m_readings)
-        sum += readings;
+    for (const Told &told : m_told)
+        sum += told.readings;
+    return sum;
+}
+
+quint64 ProductionCounter::waitingBatches() const
+{
+    quint64 sum = 0;
+    for (const Told &told : m_told)
+        sum += told.waitingBatches;
+    return sum;
+}
+
+quint64 ProductionCounter::lostReadings() const
+{
+    quint64 sum = 0;
+    for (const Told &told : m_told)
+        sum += told.lost;
     return sum;
 }
 
 quint64 ProductionCounter::svidRotations() const
 {
     quint64 sum = 0;
-    for (const quint64 rotations : m_rotations)
-        sum += rotations;
+    for (const Told &told : m_told)
+        sum += told.rotations;
     return sum;
 }
 

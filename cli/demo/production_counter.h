@@ -22,13 +22,21 @@ public:
     void ask(cli::BrokerConnection &connection);
     /// Nothing until every sensor has answered once.
     [[nodiscard]] std::optional<quint64> readings() const;
+    /// Batches that they hold, and readings that they lost because these could not be stored.
+    [[nodiscard]] quint64 waitingBatches() const;
+    [[nodiscard]] quint64 lostReadings() const;
     /// Identities that sensors got after their first, as far as they have told.
     [[nodiscard]] quint64 svidRotations() const;
 
 private:
     QList<Principal> m_sensors;
-    QHash<qsizetype, quint64> m_readings;
-    QHash<qsizetype, quint64> m_rotations;
+    struct Told {
+        quint64 readings = 0;
+        quint64 rotations = 0;
+        quint64 waitingBatches = 0;
+        quint64 lost = 0;
+    };
+    QHash<qsizetype, Told> m_told;
     QSet<qsizetype> m_asked;
     qsizetype m_next = 0;
 };

@@ -24,6 +24,17 @@ QString oldest(const BoardState &state)
     return u"%1 s, %2 readings wait"_s.arg(*state.oldestUnsentSeconds, 0, 'f', 0).arg(number(state.pendingAtGateway));
 }
 
+QString lineText(const BoardState &state)
+{
+    switch (state.line) {
+    case LineState::Up: return u"up"_s;
+    case LineState::Cut: return u"CUT"_s;
+    case LineState::Reconnecting: return u"reconnecting"_s;
+    case LineState::Unknown: break;
+    }
+    return u"unknown, the gateway does not answer"_s;
+}
+
 QString latency(const BoardState &state)
 {
     if (!state.latencyP50)
@@ -44,19 +55,24 @@ QString StatusBoard::table(const BoardState &state)
            + row(u"sensors online"_s, u"%1 of %2"_s.arg(state.sensorsOnline).arg(state.sensors))
            + row(u"readings produced"_s, number(state.produced))
            + row(u"stored by the gateway"_s, number(state.storedGateway))
-           + row(u"stored by the cloud"_s, number(state.storedCloud))
-           + row(u"line to the cloud"_s, state.wanUp ? u"up"_s : u"CUT"_s) + row(u"oldest unsent"_s, oldest(state))
-           + row(u"sensor to cloud"_s, latency(state)) + row(u""_s, state.note);
+           + row(u"stored by the cloud"_s, number(state.storedCloud)) + row(u"line to the cloud"_s, lineText(state))
+           + row(u"oldest unsent"_s, oldest(state)) + row(u"batches waiting"_s, QString::number(state.waitingBatches))
+           + row(u"sensor to cloud"_s, latency(state))
+           + (state.revoked.isEmpty() ? QString() : row(u"revoked"_s, state.revoked))
+           + (state.restarts == 0 ? QString() : row(u"started again"_s, QString::number(state.restarts)))
+           + row(u""_s, state.note);
 }
 
 QString StatusBoard::line(const BoardState &state)
 {
-    return u"%1 s: %2 of %3 sensors online; readings: %4 produced, %5 at the gateway, %6 in the cloud; line to the cloud %7; oldest unsent: %8\n"_s
-        .arg(state.seconds, 0, 'f', 0)
-        .arg(state.sensorsOnline)
-        .arg(state.sensors)
-        .arg(number(state.produced), number(state.storedGateway), number(state.storedCloud),
-             state.wanUp ? u"up"_s : u"cut"_s, oldest(state));
+    return u"%1 s: %2 of %3 sensors online; readings: %4 produced, %5 at the gateway, %6 in the cloud; line to the cloud %7; oldest unsent: %8"_s
+               .arg(state.seconds, 0, 'f', 0)
+               .arg(state.sensorsOnline)
+               .arg(state.sensors)
+               .arg(number(state.produced), number(state.storedGateway), number(state.storedCloud), lineText(state),
+                    oldest(state))
+           + (state.revoked.isEmpty() ? QString() : u"; revoked: %1"_s.arg(state.revoked))
+           + (state.restarts == 0 ? QString() : u"; started again: %1"_s.arg(state.restarts)) + u'\n';
 }
 
 void StatusBoard::show(const BoardState &state)

@@ -8,6 +8,9 @@
 
 namespace lintel::demo {
 
+/// The gateway's line to the cloud.
+enum class LineState { Unknown, Up, Cut, Reconnecting };
+
 struct BoardState {
     double seconds = 0;
     int sensors = 0;
@@ -17,7 +20,10 @@ struct BoardState {
     std::optional<quint64> storedCloud;
     std::optional<quint64> pendingAtGateway;
     std::optional<double> oldestUnsentSeconds;
-    bool wanUp = true;
+    LineState line = LineState::Unknown;
+    quint64 waitingBatches = 0; // at sensors and the gateway, as far as they tell
+    QString revoked;            // "energy-002, out after 40 ms"; empty: nobody
+    int restarts = 0;           // of processes that had died
     std::optional<qint64> latencyP50;
     std::optional<qint64> latencyP99;
     QString note;

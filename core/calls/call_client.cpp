@@ -15,6 +15,12 @@ constexpr std::chrono::seconds repeatAfter{2};
 // Deadlines are read from the clock that was handed in; the timer only says when to look.
 constexpr Millis lookEvery{100};
 
+/// As people know it.
+QString nameOf(const Principal &callee)
+{
+    return callee.spiffeId().toString();
+}
+
 } // namespace
 
 CallClient::CallClient(Principal self, const Clock &clock, MqttTransport &transport, QObject *parent)
@@ -92,7 +98,7 @@ void CallClient::onMessage(const MqttMessage &message)
     if (!response) {
         finish(address->correlation,
                Error{Errc::Malformed, QStringLiteral("%1 answered %2 with something unreadable. %3")
-                                          .arg(address->callee.toString(), pending->method, response.error().message)});
+                                          .arg(nameOf(address->callee), pending->method, response.error().message)});
     } else if (response->correlation == address->correlation) {
         finish(address->correlation, response->outcome);
     }
@@ -115,7 +121,7 @@ void CallClient::onTimer()
             continue;
         finish(correlation,
                Error{Errc::Timeout, QStringLiteral("%1 did not answer %2 within %3 s; is it running and connected?")
-                                        .arg(it->callee.toString(), it->method)
+                                        .arg(nameOf(it->callee), it->method)
                                         .arg(double(it->timeout.count()) / 1000)});
         if (!alive)
             return;

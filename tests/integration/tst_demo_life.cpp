@@ -2,6 +2,8 @@
 // it lives on: certificates are renewed while everything runs.
 #include "integration/running_building.h"
 
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QProcess>
 #include <QRegularExpression>
 #include <QScopeGuard>
@@ -82,7 +84,7 @@ const char *const kConsole = "#!/bin/sh\n"
 class Demo
 {
 public:
-    [[nodiscard]] bool start(const QString &identity)
+    [[nodiscard]] bool start(const QString &identity, const QStringList &more = {})
     {
         const QString program = m_dir.filePath(u"bin/lintelctl"_s);
         if (!QDir(m_dir.path()).mkpath(u"bin"_s) || !QFile::copy(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"), program))
@@ -99,8 +101,9 @@ public:
         process.setProcessEnvironment(environment);
         process.setProcessChannelMode(QProcess::MergedChannels);
         process.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
-        process.start(program, {u"demo"_s, u"--headless"_s, u"--sensors"_s, u"2"_s, u"--sensor-period"_s, u"0.2"_s,
-                                u"--identity"_s, identity, u"--keep"_s, m_dir.filePath(u"state"_s)});
+        process.start(program, QStringList{u"demo"_s, u"--headless"_s, u"--sensors"_s, u"2"_s, u"--sensor-period"_s,
+                                           u"0.2"_s, u"--identity"_s, identity, u"--keep"_s, m_dir.filePath(u"state"_s)}
+                                   + more);
         return process.waitForStarted();
     }
     ~Demo()
@@ -124,6 +127,18 @@ public:
         const bool ended = QTest::qWaitFor([this] { return process.state() == QProcess::NotRunning; }, 120'000);
         output += QString::fromUtf8(process.readAll());
         return ended;
+    }
+
+    /// The demo's process of that name: an agent of its configuration file.
+    [[nodiscard]] qint64 pidOf(const QString &agent) const
+    {
+        const QByteArray config = m_dir.filePath(u"state/config/%1.yaml"_s.arg(agent)).toUtf8();
+        for (const Seen &child : childrenOf(process.processId())) {
+            QFile line(u"/proc/%1/cmdline"_s.arg(child.pid));
+            if (line.open(QIODevice::ReadOnly) && line.readAll().contains(config))
+                return child.pid;
+        }
+        return 0;
     }
 
     QProcess process;
@@ -232,6 +247,71 @@ private Q_SLOTS:
         QCOMPARE(demo.process.exitStatus(), QProcess::NormalExit);
         QCOMPARE(demo.process.exitCode(), 1);
         QVERIFY2(demo.output.contains(u"ended before the whole building ran"_s), qPrintable(demo.output));
+    }
+
+    void revokedSensor_isOutAndStaysOut()
+    {
+        Demo demo;
+        QVERIFY(demo.start(kTpm, {u"--revoke"_s, u"2"_s, u"--duration"_s, u"10"_s}));
+        QVERIFY2(demo.ends(), qPrintable(demo.output));
+        QVERIFY2(demo.process.exitCode() == 0, qPrintable(demo.output));
+        QVERIFY2(
+            demo.output.contains(QRegularExpression(u"revoked +occupancy-001, out after \\d+ ms; accepted later: 0"_s)),
+            qPrintable(demo.output));
+        QVERIFY2(demo.output.contains(u"revoked: occupancy-001, out after"_s), qPrintable(demo.output)); // the board
+    }
+
+    void kill9OfAnAgent_isMendedAndNothingIsLost_data()
+    {
+        QTest::addColumn<QString>("agent");
+        QTest::addRow("sensor") << u"hvac-001"_s;
+        QTest::addRow("gateway") << u"gateway"_s;
+    }
+
+    void kill9OfAnAgent_isMendedAndNothingIsLost()
+    {
+        QFETCH(QString, agent);
+        Demo demo;
+        QVERIFY(demo.start(kFiles));
+        QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
+        const qint64 pid = demo.pidOf(agent);
+        QVERIFY(pid > 0);
+        QCOMPARE(::kill(pid_t(pid), SIGKILL), 0);
+        QVERIFY2(demo.says(u"Started again: %1."_s.arg(agent)), qPrintable(demo.output));
+        QVERIFY(demo.output.contains(u"%1 was ended by signal 9"_s.arg(agent)));
+        QVERIFY(!demo.output.contains(u"level=INFO"_s));
+        QCOMPARE(::kill(pid_t(demo.process.processId()), SIGINT), 0);
+        QVERIFY2(demo.ends(), qPrintable(demo.output));
+        QVERIFY2(demo.process.exitCode() == 0, qPrintable(demo.output)); // all that was produced is stored
+        QVERIFY2(demo.output.contains(QRegularExpression(u"started again +1 process"_s)), qPrintable(demo.output));
+    }
+
+    void agentThatDiesAgainAndAgain_isAFailure()
+    {
+        Demo demo;
+        QVERIFY(demo.start(kFiles));
+        QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
+        qint64 last = 0;
+        for (int death = 0; death < demo::Building::kManyDeaths; ++death) {
+            qint64 pid = 0;
+            QTRY_VERIFY_WITH_TIMEOUT((pid = demo.pidOf(u"hvac-001"_s)) > 0 && pid != last, 20'000);
+            QCOMPARE(::kill(pid_t(pid), SIGKILL), 0);
+            last = pid;
+        }
+        QVERIFY2(demo.ends(), qPrintable(demo.output));
+        QCOMPARE(demo.process.exitCode(), 1);
+        QVERIFY2(demo.output.contains(u"hvac-001 died 3 times within 30 s"_s), qPrintable(demo.output));
+    }
+
+    void wrongOption_isOneJsonObject()
+    {
+        QProcess process;
+        process.start(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"), {u"demo"_s, u"--json"_s, u"--bogus"_s});
+        QVERIFY(process.waitForFinished());
+        QCOMPARE(process.exitCode(), 2);
+        const QJsonObject object = QJsonDocument::fromJson(process.readAllStandardOutput()).object();
+        QCOMPARE(object.value(u"ok"_s), QJsonValue(false));
+        QVERIFY(object.value(u"error"_s).toObject().value(u"message"_s).toString().contains(u"--bogus"_s));
     }
 
     void certificates_areRenewedWhileEverythingRuns()

@@ -169,6 +169,11 @@ private Q_SLOTS:
         QTest::addRow("identity") << QStringList{u"--identity"_s, u"passport"_s};
         QTest::addRow("short SVIDs") << QStringList{u"--identity"_s, u"tpm"_s, u"--svid-ttl"_s, u"5"_s};
         QTest::addRow("life of files") << QStringList{u"--identity"_s, u"files"_s, u"--svid-ttl"_s, u"60"_s};
+        QTest::addRow("revocation without an authority")
+            << QStringList{u"--identity"_s, u"files"_s, u"--revoke"_s, u"3"_s};
+        QTest::addRow("revocation of the only sensor") << QStringList{u"--sensors"_s, u"1"_s, u"--revoke"_s, u"3"_s};
+        QTest::addRow("revocation too late") << QStringList{u"--duration"_s, u"20"_s, u"--revoke"_s, u"16"_s};
+        QTest::addRow("revocation at a word") << QStringList{u"--revoke"_s, u"soon"_s};
         QTest::addRow("replay") << QStringList{u"--replay"_s, u"/nonexistent"_s};
     }
     void demo_refusesWhatIsWrong()
@@ -254,12 +259,32 @@ private Q_SLOTS:
         QTest::addRow("gap") << with([](demo::Totals &t) { t.gaps = 1; });
         QTest::addRow("duplicate") << with([](demo::Totals &t) { t.duplicates = 1; });
         QTest::addRow("left in a sensor") << with([](demo::Totals &t) { t.pendingAtSensors = 1; });
+        QTest::addRow("lost with a full disk") << with([](demo::Totals &t) { t.lostBySensors = 1; });
+        QTest::addRow("a refused sensor's that came all the same")
+            << with([](demo::Totals &t) { t.heldByRefused = 1; });
         QTest::addRow("dropped") << with([](demo::Totals &t) { t.droppedBySensors = 1; });
     }
     void accounting_saysWhatIsWrong()
     {
         QFETCH(demo::Totals, totals);
         QVERIFY(!demo::problemsOf(totals).isEmpty());
+    }
+
+    void accounting_countsWhatARefusedSensorHolds()
+    {
+        demo::Report report;
+        report.totals = sound();
+        report.totals.produced += 7;
+        report.totals.heldByRefused = 7;
+        report.totals.waitingBatches = 3;
+        QCOMPARE(demo::problemsOf(report.totals), QStringList());
+        report.revocation = demo::RevocationReport{u"energy-001"_s, {42}, 0};
+        const QJsonObject json = demo::toJson(report);
+        QCOMPARE(json.value("revoke_ms"_L1).toObject().value("p99"_L1), QJsonValue(42));
+        QCOMPARE(json.value("accepted_after_revoke"_L1), QJsonValue(0));
+        QCOMPARE(json.value("readings_held_by_revoked"_L1), QJsonValue(7));
+        QCOMPARE(json.value("waiting_batches"_L1), QJsonValue(3));
+        QVERIFY(demo::toText(report).contains(u"energy-001, out after 42 ms"_s));
     }
 
     void console_isSoundWithAllThatItShouldSee() { QCOMPARE(problemsOf(soundConsole()), QStringList()); }
@@ -315,12 +340,19 @@ private Q_SLOTS:
         demo::BoardState state;
         state.sensors = 8;
         state.sensorsOnline = 7;
-        state.wanUp = false;
+        state.line = demo::LineState::Cut;
         state.oldestUnsentSeconds = 12;
         state.pendingAtGateway = 40u;
         const QString table = demo::StatusBoard::table(state);
         QVERIFY(table.contains(u"7 of 8"_s));
         QVERIFY(table.contains(u"CUT"_s));
+        state.line = demo::LineState::Reconnecting;
+        QVERIFY(demo::StatusBoard::table(state).contains(u"reconnecting"_s));
+        state.line = demo::LineState::Unknown;
+        QVERIFY(demo::StatusBoard::line(state).contains(u"unknown"_s));
+        QVERIFY(!table.contains(u"revoked"_s));
+        state.revoked = u"energy-001, out after 42 ms"_s;
+        QVERIFY(demo::StatusBoard::table(state).contains(state.revoked));
         QVERIFY(demo::StatusBoard::line(state).contains(u"12 s"_s));
     }
 

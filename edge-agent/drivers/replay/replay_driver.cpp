@@ -4,6 +4,7 @@
 #include <QCborValue>
 #include <QCryptographicHash>
 #include <QFileInfo>
+#include <QRegularExpression>
 
 #include <algorithm>
 #include <cmath>
@@ -280,7 +281,7 @@ Result<RecordedRow> ReplayDriver::rowOf(const CsvRecord &record) const
         return Error{Errc::Malformed, u"expected %1 fields, found %2"_s.arg(m_width).arg(record.fields.size())};
     const auto time = m_time->parse(record.fields[m_timeIndex].trimmed());
     if (!time)
-        return time.error();
+        return Error{time.error().code, u"column \"%1\": %2"_s.arg(m_config.map.timeColumn, time.error().message)};
     RecordedRow row;
     for (qsizetype i = 0; i < m_indexes.size(); ++i) {
         const ColumnMap::Column &column = m_config.map.columns[i];
@@ -298,7 +299,10 @@ Result<RecordedRow> ReplayDriver::rowOf(const CsvRecord &record) const
 Result<Value> ReplayDriver::valueOf(const ColumnMap::Column &column, const QString &cell) const
 {
     const auto notA = [&](const QString &what) {
-        return Error{Errc::Malformed, u"column \"%1\": \"%2\" is not %3"_s.arg(column.header, cell.left(40), what)};
+        static const QRegularExpression decimalComma(u"^[+-]?[0-9.]*,[0-9]+$"_s);
+        const QString hint = decimalComma.match(cell).hasMatch() ? u" (a decimal comma; write a point)"_s : QString();
+        return Error{Errc::Malformed,
+                     u"column \"%1\": \"%2\" is not %3%4"_s.arg(column.header, cell.left(40), what, hint)};
     };
     bool ok = false;
     switch (column.point.kind) {

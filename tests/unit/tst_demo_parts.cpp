@@ -1,0 +1,133 @@
+// Parts of the demo by themselves: what it quotes of a log, its work folder, the watch over a revoked sensor.
+#include "demo/child_process.h"
+#include "demo/revocation.h"
+#include "demo/work_folder.h"
+#include "fakes/fake_clock.h"
+#include "fakes/scripted_transport.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace lintel;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+class TestDemoParts : public QObject
+{
+    Q_OBJECT
+
+    static MqttMessage message(const char *verb, const char *node = "energy-001")
+    {
+        return {u"spBv1.0/building-1/%1/%2"_s.arg(QLatin1StringView(verb), QLatin1StringView(node)), {}, 0, false};
+    }
+
+private Q_SLOTS:
+    void lastComplaints_quoteNoInformation()
+    {
+        QCOMPARE(demo::lastComplaints(u"2026-11-21T17:44:18.242Z level=INFO category=lintel.sensor msg=\"connected\"\n"
+                                      "2026-11-21T17:44:18: New client connected from 127.0.0.1.\n"_s),
+                 QString());
+        const QString warning =
+            u"2026-11-21T17:44:18.242Z level=WARNING category=lintel.sensor msg=\"no connection\""_s;
+        const QString refusal = u"lintel-sensor: The spool is of a newer version."_s;
+        const QString broker = u"1795283066: Error: Address already in use"_s;
+        QCOMPARE(
+            demo::lastComplaints(u"an older line\n"_s + warning + u"\n1795283066: mosquitto starting\n"_s + refusal),
+            warning + u'\n' + refusal);
+        QCOMPARE(demo::lastComplaints(broker), broker);
+    }
+
+    void workFolder_isRemovedWhenItsOwnerIsGone()
+    {
+        const QTemporaryDir parent;
+        const QDir dir(parent.path());
+        auto mine = demo::WorkFolder::make(dir);
+        QVERIFY(mine);
+        const QString path = (*mine)->path();
+        QVERIFY(dir.mkpath(u"lintel-demo-nolock"_s));      // just being made, or somebody else's
+        QVERIFY(dir.mkpath(u"lintel-demo-Dead01/keys"_s)); // its owner was killed
+        QFile lock(dir.filePath(u"lintel-demo-Dead01/owner.lock"_s));
+        QVERIFY(lock.open(QIODevice::WriteOnly));
+        lock.close();
+        QCOMPARE(demo::removeLeftFolders(dir), 1);
+        QVERIFY(!dir.exists(u"lintel-demo-Dead01"_s));
+        QVERIFY(dir.exists(u"lintel-demo-nolock"_s));
+        QVERIFY(QDir(path).exists());
+        (*mine).reset();
+        QVERIFY(!QDir(path).exists());
+    }
+
+    void freeSpace_isCheckedAlsoOfAFolderThatIsNotThereYet()
+    {
+        const QTemporaryDir parent;
+        const QString folder = parent.filePath(u"a/b"_s);
+        QVERIFY(demo::checkFreeSpace(folder, 1));
+        const auto refused = demo::checkFreeSpace(folder, std::numeric_limits<qint64>::max());
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::Full);
+        QVERIFY2(refused.error().message.contains(folder) && refused.error().message.contains(u"--keep"_s),
+                 qPrintable(refused.error().message));
+    }
+
+    void revocation_measuresUntilTheBrokerSaysThatTheSensorDied()
+    {
+        FakeClock clock;
+        ScriptedTransport transport;
+        demo::Revocation revocation(u"building-1"_s, u"energy-001"_s, transport, clock);
+        transport.start([] { return MqttConnect(); });
+        transport.accept();
+        QCOMPARE(transport.subscriptions.size(), 1);
+        Q_EMIT transport.messageReceived(message("NDEATH")); // an end of before
+        Q_EMIT transport.messageReceived(message("NBIRTH"));
+        QVERIFY(!revocation.problems().isEmpty()); // not revoked yet
+        revocation.accepted(clock.now());
+        QVERIFY(!revocation.isOut());
+        clock.advance(30ms);
+        Q_EMIT transport.messageReceived(message("NDEATH", "hvac-001")); // somebody else
+        QVERIFY(!revocation.isOut());
+        clock.advance(10ms);
+        Q_EMIT transport.messageReceived(message("NDEATH"));
+        QCOMPARE(revocation.closedAfterMs(), std::optional<qint64>(40));
+        QVERIFY(!revocation.isProven());
+        clock.advance(5s);
+        QVERIFY(revocation.isProven());
+        Q_EMIT transport.messageReceived(message("NCMD")); // the gateway's, not the sensor's
+        QCOMPARE(revocation.report().acceptedAfter, 0u);
+        QCOMPARE(revocation.problems(), QStringList());
+    }
+
+    void revocation_noticesWhoComesBack()
+    {
+        FakeClock clock;
+        ScriptedTransport transport;
+        demo::Revocation revocation(u"building-1"_s, u"energy-001"_s, transport, clock);
+        transport.start([] { return MqttConnect(); });
+        transport.accept();
+        revocation.accepted(clock.now());
+        Q_EMIT transport.messageReceived(message("NDATA")); // was on its way
+        QCOMPARE(revocation.report().acceptedAfter, 0u);
+        Q_EMIT transport.messageReceived(message("NDEATH"));
+        clock.advance(3s);
+        Q_EMIT transport.messageReceived(message("NBIRTH"));
+        Q_EMIT transport.messageReceived(message("NDATA"));
+        QCOMPARE(revocation.report().acceptedAfter, 2u);
+        QVERIFY(!revocation.isOut());
+        QCOMPARE(revocation.problems().size(), 2);
+    }
+
+    void revocation_believesTheBrokerThatHeardMore()
+    {
+        FakeClock clock;
+        ScriptedTransport transport;
+        demo::Revocation revocation(u"building-1"_s, u"energy-001"_s, transport, clock);
+        revocation.accepted(clock.now());
+        revocation.takeAuthoritysWord({clock.now(), clock.now() + 1s});
+        QCOMPARE(revocation.report().acceptedAfter, 0u);
+        revocation.takeAuthoritysWord({clock.now(), clock.now() + 3s});
+        QCOMPARE(revocation.report().acceptedAfter, 1u);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestDemoParts)
+#include "tst_demo_parts.moc"
