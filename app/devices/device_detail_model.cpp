@@ -142,20 +142,13 @@ QVariantList DeviceDetailModel::facts() const
         facts.append(fact(tr("Through"), device.node.node));
     facts.append(fact(tr("Readings lost"),
                       device.lostReadings == 0 ? tr("none reported") : QLocale().toString(device.lostReadings)));
-    facts.append(fact(tr("Identity"), identityText(device, now)));
+    if (!device.identity.isAbnormal()) // otherwise it is the state above
+        facts.append(fact(tr("Identity"), device.identity.state == DeviceIdentity::State::Valid
+                                              ? tr("valid")
+                                              : tr("nothing reported")));
     if (isTrustGateway(m_store, device))
         facts += trustFacts(now);
     return facts;
-}
-
-/// What its gateway says of it; nobody says that it is fine, unless it is.
-QString DeviceDetailModel::identityText(const DeviceState &device, Timestamp now) const
-{
-    switch (device.identity.state) {
-    case DeviceIdentity::State::Unknown: return tr("nothing reported");
-    case DeviceIdentity::State::Valid: return tr("valid");
-    default: return conditionOf(m_store, device, now).text;
-    }
 }
 
 QVariantList DeviceDetailModel::trustFacts(Timestamp now) const
@@ -187,7 +180,11 @@ QList<QPointF> DeviceDetailModel::trend(const PointState &state) const
     const RecordedSpan span = trendSpan(state, m_store.clock().now());
     const qint64 from = toEpochMillis(span.from);
     const qint64 to = toEpochMillis(span.to);
-    const auto pieces = decimate(state.samples.around(from, to), gapAfter(state), kTrendSamples);
+    const auto samples = state.samples.around(from, to);
+    // A few seconds in a quarter of an hour are a stroke, not a trend.
+    if (samples.empty() || samples.back().at - samples.front().at < (to - from) / 30)
+        return {};
+    const auto pieces = decimate(samples, gapAfter(state), kTrendSamples);
     double low = std::numeric_limits<double>::infinity();
     double high = -low;
     for (const LinePiece &piece : pieces) {

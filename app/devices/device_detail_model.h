@@ -72,7 +72,6 @@ private:
     void list();
     void wantHistory();
     [[nodiscard]] bool isSet() const { return m_device >= 0 && m_device < m_store.deviceCount(); }
-    [[nodiscard]] QString identityText(const DeviceState &device, Timestamp now) const;
     [[nodiscard]] QVariantList trustFacts(Timestamp now) const;
     [[nodiscard]] QString recordedRange() const;
     /// The last quarter of an hour in fractions, for Sparkline; a hole is a point without number.

@@ -80,6 +80,8 @@ LargerUnit largerUnit(Unit unit, double largest)
     // Thousands stay readable with their separators; from here on nobody counts the digits.
     constexpr double kManyKilowattHours = 100'000;
     constexpr double kMany = 10'000;
+    if (unit == Unit::KilowattHour && largest >= 1'000 * kManyKilowattHours)
+        return {1'000'000, QStringLiteral("GWh")};
     if (unit == Unit::KilowattHour && largest >= kManyKilowattHours)
         return {1'000, QStringLiteral("MWh")};
     if (unit == Unit::Watt && largest >= kMany)
@@ -158,7 +160,8 @@ QString runway(Millis left)
         return tr("%1 h").arg(duration_cast<hours>(left).count());
     if (left > hours{24 * 365})
         return tr("over a year");
-    return tr("%1 d").arg(number(duration<double, std::ratio<86'400>>(left).count(), 1));
+    const double days = duration<double, std::ratio<86'400>>(left).count();
+    return tr("%1 d").arg(number(days, days < 10 ? 1 : 0));
 }
 
 QString span(Millis span)

@@ -194,6 +194,7 @@ private Q_SLOTS:
         QCOMPARE(format::span(6h + 12min), u"6 h 12 min"_s);
         QCOMPARE(format::span(6h), u"6 h"_s);
         QCOMPARE(format::span(71h), u"71 h"_s);
+        QCOMPARE(format::runway(14 * 24h), u"14 d"_s);
         QCOMPARE(format::stopwatch(4s), u"0:04"_s);
         QCOMPARE(format::value(21.44, Unit::Celsius), u"21.4"_s);
         QCOMPARE(format::value(-0.02, Unit::Celsius), u"0.0"_s);
@@ -557,6 +558,7 @@ private Q_SLOTS:
         QCOMPARE(shown(412.25, Unit::KilowattHour), u"412.3 kWh"_s);
         QCOMPARE(shown(49'867.0, Unit::KilowattHour), u"49,867.0 kWh"_s);
         QCOMPARE(shown(49'867'204.6, Unit::KilowattHour), u"49,867.2 MWh"_s);
+        QCOMPARE(shown(129'192'204.6, Unit::KilowattHour), u"129.2 GWh"_s);
         QCOMPARE(shown(52'300.0, Unit::Watt), u"52.3 kW"_s);
         QCOMPARE(shown(21.44, Unit::Celsius), u"21.4 °C"_s);
 
