@@ -18,10 +18,3 @@ lintel_add_benchmark(bench_memory bench/bench_memory.cpp LIBRARIES Lintel::TestB
 if(TARGET bench_memory)
   add_dependencies(bench_memory lintel-sensor)
 endif()
-
-# A full disk under real processes.
-if(LINTEL_BUILD_TESTS)
-  lintel_add_test(tst_full_disk integration/tst_full_disk.cpp integration/running_building.h
-    LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
-  add_dependencies(tst_full_disk lintel-sensor lintel-gateway lintel-backend)
-endif()
