@@ -93,8 +93,7 @@ Result<int> run(const BackendConfig &config)
     answers.serve(calls);
     Retention retention(
         historian, clock, {config.maxAge, config.maxBytes},
-        [&transport] { return transport.state() == MqttTransport::State::Connected; },
-        signedTimeOf(**identity));
+        [&transport] { return transport.state() == MqttTransport::State::Connected; }, signedTimeOf(**identity));
     QObject::connect(&retention, &Retention::trouble, &ingestion, &IngestionService::trouble);
     QObject::connect(&retention, &Retention::removed, &ingestion, [&ingestion](quint64 readings) {
         Q_EMIT ingestion.notice(u"%1 readings were older than historian.max_age and are removed."_s.arg(readings));

@@ -56,6 +56,7 @@ int runCall(const QStringList &arguments)
         reportError(connection.error(), json);
         return kCannotConnect;
     }
+    (*connection)->client().failWhenNobodyListens();
     const auto answer = callAndWait(**connection, *options);
     int code = kOk;
     if (answer) {

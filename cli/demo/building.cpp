@@ -308,7 +308,7 @@ Result<void> Building::startConsole(bool headless, const QString &screenshot, in
     return startWatched(spec);
 }
 
-QList<ChildProcess *> Building::children() const
+QList<ChildProcess *> Building::processes() const
 {
     QList<ChildProcess *> all;
     for (const auto &child : m_children)
@@ -318,7 +318,7 @@ QList<ChildProcess *> Building::children() const
 
 QList<ChildProcess *> Building::sensors() const
 {
-    QList<ChildProcess *> found = children();
+    QList<ChildProcess *> found = processes();
     found.removeIf([](const ChildProcess *child) { return child->spec().kind != "lintel-sensor"_L1; });
     return found;
 }

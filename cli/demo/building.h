@@ -60,7 +60,7 @@ public:
 
     [[nodiscard]] const DemoPlan &plan() const { return m_plan; }
     [[nodiscard]] WanLink &wan() { return *m_wan; }
-    [[nodiscard]] QList<ChildProcess *> children() const;
+    [[nodiscard]] QList<ChildProcess *> processes() const;
     [[nodiscard]] QList<ChildProcess *> sensors() const;
     [[nodiscard]] ChildProcess *child(const QString &name) const;
     /// Adds one sample of every process to the uses.

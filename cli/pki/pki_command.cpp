@@ -84,7 +84,8 @@ Result<Options> parse(const QStringList &arguments)
                            || name == u"--trust-domain"_s;
         if (!known)
             return Error{Errc::Malformed, u"There is no option %1. See `lintelctl pki --help`."_s.arg(name)};
-        if (++i == arguments.size() || arguments[i].startsWith("--"_L1))
+        ++i;
+        if (i == arguments.size() || arguments[i].startsWith("--"_L1))
             return Error{Errc::Malformed, u"The option %1 needs a value. See `lintelctl pki --help`."_s.arg(name)};
         const QString &value = arguments[i];
         if (name == u"--ttl"_s) {

@@ -67,9 +67,9 @@ struct Participant {
     NodeId node;
     QString device; // empty = the node itself
     bool online = false;
-    Timestamp since{};               // online or offline since
-    QList<Point> points;             // from the birth; a foreign node's metrics become points too
-    std::optional<SpoolOffer> spool; // nodes only
+    Timestamp since{};                              // online or offline since
+    QList<Point> points;                            // from the birth; a foreign node's metrics become points too
+    std::optional<SpoolOffer> spool;                // nodes only
     std::optional<TrustState> trust = std::nullopt; // nodes only, as far as they tell
 };
 

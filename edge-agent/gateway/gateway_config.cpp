@@ -85,8 +85,8 @@ WorkloadApiConfig readWorkloadApi(config::Section section, const CommonConfig &c
 
 QStringList callsOfGateway()
 {
-    return {u"aggregate_sensors"_s, u"last_values"_s,   u"list_devices"_s, u"read_births"_s,
-            u"status"_s,            u"sync_to_cloud"_s, u"query_history"_s};
+    return {u"aggregate_sensors"_s, u"last_values"_s,  u"list_devices"_s, u"read_births"_s, u"status"_s,
+            u"sync_to_cloud"_s,     u"query_history"_s};
 }
 
 Result<GatewayConfig> readGatewayConfig(const QString &path)

@@ -247,6 +247,25 @@ private Q_SLOTS:
         QVERIFY(authority.ctl({u"reference"_s, u"list"_s}).json.value("references"_L1).toArray().isEmpty());
     }
 
+    void chip_thatAttestsTooOftenIsHeld()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device;
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        auto &source = device.startOn(authority);
+        QTRY_VERIFY2_WITH_TIMEOUT(bool(source.current()), qPrintable(sentenceOf(source)), kSlow);
+        const auto isHeld = [&source] { return sentenceOf(source).contains(u"attests too often"_s); };
+        quint64 times = 0;
+        for (; times < 30 && !isHeld(); ++times) {
+            source.hurry();
+            QTRY_VERIFY_WITH_TIMEOUT(isHeld() || source.status().rotations > times, kSlow);
+        }
+        QVERIFY2(isHeld(), qPrintable(sentenceOf(source)));
+        QVERIFY(times >= 4);
+        QVERIFY(source.current()); // what it has stays good
+    }
+
     void flood_costsNoRowsAndKeepsNobodyOut()
     {
         AuthorityUnderTest authority;

@@ -83,6 +83,22 @@ private Q_SLOTS:
             << u"lintel-gateway"_s
             << QByteArray(agent + "building: {host_id: \"a/b\", groups: [building-1], broker: {}}\n" + cloud + storage)
             << u"host_id"_s;
+        const QByteArray flying =
+            QByteArray(agent).replace("smart.local}", "smart.local, capabilities: [{name: fly}]}");
+        for (const auto &[program, offered] : {std::pair("gateway", u"sync_to_cloud"_s), {"backend", u"list_gaps"_s}}) {
+            QTest::addRow("%s, capability that it does not offer", program)
+                << u"lintel-"_s + QLatin1StringView(program) << flying
+                << u"does not offer the capability \"fly\"; it offers"_s;
+            QTest::addRow("%s, capability that it does not offer, and what it does", program)
+                << u"lintel-"_s + QLatin1StringView(program) << flying << offered;
+        }
+        QTest::addRow("gateway, wait that is none")
+            << u"lintel-gateway"_s
+            << QByteArray(
+                   agent + building
+                   + "cloud: {broker: {broker_id: \"spiffe://smart-building.cloud/broker\", reconnect_max: 0s}}\n"
+                   + storage)
+            << u"reconnect_max"_s;
         QTest::addRow("gateway, cloud broker without id")
             << u"lintel-gateway"_s << QByteArray(agent + building + "cloud: {broker: {host: 127.0.0.1}}\n" + storage)
             << u"broker_id"_s;

@@ -253,6 +253,7 @@ void Server::Private::close(std::chrono::milliseconds grace)
     m_closeAt = Clock::now() + grace;
     limitChanged(m_closeAt);
     std::vector<std::shared_ptr<ServerConnection>> all;
+    all.reserve(m_connections.size());
     for (const auto &[key, connection] : m_connections)
         all.push_back(connection);
     for (const auto &connection : all)
@@ -262,6 +263,7 @@ void Server::Private::close(std::chrono::milliseconds grace)
 void Server::Private::endAll()
 {
     std::vector<std::shared_ptr<ServerConnection>> all;
+    all.reserve(m_connections.size());
     for (const auto &[key, connection] : m_connections)
         all.push_back(connection);
     for (const auto &connection : all)

@@ -11,6 +11,7 @@
 #include <memory>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <tuple>
 #include <vector>
 
 namespace lintel::mqtt {
@@ -74,7 +75,7 @@ int verifyClient(X509_STORE_CTX *context, void *)
     auto attached = std::make_unique<std::any>(std::move(*verified));
     if (X509_set_ex_data(leaf, gate().certificateIndex, attached.get()) != 1)
         return refused();
-    (void)attached.release(); // freeVerified() below has it now
+    std::ignore = attached.release(); // freeVerified() below has it now
     X509_STORE_CTX_set_error(context, X509_V_OK);
     return 1;
 }
@@ -152,7 +153,7 @@ Result<void> BrokerTlsGate::useIdentity(const QByteArray &chainPem, const QByteA
     const tls::X509StackPtr rest{sk_X509_new_null()};
     for (const QByteArray &der : svid->chainDer.sliced(1))
         if (tls::X509Ptr one = tls::x509FromDer(der); one && sk_X509_push(rest.get(), one.get()) > 0)
-            (void)one.release();
+            std::ignore = one.release();
     for (SSL_CTX *context : gate().contexts)
         if (SSL_CTX_use_cert_and_key(context, leaf.get(), svid->key.get(), rest.get(), 1) != 1)
             return Error{Errc::Io, u"The broker's new certificate cannot be used: %1."_s.arg(tls::opensslReason())};

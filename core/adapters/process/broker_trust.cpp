@@ -43,10 +43,13 @@ QCborMap brokerTrustReport(const BrokerTrustKeeper &keeper)
                              : status.certificate == State::Expired ? "expired"_L1
                                                                     : "waiting"_L1;
     QCborMap report{
-        {"certificate"_L1, certificate},         {"certificate_rotations"_L1, qint64(status.rotations)},
-        {"watching"_L1, status.isWatching},      {"deny_list"_L1, qint64(status.denySequence)},
+        {"certificate"_L1, certificate},
+        {"certificate_rotations"_L1, qint64(status.rotations)},
+        {"watching"_L1, status.isWatching},
+        {"deny_list"_L1, qint64(status.denySequence)},
         {"deny_lists"_L1, qint64(status.denyLists)},
-        {"denied"_L1, qint64(status.denied)},    {"bundles"_L1, qint64(status.bundles)},
+        {"denied"_L1, qint64(status.denied)},
+        {"bundles"_L1, qint64(status.bundles)},
         {"reports"_L1, qint64(status.reported)},
     };
     if (status.certificateExpiresAt > Timestamp{})

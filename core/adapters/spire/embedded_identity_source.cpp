@@ -10,6 +10,7 @@
 #include <QMutexLocker>
 
 #include <algorithm>
+#include <utility>
 
 namespace lintel::spire {
 
@@ -226,7 +227,7 @@ private:
         const QMutexLocker lock(&m_shared->mutex);
         if (m_shared->current)
             status.issuerExpiresAt = tls::issuerEnd(*m_shared->current);
-        m_shared->status = status;
+        m_shared->status = std::move(status);
     }
 
     // --- What is kept between runs -----------------------------------------------------------------
