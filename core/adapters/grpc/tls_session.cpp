@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <limits>
 #include <string_view>
-#include <tuple>
 
 #include <sys/socket.h>
 
@@ -289,7 +288,7 @@ Result<void> TlsSession::present(const X509Svid &own)
         tls::X509Ptr certificate = tls::x509FromDer(own.chainDer[i]);
         whole = certificate && sk_X509_push(others.get(), certificate.get()) > 0;
         if (whole)
-            std::ignore = certificate.release();
+            (void)certificate.release();
     }
     if (!whole || SSL_use_cert_and_key(m_ssl, leaf.get(), own.key.get(), others.get(), 1) != 1)
         return Error{Errc::Conflict, u"Our certificate cannot be used: %1."_s.arg(tls::opensslReason())};

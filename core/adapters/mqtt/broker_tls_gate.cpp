@@ -11,7 +11,6 @@
 #include <memory>
 #include <netdb.h>
 #include <sys/socket.h>
-#include <tuple>
 #include <vector>
 
 namespace lintel::mqtt {
@@ -75,7 +74,7 @@ int verifyClient(X509_STORE_CTX *context, void *)
     auto attached = std::make_unique<std::any>(std::move(*verified));
     if (X509_set_ex_data(leaf, gate().certificateIndex, attached.get()) != 1)
         return refused();
-    std::ignore = attached.release(); // freeVerified() below has it now
+    (void)attached.release(); // freeVerified() below has it now
     X509_STORE_CTX_set_error(context, X509_V_OK);
     return 1;
 }
@@ -153,7 +152,7 @@ Result<void> BrokerTlsGate::useIdentity(const QByteArray &chainPem, const QByteA
     const tls::X509StackPtr rest{sk_X509_new_null()};
     for (const QByteArray &der : svid->chainDer.sliced(1))
         if (tls::X509Ptr one = tls::x509FromDer(der); one && sk_X509_push(rest.get(), one.get()) > 0)
-            std::ignore = one.release();
+            (void)one.release();
     for (SSL_CTX *context : gate().contexts)
         if (SSL_CTX_use_cert_and_key(context, leaf.get(), svid->key.get(), rest.get(), 1) != 1)
             return Error{Errc::Io, u"The broker's new certificate cannot be used: %1."_s.arg(tls::opensslReason())};
