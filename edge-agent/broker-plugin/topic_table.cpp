@@ -51,7 +51,9 @@ TopicGrants edgeNode(const QString &what, const QString &site, const QString &no
     grants.role = u"%1 %2 of %3"_s.arg(what, node, site);
     for (const V verb : {V::NData, V::DData, V::NBirth, V::DBirth, V::NDeath, V::DDeath})
         grants.publish.push_back(sparkplug(site, verb, node));
-    grants.subscribe = {sparkplug(site, V::NCmd, node), sparkplug(site, V::DCmd, node)};
+    // Common Sparkplug libraries subscribe to everything below their own name.
+    grants.subscribe = {sparkplug(site, V::NCmd, node) + "/#",
+                        bytes(toString(SparkplugTopic{site, V::DCmd, node, u"#"_s}))};
     for (const QString &host : hosts)
         grants.subscribe.push_back(state(host));
     grants.lastWords = {sparkplug(site, V::NDeath, node)};

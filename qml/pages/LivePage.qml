@@ -43,7 +43,7 @@ Item {
 
             anchors { left: title.right; leftMargin: 12; baseline: title.baseline }
             visible: fits
-            text: [page.model.recordedText, page.model.pausedText].filter(part => part.length > 0).join(", ")
+            text: page.model.recordedText + (page.model.recordedText && page.model.pausedText ? ", " : "") + page.model.pausedText
             color: Theme.muted
             font { family: Theme.family; pixelSize: Theme.bodySize }
         }

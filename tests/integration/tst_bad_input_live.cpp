@@ -603,7 +603,7 @@ private Q_SLOTS:
         QCOMPARE(process.exitCode(), 3);
         const QByteArray words = process.readAllStandardError();
         QVERIFY2(words.contains("There is no display"), words.constData());
-        QVERIFY2(words.contains("QT_QPA_PLATFORM=offscreen"), words.constData());
+        QVERIFY2(words.contains("--headless"), words.constData());
     }
 
 private:

@@ -277,6 +277,9 @@ void TestTopicTable::table_data()
         }
         row(cloud, id, "s", own("NCMD"), true);
         row(cloud, id, "s", own("DCMD") + "/+", true);
+        row(cloud, id, "s", own("NCMD") + "/#", true);
+        row(cloud, id, "s", own("DCMD") + "/#", true);
+        row(cloud, id, "s", "spBv1.0/building-1/NCMD/#", false);
         row(cloud, id, "s", QByteArray("spBv1.0/STATE/") + host, true);
         row(cloud, id, "r", own("NCMD"), true);
         row(cloud, id, "r", own("DCMD") + "/fan", true);
@@ -295,7 +298,6 @@ void TestTopicTable::table_data()
         row(cloud, id, "s", "spBv1.0/building-1/#", false);
         row(cloud, id, "s", "spBv1.0/building-1/NCMD/+", false);
         row(cloud, id, "s", "spBv1.0/building-1/NCMD/hvac-002", false);
-        row(cloud, id, "s", own("DCMD") + "/#", false);
         row(cloud, id, "s", own("NDATA"), false);
         row(cloud, id, "s", "spBv1.0/STATE/+", false);
         row(cloud, id, "s", "spBv1.0/+/NCMD/hvac-001", false);
