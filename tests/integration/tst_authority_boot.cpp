@@ -173,8 +173,11 @@ private Q_SLOTS:
         // Something else is loaded.
         QVERIFY(extend(device.tcti(), 4, "implant"));
         source.hurry();
-        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"PCR 4 not as the reference values of swtpm 1.0"_s),
-                                  qPrintable(sentenceOf(source)), kSlow);
+        const auto isRefused = [&source] {
+            return sentenceOf(source).contains(u"PCR 4 not as the reference values of swtpm 1.0"_s);
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(isRefused() || source.status().rotations > 0, kSlow);
+        QVERIFY2(isRefused(), qPrintable(sentenceOf(source)));
         QCOMPARE(source.status().rotations, 0ULL);
         QJsonObject changed;
         for (const auto one : historyOf(authority))
@@ -226,9 +229,11 @@ private Q_SLOTS:
         const QByteArray forged = eventLogOf(4, {"boot loader 1", "something that was never measured"});
         device.putEventLog(forged);
         source.hurry();
-        QTRY_VERIFY2_WITH_TIMEOUT(
-            sentenceOf(source).contains(u"event log does not lead to the quoted value of PCR 4"_s),
-            qPrintable(sentenceOf(source)), kSlow);
+        const auto isRefused = [&source] {
+            return sentenceOf(source).contains(u"event log does not lead to the quoted value of PCR 4"_s);
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(isRefused() || source.status().rotations > 0, kSlow);
+        QVERIFY2(isRefused(), qPrintable(sentenceOf(source)));
         QCOMPARE(source.status().rotations, 0ULL);
         const auto shown = authority.ctl({u"device"_s, u"show"_s, u"hvac-001"_s}).json;
         QCOMPARE(shown.value("verdict"_L1).toString(), u"event_log_contradicts"_s);
