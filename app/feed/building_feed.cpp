@@ -198,7 +198,8 @@ void BuildingFeed::askStatus()
 void BuildingFeed::useStatus(const QCborMap &status)
 {
     const QString gateway = gatewayOf(m_config).spiffeId().path().section(u'/', -1);
-    if (auto trust = trustFrom(status, gateway, m_clock.now())) {
+    const bool isOfTheBuildingShown = !m_store.trust() || m_store.trust()->gateway == gateway;
+    if (auto trust = trustFrom(status, gateway, m_clock.now()); trust && isOfTheBuildingShown) {
         if (m_store.trust())
             trust->clock = m_store.trust()->clock;
         m_store.setTrust(*trust);

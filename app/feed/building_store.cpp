@@ -15,9 +15,6 @@ constexpr std::size_t kWatchedSamples = 90'000;
 // Clocks of devices and of this desk differ; within this a time "in the future" is now.
 constexpr Millis kClockSlack{60'000};
 
-// A reading that comes as historical after so long is from a recording, whatever its point says.
-constexpr Millis kLongAgo = 24h;
-
 QString nameOf(const sparkplug::NodeId &node, const QString &device)
 {
     return device.isEmpty() ? node.node : device;
@@ -32,9 +29,7 @@ bool isTaggedRecorded(const Point &point)
 
 bool PointState::isRecorded() const
 {
-    if (isTaggedRecorded(point))
-        return true;
-    return last && last->isHistorical && arrivedAt && *arrivedAt - lastAt > kLongAgo;
+    return isTaggedRecorded(point);
 }
 
 std::optional<Millis> BuildingTrust::left(Timestamp now) const

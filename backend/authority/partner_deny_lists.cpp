@@ -28,7 +28,8 @@ struct PartnerDenyLists::Watch {
     grpc::ClientCall *stream = nullptr;
     QTimer again;
     Backoff backoff{{Millis{1'000}, Millis{30'000}, 0.5, 1.0}};
-    QByteArray waiting; // signed by no key that we know
+    QByteArray waiting;    // signed by no key that we know
+    QByteArray hurriedFor; // the one that a newer bundle was wanted for: once is enough
     QString problem;
 };
 
@@ -121,9 +122,12 @@ void PartnerDenyLists::take(Watch &watch, const QByteArray &jws)
     const auto stored = m_authority.setFederatedDenyList(watch.domain, jws, kActor);
     if (stored)
         return note(watch, {});
-    if (stored.error().code == Errc::Denied && std::exchange(watch.waiting, jws) != jws)
-        Q_EMIT newerBundleWanted(watch.domain);
     note(watch, stored.error().message);
+    if (stored.error().code != Errc::Denied)
+        return;
+    watch.waiting = jws;
+    if (std::exchange(watch.hurriedFor, jws) != jws)
+        Q_EMIT newerBundleWanted(watch.domain);
 }
 
 void PartnerDenyLists::onEnded(Watch &watch, const grpc::Status &status)

@@ -1,6 +1,7 @@
 #include "demo/building.h"
 
 #include "demo/building_files.h"
+#include "process/free_port.h"
 
 #include <QCoreApplication>
 #include <QElapsedTimer>
@@ -163,7 +164,7 @@ Result<void> Building::startBroker(const QString &name, quint16 *port)
     if (!program)
         return program.error();
     for (int attempt = 0; attempt < kPortTries; ++attempt) {
-        const auto free = freePort();
+        const auto free = freeLoopbackPort();
         if (!free)
             return free.error();
         *port = *free;

@@ -3,6 +3,7 @@
 
 #include "demo/building_files.h"
 #include "demo/soft_tpm.h"
+#include "process/free_port.h"
 #include "tls/bundle_document.h"
 #include "tls/identity_files.h"
 
@@ -148,7 +149,7 @@ Result<std::unique_ptr<AuthorityDesk>> Building::startAuthority(const QString &n
     Error last;
     for (int attempt = 0; attempt < kPortTries; ++attempt) {
         for (quint16 *each : {port, bundlePort}) {
-            const auto free = freePort();
+            const auto free = freeLoopbackPort();
             if (!free)
                 return free.error();
             *each = *free;

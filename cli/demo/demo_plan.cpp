@@ -2,8 +2,6 @@
 
 #include "demo/recordings.h"
 
-#include <QTcpServer>
-
 namespace lintel::demo {
 
 using namespace Qt::StringLiterals;
@@ -92,14 +90,6 @@ Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root)
         plan.sensors.append(sensor);
     }
     return plan;
-}
-
-Result<quint16> freePort()
-{
-    QTcpServer probe;
-    if (!probe.listen(QHostAddress::LocalHost))
-        return Error{Errc::Io, u"There is no free TCP port on 127.0.0.1: %1."_s.arg(probe.errorString())};
-    return probe.serverPort();
 }
 
 } // namespace lintel::demo

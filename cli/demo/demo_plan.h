@@ -87,7 +87,4 @@ inline constexpr QLatin1StringView kShell{"spiffe://smart-building.cloud/operato
 /// HVAC, occupancy and energy in turn, over the floors; recordings take the place of the first ones.
 [[nodiscard]] Result<DemoPlan> makePlan(const DemoOptions &options, const QString &root);
 
-/// A free TCP port of 127.0.0.1. Somebody else may take it before it is used; then try another.
-[[nodiscard]] Result<quint16> freePort();
-
 } // namespace lintel::demo

@@ -52,7 +52,7 @@ public:
         m_buckets = std::move(buckets);
     }
     /// What the call "status" says beside the gateway itself, each under its key.
-    void addReport(const QString &key, const std::function<QCborMap()> &report) { m_reports.insert(key, report); }
+    void addReport(const QString &key, const std::function<QCborValue()> &report) { m_reports.insert(key, report); }
     /// What the cloud is told of this node's trust; before start().
     void setTrust(TrustReport::Read read);
     /// Answers capability calls there. Both brokers get the same.
@@ -111,7 +111,7 @@ private:
     RefusalNotes m_refusals;
     History m_history;
     Buckets m_buckets;
-    QMap<QString, std::function<QCborMap()>> m_reports;
+    QMap<QString, std::function<QCborValue()>> m_reports;
     std::optional<TrustReport> m_trust;
     QTimer m_tick;
     QList<Sync> m_syncs;

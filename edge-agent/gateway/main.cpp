@@ -15,6 +15,7 @@
 #include "tls/identity_files.h"
 #include "workload-api/workload_service.h"
 
+#include <QCborArray>
 #include <QCoreApplication>
 #include <QDir>
 #include <QLoggingCategory>
@@ -56,6 +57,25 @@ QCborMap agentIdentities(const QString &statusFile, const TrustDomain &domain)
         identities.insert(id->path().section(u'/', -1), facts);
     }
     return identities;
+}
+
+/// [{device, state, sentence, since}]: this site's agents that the authority has revoked, and why.
+QCborArray revokedAgents(const spire::DenyListWatch &denyLists, const TrustDomain &domain)
+{
+    QCborArray revoked;
+    const auto list = denyLists.lists().find(domain);
+    if (list == denyLists.lists().end())
+        return revoked;
+    for (const tls::DenyEntry &entry : list->second.entries) {
+        const bool isEnrolledAnew = entry.issuedBefore.has_value();
+        if (!entry.id || isEnrolledAnew || !entry.id->path().startsWith("/agent/"_L1))
+            continue;
+        revoked.append(QCborMap{{"device"_L1, entry.id->path().section(u'/', -1)},
+                                {"state"_L1, u"revoked"_s},
+                                {"sentence"_L1, entry.reason},
+                                {"since"_L1, toIso8601(entry.revokedAt)}});
+    }
+    return revoked;
 }
 
 Result<Storage> openStorage(const GatewayConfig &config, const Clock &clock)
@@ -215,8 +235,12 @@ Result<int> run(const GatewayConfig &config)
     gateway.addReport(u"identity"_s, [&source = **identity, &trust] {
         return service::identityReport(source, service::credentialsOf(trust.get()));
     });
-    if (trust)
+    if (trust) {
         gateway.addReport(u"broker"_s, [&trust] { return service::brokerTrustReport(*trust); });
+        gateway.addReport(u"refused"_s, [&trust, &config] {
+            return revokedAgents(trust->denyLists(), config.common.agent.trustDomain);
+        });
+    }
     if (!config.broker.status.isEmpty())
         gateway.addReport(u"agent_identities"_s,
                           [&config] { return agentIdentities(config.broker.status, config.common.agent.trustDomain); });

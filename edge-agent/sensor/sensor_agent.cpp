@@ -109,9 +109,11 @@ void SensorAgent::tick()
     case State::Stopping: break;
     }
     m_writer.flush();
-    if (const auto begun = beginWithSpool(); !begun) {
-        Q_EMIT trouble(begun.error());
-        return stop();
+    if (m_state == State::Running) {
+        if (const auto begun = beginWithSpool(); !begun) {
+            Q_EMIT trouble(begun.error());
+            return stop();
+        }
     }
     m_session.tick();
     if (m_state == State::Draining && (!canDrain() || m_clock.monotonic() >= m_drainUntil))
@@ -156,9 +158,9 @@ void SensorAgent::endSession()
                  m_playback                  ? u"the recording still has them."_s
                  : m_writer.counts().isNoted ? u"their loss is noted, and reported after the next start."_s
                                              : u"their loss could not be noted."_s)});
-    if (m_hasBegun)
+    if (m_session.status().phase != EdgeNodeSession::Phase::Stopped)
         m_session.stop();
-    else
+    else // it never started, and would say nothing of its end
         QMetaObject::invokeMethod(this, &SensorAgent::stopped, Qt::QueuedConnection);
 }
 

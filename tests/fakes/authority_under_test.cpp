@@ -1,5 +1,7 @@
 #include "fakes/authority_under_test.h"
 
+#include "process/free_port.h"
+
 #include <QElapsedTimer>
 #include <QFile>
 #include <QJsonDocument>
@@ -26,17 +28,10 @@ sockaddr_in loopback(quint16 port)
     return address;
 }
 
-quint16 freeLoopbackPort()
+quint16 freePort()
 {
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    quint16 port = 0;
-    if (::bind(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0
-        && ::getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0)
-        port = ntohs(address.sin_port);
-    ::close(socket);
-    return port;
+    const auto port = freeLoopbackPort();
+    return port ? *port : quint16{0};
 }
 
 bool isListening(quint16 port)
@@ -51,8 +46,7 @@ bool isListening(quint16 port)
 } // namespace
 
 AuthorityUnderTest::AuthorityUnderTest(QString domain, QString moreYaml)
-    : m_domain(std::move(domain)), m_more(std::move(moreYaml)), m_port(freeLoopbackPort()),
-      m_bundlePort(freeLoopbackPort())
+    : m_domain(std::move(domain)), m_more(std::move(moreYaml)), m_port(freePort()), m_bundlePort(freePort())
 {
     writeConfig();
 }

@@ -2,13 +2,13 @@
 
 #include "mqtt/mosquitto_config.h"
 #include "ports/system_clock.h"
+#include "process/free_port.h"
 #include "tls/identity_files.h"
 #include "tls/x509.h"
 
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFile>
-#include <QTcpServer>
 #include <QTcpSocket>
 #include <QThread>
 
@@ -72,8 +72,8 @@ void MemoryIdentitySource::setBundles(const TrustBundles &bundles)
 
 quint16 freePort()
 {
-    QTcpServer server;
-    return server.listen(QHostAddress::LocalHost, 0) ? server.serverPort() : quint16{0};
+    const auto port = freeLoopbackPort();
+    return port ? *port : quint16{0};
 }
 
 MosquittoBroker::MosquittoBroker(Options options)

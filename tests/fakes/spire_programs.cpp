@@ -1,5 +1,7 @@
 #include "fakes/spire_programs.h"
 
+#include "process/free_port.h"
+
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFile>
@@ -19,21 +21,6 @@ using namespace Qt::StringLiterals;
 namespace {
 
 constexpr int kPatienceMs = 60'000;
-
-quint16 freePort()
-{
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    quint16 port = 0;
-    if (::bind(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0
-        && ::getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) == 0)
-        port = ntohs(address.sin_port);
-    ::close(socket);
-    return port;
-}
 
 SpireOutcome finished(const QString &program, const QStringList &arguments)
 {
@@ -152,7 +139,8 @@ SpireOutcome SpireAgent::command(const QStringList &arguments) const
 
 // --- SpireServer ---------------------------------------------------------------------------------
 
-SpireServer::SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes) : m_port(freePort())
+SpireServer::SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes)
+    : m_port(*freeLoopbackPort())
 {
     QDir().mkpath(file(u"data"_s));
     QDir().mkpath(file(u"hashes"_s));

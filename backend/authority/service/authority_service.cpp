@@ -64,9 +64,11 @@ AuthorityService::AuthorityService(Authority &authority, AttestationTerms terms,
     connect(&m_authority, &Authority::relationshipsChanged, this, &AuthorityService::dismissFormerPartners);
     connect(&m_authority, &Authority::agentRemoved, this, [this](const SpiffeId &agent) {
         for (const Watcher &watcher : m_watchers.values()) {
-            if (watcher.agent == agent)
-                watcher.call->finish(spire::permissionDenied(u"This agent was removed."_s,
-                                                             types::PermissionDeniedDetails::AGENT_NOT_ATTESTED));
+            if (watcher.agent != agent)
+                continue;
+            watcher.call->finish(spire::permissionDenied(u"This agent was removed."_s,
+                                                         types::PermissionDeniedDetails::AGENT_NOT_ATTESTED));
+            m_watchers.remove(watcher.call.get());
         }
         // What was said last (the deny list that names it) still goes out.
         QTimer::singleShot(kFarewell, this, [this, agent] { m_agents.disconnectPeer(agent); });

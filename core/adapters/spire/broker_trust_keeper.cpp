@@ -63,6 +63,7 @@ BrokerTrustKeeper::BrokerTrustKeeper(BrokerTrustOptions options, EmbeddedIdentit
     connect(&m_watch, &DenyListWatch::refused, this, [this](const Error &why) { troubled(Part::DenyList, why); });
     connect(&m_watch, &DenyListWatch::interrupted, this, [this](const Error &why) { troubled(Part::Watch, why); });
     connect(&m_watch, &DenyListWatch::restored, this, [this] { fine(Part::Watch); });
+    connect(&m_reportTimer, &QTimer::timeout, this, &BrokerTrustKeeper::writeAgain);
     connect(&m_reportTimer, &QTimer::timeout, this, &BrokerTrustKeeper::report);
     connect(&m_identity, &IdentitySource::svidChanged, this, &BrokerTrustKeeper::onIdentity);
     connect(&m_identity, &IdentitySource::bundlesChanged, this, &BrokerTrustKeeper::onIdentity);
@@ -125,9 +126,13 @@ void BrokerTrustKeeper::onIdentity()
 void BrokerTrustKeeper::takeDenyList(const tls::DenyList &list, const QByteArray &jws)
 {
     const QString &domain = list.issuer.name();
-    if (const auto written = replaceFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain), jws); !written)
+    if (const auto written = replaceFile(u"%1/%2.jws"_s.arg(m_options.denyListsDir, domain), jws); !written) {
+        m_unwritten.insert_or_assign(list.issuer, Unwritten{list, jws});
         return troubled(Part::DenyList, written.error());
-    fine(Part::DenyList);
+    }
+    m_unwritten.erase(list.issuer);
+    if (m_unwritten.empty())
+        fine(Part::DenyList);
     const auto told = m_told.constFind(list.issuer);
     const bool isNew = told == m_told.constEnd() || *told != list.sequence;
     m_told.insert(list.issuer, list.sequence);
@@ -136,6 +141,13 @@ void BrokerTrustKeeper::takeDenyList(const tls::DenyList &list, const QByteArray
                           .arg(domain)
                           .arg(list.entries.size()));
     report();
+}
+
+/// The broker lets a revoked device in for as long as its file is old.
+void BrokerTrustKeeper::writeAgain()
+{
+    for (const auto &[domain, one] : std::exchange(m_unwritten, {}))
+        takeDenyList(one.list, one.jws);
 }
 
 /// What a run before this one has written: an older list does not take its place.
@@ -162,7 +174,8 @@ bool BrokerTrustKeeper::isDenied(const SpiffeId &id, const QString &serial) cons
     const auto list = m_watch.lists().find(id.trustDomain());
     return list != m_watch.lists().end()
            && std::any_of(list->second.entries.cbegin(), list->second.entries.cend(), [&](const tls::DenyEntry &entry) {
-                  return entry.id == id || (!entry.serial.isEmpty() && entry.serial == serial);
+                  const bool isEnrolledAnew = entry.issuedBefore.has_value();
+                  return !isEnrolledAnew && (entry.id == id || (!entry.serial.isEmpty() && entry.serial == serial));
               });
 }
 

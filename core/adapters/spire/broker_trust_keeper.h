@@ -18,6 +18,7 @@
 #include <QTimer>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -81,6 +82,7 @@ private:
     [[nodiscard]] TrustBundles knownRoots() const;
     // deny list
     void takeDenyList(const tls::DenyList &list, const QByteArray &jws);
+    void writeAgain();
     void readDenyLists();
     [[nodiscard]] bool isDenied(const SpiffeId &id, const QString &serial) const;
     // bundles
@@ -111,7 +113,12 @@ private:
     QTimer m_step;
     QTimer m_reportTimer;
     DenyListWatch m_watch;
-    QHash<TrustDomain, quint64> m_told; // numbers of the lists that were notice()
+    struct Unwritten {
+        tls::DenyList list;
+        QByteArray jws;
+    };
+    std::map<TrustDomain, Unwritten> m_unwritten; // lists that the disk did not take
+    QHash<TrustDomain, quint64> m_told;           // numbers of the lists that were notice()
     qsizetype m_bundles = 0;
     QList<QByteArray> m_keptChain;   // found at the start, and not yet judged by a bundle
     std::shared_ptr<EVP_PKEY> m_key; // of the request that is under way
