@@ -1,6 +1,7 @@
 #include "authority/program_config.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lintel::authority {
 
@@ -69,7 +70,7 @@ void readPcrs(Section &section, QList<int> &pcrs)
     if (!good)
         return section.complain(u"pcrs", u"expected different numbers from 0 to 23"_s);
     std::sort(chosen.begin(), chosen.end());
-    pcrs = chosen;
+    pcrs = std::move(chosen);
 }
 
 void readAttestation(Section section, ProgramConfig &config)
