@@ -31,7 +31,8 @@ qint64 seconds(Timestamp t)
 std::optional<Timestamp> numericDate(const QJsonValue &value)
 {
     const double number = value.toDouble(std::numeric_limits<double>::quiet_NaN());
-    if (!(number >= 0 && number < 1e12))
+    const bool isTime = number >= 0 && number < 1e12; // no number is neither
+    if (!isTime)
         return std::nullopt;
     return fromEpochMillis(qint64(number * 1'000));
 }
