@@ -15,7 +15,7 @@ constexpr std::chrono::seconds kTellDenialEvery{60}; // a client that tries agai
 /// What a client sent, for a line of the log.
 QString shown(std::string_view text)
 {
-    QString safe = QString::fromUtf8(text.data(), static_cast<qsizetype>(std::min<size_t>(text.size(), 160)));
+    QString safe = QString::fromUtf8(QByteArrayView(text.substr(0, 160)));
     for (QChar &c : safe)
         if (!c.isPrint())
             c = u'?';

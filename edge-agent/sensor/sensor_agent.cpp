@@ -12,6 +12,7 @@ using sparkplug::EdgeNodeSession;
 namespace {
 
 constexpr int tickMilliseconds = 100;
+constexpr std::chrono::seconds kReconnection{5}; // with a new certificate, back-off included
 constexpr qint64 mostBufferedReadings = 1'000;
 constexpr qint64 bufferedReadingsUnlessSaid = 100;
 
@@ -116,7 +117,8 @@ void SensorAgent::tick()
         }
     }
     m_session.tick();
-    if (m_state == State::Draining && (!canDrain() || m_clock.monotonic() >= m_drainUntil))
+    const bool waits = canDrain();
+    if (m_state == State::Draining && (!waits || m_clock.monotonic() >= m_drainUntil))
         endSession();
 }
 
@@ -137,11 +139,15 @@ void SensorAgent::stop()
         endSession();
 }
 
-/// Waiting makes sense only where acknowledgements come; what stays is sent after the next start.
-bool SensorAgent::canDrain() const
+/// Waiting makes sense only where acknowledgements come, or came until a moment ago: a new certificate takes
+/// one reconnection. What stays is sent after the next start.
+bool SensorAgent::canDrain()
 {
     const auto phase = m_session.status().phase;
-    const bool isAnswered = phase == EdgeNodeSession::Phase::Born || phase == EdgeNodeSession::Phase::Custody;
+    const auto now = m_clock.monotonic();
+    if (phase == EdgeNodeSession::Phase::Born || phase == EdgeNodeSession::Phase::Custody)
+        m_lastAnswered = now;
+    const bool isAnswered = m_lastAnswered && now - *m_lastAnswered <= kReconnection;
     return isAnswered && m_spool.status().pendingBatches > 0;
 }
 

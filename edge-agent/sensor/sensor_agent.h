@@ -59,7 +59,7 @@ private:
     void provide(QStringView method, CallServer::Handler handler);
     void onReadSensors(const CallServer::Reply &reply);
     void onSyncBuffered(const QCborMap &args, const CallServer::Reply &reply);
-    [[nodiscard]] bool canDrain() const;
+    [[nodiscard]] bool canDrain();
     void endSession();
 
     SensorSettings m_settings;
@@ -76,6 +76,7 @@ private:
     State m_state = State::Idle;
     bool m_hasBegun = false; // the session and, if there is one, the playback
     std::chrono::nanoseconds m_drainUntil{};
+    std::optional<std::chrono::nanoseconds> m_lastAnswered; // the latest moment with a session
 };
 
 } // namespace lintel

@@ -206,8 +206,11 @@ int BuildingModel::poisson(double mean)
 {
     const double limit = std::exp(-mean);
     int count = 0;
-    for (double product = uniform(); product > limit && count < 1000; product *= uniform())
+    double product = uniform();
+    while (product > limit && count < 1000) {
+        product *= uniform();
         ++count;
+    }
     return count;
 }
 
