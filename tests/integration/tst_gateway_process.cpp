@@ -280,7 +280,7 @@ private Q_SLOTS:
     {
         const struct group *daemons = ::getgrnam("daemon");
         if (::getuid() != 0 || daemons == nullptr)
-            LINTEL_SKIP("only root may give a socket to any group");
+            QSKIP("only root may give a socket to any group");
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
         GatewayUnderTest gateway(authority);

@@ -2,7 +2,6 @@
 #include "adapters/sqlite/sqlite_spool.h"
 #include "contract/reading_spool_contract.h"
 #include "fakes/fake_clock.h"
-#include "fakes/needs.h"
 
 #include <QDir>
 #include <QFile>
@@ -227,7 +226,7 @@ private Q_SLOTS:
     {
         const TinyDisk disk;
         if (!disk.isMounted)
-            LINTEL_SKIP("A file system of its own may not be mounted here; run this as root.");
+            QSKIP("A file system of its own may not be mounted here; run this as root.");
         const QString path = disk.path(u"spool.db"_s);
         int stored = 0;
         quint64 held = 0;
@@ -272,7 +271,7 @@ private Q_SLOTS:
     {
         const TinyDisk disk;
         if (!disk.isMounted)
-            LINTEL_SKIP("A file system of its own may not be mounted here; run this as root.");
+            QSKIP("A file system of its own may not be mounted here; run this as root.");
         QVERIFY(disk.fill());
         const auto note = LossNote::open(disk.path(u"spool.db.note"_s));
         QVERIFY(!note);
