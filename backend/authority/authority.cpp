@@ -127,6 +127,13 @@ Result<void> Authority::Private::renewServerSvid()
     return {};
 }
 
+Result<void> Authority::Private::loadAdmissions()
+{
+    if (auto loaded = loadEntries(); !loaded)
+        return loaded;
+    return loadLimits();
+}
+
 Result<void> Authority::Private::loadLimits()
 {
     const auto denied = store->denied();

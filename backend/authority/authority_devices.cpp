@@ -174,9 +174,7 @@ Result<Device> Authority::enroll(const QString &ekHash, const DeviceFacts &facts
         return device;
     if (const auto committed = transaction->commit(); !committed)
         return committed.error();
-    if (const auto loaded = d->loadEntries(); !loaded)
-        return loaded.error();
-    if (const auto loaded = d->loadLimits(); !loaded)
+    if (const auto loaded = d->loadAdmissions(); !loaded)
         return loaded.error();
     Q_EMIT entriesChanged();
     Q_EMIT denyListChanged();
@@ -211,9 +209,7 @@ Result<BatchOutcome> Authority::enrollBatch(const QByteArray &csv, const Actor &
     }
     if (const auto committed = transaction->commit(); !committed)
         return committed.error();
-    if (const auto loaded = d->loadEntries(); !loaded)
-        return loaded.error();
-    if (const auto loaded = d->loadLimits(); !loaded)
+    if (const auto loaded = d->loadAdmissions(); !loaded)
         return loaded.error();
     Q_EMIT entriesChanged();
     Q_EMIT denyListChanged();
@@ -307,9 +303,7 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
                   [&] { return d->revokeOne(device, reason); });
     if (!revoked)
         return revoked.error();
-    if (const auto loaded = d->loadEntries(); !loaded)
-        return loaded.error();
-    if (const auto loaded = d->loadLimits(); !loaded)
+    if (const auto loaded = d->loadAdmissions(); !loaded)
         return loaded.error();
     const auto number = d->store->number(kDenyNumber);
     if (!number)
@@ -345,9 +339,7 @@ Result<RevocationReport> Authority::revokeProgram(const SpiffeId &id, const QStr
         });
     if (!revoked)
         return revoked.error();
-    if (const auto loaded = d->loadEntries(); !loaded)
-        return loaded.error();
-    if (const auto loaded = d->loadLimits(); !loaded)
+    if (const auto loaded = d->loadAdmissions(); !loaded)
         return loaded.error();
     Q_EMIT denyListChanged();
     Q_EMIT entriesChanged();

@@ -275,9 +275,7 @@ Result<JoinToken> Authority::createToken(std::chrono::seconds ttl, const SpiffeI
         });
     if (!made)
         return made.error();
-    if (const auto loaded = d->loadEntries(); !loaded)
-        return loaded.error();
-    if (const auto loaded = d->loadLimits(); !loaded)
+    if (const auto loaded = d->loadAdmissions(); !loaded)
         return loaded.error();
     if (!replaced.isEmpty())
         Q_EMIT agentRemoved(replaced);

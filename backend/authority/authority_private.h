@@ -135,6 +135,8 @@ struct Authority::Private {
     [[nodiscard]] bool refusalsAreDue() const;
     [[nodiscard]] Result<void> storeRefusals(bool isDue);
     [[nodiscard]] Result<void> loadLimits();
+    /// Both: whoever is let in or sent away changes entries and limits together.
+    [[nodiscard]] Result<void> loadAdmissions();
 };
 
 [[nodiscard]] QString describe(BootVerdict verdict);

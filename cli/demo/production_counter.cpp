@@ -52,38 +52,34 @@ void ProductionCounter::ask(cli::BrokerConnection &connection)
     }
 }
 
+quint64 ProductionCounter::sumOf(quint64 Told::*figure) const
+{
+    quint64 sum = 0;
+    for (const Told &told : m_told)
+        sum += told.*figure;
+    return sum;
+}
+
 std::optional<quint64> ProductionCounter::readings() const
 {
     if (m_told.size() < m_sensors.size())
         return {};
-    quint64 sum = 0;
-    for (const Told &told : m_told)
-        sum += told.readings;
-    return sum;
+    return sumOf(&Told::readings);
 }
 
 quint64 ProductionCounter::waitingBatches() const
 {
-    quint64 sum = 0;
-    for (const Told &told : m_told)
-        sum += told.waitingBatches;
-    return sum;
+    return sumOf(&Told::waitingBatches);
 }
 
 quint64 ProductionCounter::lostReadings() const
 {
-    quint64 sum = 0;
-    for (const Told &told : m_told)
-        sum += told.lost;
-    return sum;
+    return sumOf(&Told::lost);
 }
 
 quint64 ProductionCounter::svidRotations() const
 {
-    quint64 sum = 0;
-    for (const Told &told : m_told)
-        sum += told.rotations;
-    return sum;
+    return sumOf(&Told::rotations);
 }
 
 } // namespace lintel::demo

@@ -36,6 +36,8 @@ private:
         quint64 waitingBatches = 0;
         quint64 lost = 0;
     };
+    [[nodiscard]] quint64 sumOf(quint64 Told::*figure) const;
+
     QHash<qsizetype, Told> m_told;
     QSet<qsizetype> m_asked;
     qsizetype m_next = 0;

@@ -68,18 +68,9 @@ void checkPointNames(Section &root, const DriverConfig &driver, const ReportRule
     }
 }
 
-QStringList readCapabilities(Section &root, const AgentConfig &agent)
+QStringList callsOfSensor()
 {
-    const QStringList offered{capability::kReadSensors.toString(), capability::kSyncBuffered.toString(),
-                              capability::kStatus.toString()};
-    QStringList wanted;
-    for (const CapabilityConfig &one : agent.capabilities) {
-        if (!one.name.isEmpty() && !offered.contains(one.name))
-            root.complain(u"agent", u"a sensor does not offer the capability \"%1\"; it offers %2."_s.arg(
-                                        one.name, offered.join(u", "_s)));
-        wanted.append(one.name);
-    }
-    return wanted;
+    return {capability::kReadSensors.toString(), capability::kSyncBuffered.toString(), capability::kStatus.toString()};
 }
 
 } // namespace
@@ -105,7 +96,8 @@ Result<SensorConfig> sensorConfigFrom(const config::Document &document)
     config.settings.reports.period = config.settings.period;
     if (std::holds_alternative<ReplayConfig>(config.driver.driver))
         config.settings.sendEvery = Millis{0}; // recordings go by their own pace
-    config.settings.capabilities = readCapabilities(root, agent);
+    checkCapabilities(root, agent, u"a sensor", callsOfSensor());
+    config.settings.capabilities = agent.calls();
     config.settings.callsNeedPolicy = config.common.authorization.provider == AuthorizationConfig::Provider::Opa;
     root.finish();
     if (!problems.isEmpty())
