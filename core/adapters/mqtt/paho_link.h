@@ -21,7 +21,7 @@
 
 namespace lintel {
 
-struct PahoCallbacks; // the library's side, in paho_link.cpp
+struct PahoCallbacks; // the library's side, in paho_callbacks.h
 
 class PahoLink : public std::enable_shared_from_this<PahoLink>
 {

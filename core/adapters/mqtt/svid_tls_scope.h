@@ -53,6 +53,7 @@ private:
     friend struct TlsScope;
     TlsPeer(SpiffeId expected, const IdentitySource &identity, std::chrono::milliseconds timeout);
     bool present(SSL *ssl);
+    void setUpSocket(int socket) const;
     bool verify(X509_STORE_CTX *context);
     void onAlert(int alert);
     void handshakeFailed();
