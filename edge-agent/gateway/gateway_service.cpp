@@ -275,7 +275,6 @@ QCborMap GatewayService::status() const
         {"uplink"_L1, uplinkAnswer(m_uplink.status())},
         {"host"_L1, answers::hostCounters(m_host.counters())},
         {"storage_failing"_L1, m_intake.isFailing()},
-        {"readings_held_in_memory"_L1, qint64(m_intake.heldReadings())},
         {"held_in_memory"_L1, qint64(m_intake.heldReadings())},
         {"waiting_batches"_L1, qint64(m_intake.heldBatches())},
         {"held_is_noted"_L1, m_intake.isHeldNoted()},

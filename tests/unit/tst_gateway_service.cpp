@@ -441,6 +441,27 @@ private Q_SLOTS:
                      .toBool(true));
     }
 
+    void failingStore_tellsWhatItHoldsOfAPlainNode()
+    {
+        Bench bench;
+        bench.building.publish(plain(SparkplugVerb::NBirth, 0, bench.clock.now(), 1.0));
+        QTRY_COMPARE_WITH_TIMEOUT(bench.spool.status().totalReadings, 1u, kPatience);
+        bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+        bench.clock.advance(1s);
+        bench.building.publish(plain(SparkplugVerb::NData, 1, bench.clock.now(), 2.0));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.call(u"status"_s).value("storage_failing"_L1).toBool(), kPatience);
+        const QCborMap status = bench.call(u"status"_s);
+        QCOMPARE(status.value("held_in_memory"_L1).toInteger(-1), 1); // the sensor's name for it, and no other
+        QVERIFY(!status.contains("readings_held_in_memory"_L1));
+        QCOMPARE(status.value("waiting_batches"_L1).toInteger(-1), 1);
+        QVERIFY(status.value("held_is_noted"_L1).toBool());
+
+        bench.spool.failWith({});
+        bench.clock.advance(2s);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.call(u"status"_s).value("held_in_memory"_L1).toInteger(-1), 0, kPatience);
+        QCOMPARE(bench.spool.status().totalReadings, 2u);
+    }
+
     void failingStore_leavesReadingsWithTheirSensorAndSaysSo()
     {
         Bench bench;
@@ -454,6 +475,7 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(bench.call(u"status"_s).value("storage_failing"_L1).toBool(), kPatience);
         QVERIFY(!trouble.isEmpty());
         QVERIFY(trouble.first().first().value<Error>().message.contains(u"The disk is full."_s));
+        QCOMPARE(bench.call(u"status"_s).value("held_in_memory"_L1).toInteger(-1), 0); // the sensor keeps its own
         QCOMPARE(hvac.spool.status().pendingReadings, 1u);
 
         bench.spool.failWith({});
