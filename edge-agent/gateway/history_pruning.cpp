@@ -1,5 +1,7 @@
 #include "gateway/history_pruning.h"
 
+#include <utility>
+
 namespace lintel {
 
 namespace {
@@ -9,6 +11,24 @@ using namespace Qt::StringLiterals;
 constexpr std::chrono::minutes kBetweenSaves{10};
 
 const QString kAgeTimeKey = QStringLiteral("history/age-time");
+
+/// For people: of whole units the largest, "30 days", "1 hour", "10 seconds".
+[[nodiscard]] QString inWords(Millis time)
+{
+    struct Unit {
+        Millis length;
+        QStringView name;
+    };
+    for (const Unit &unit : {Unit{std::chrono::hours{24}, u"day"}, Unit{std::chrono::hours{1}, u"hour"},
+                             Unit{std::chrono::minutes{1}, u"minute"}, Unit{std::chrono::seconds{1}, u"second"},
+                             Unit{Millis{1}, u"millisecond"}}) {
+        if (time < unit.length || time % unit.length != Millis{0})
+            continue;
+        const qint64 count = time / unit.length;
+        return u"%1 %2%3"_s.arg(count).arg(unit.name).arg(count == 1 ? u""_s : u"s"_s);
+    }
+    return u"a moment"_s;
+}
 
 } // namespace
 
@@ -23,6 +43,7 @@ HistoryPruning::HistoryPruning(const Clock &clock, StateStore &state, Millis max
 void HistoryPruning::start(Millis every, Millis look)
 {
     m_every = every;
+    m_look = look;
     m_nextPrune = m_clock.monotonic() + m_every;
     m_timer.start(look);
     step();
@@ -36,8 +57,11 @@ void HistoryPruning::step()
     if (!m_ages || m_clock.monotonic() < m_nextPrune)
         return;
     m_nextPrune = m_clock.monotonic() + m_every;
-    if (const auto pruned = m_prune(m_ages->now()); !pruned)
-        Q_EMIT trouble(pruned.error());
+    if (const auto pruned = m_prune(m_ages->now()); !pruned) {
+        Q_EMIT trouble(
+            {pruned.error().code, u"Readings older than %1 stay in the history, and it is tried again in %2: %3"_s.arg(
+                                      inWords(m_maxAge), inWords(m_every), pruned.error().message)});
+    }
 }
 
 /// Anchored before anything jumps, kept over restarts.
@@ -46,9 +70,15 @@ void HistoryPruning::watchClock()
     if (!m_ages) {
         const auto saved = m_state.load(kAgeTimeKey);
         if (!saved) {
-            Q_EMIT trouble(saved.error());
+            if (std::exchange(m_unread, saved.error().message) != saved.error().message) {
+                Q_EMIT trouble({saved.error().code,
+                                u"No reading is removed from the history, however old, because the time of before "
+                                "cannot be read, and it is tried again every %1: %2"_s.arg(inWords(m_look),
+                                                                                           saved.error().message)});
+            }
             return;
         }
+        m_unread.clear();
         std::optional<Timestamp> known;
         if (*saved)
             known = fromEpochMillis((*saved)->toLongLong());
@@ -60,8 +90,12 @@ void HistoryPruning::watchClock()
     if (m_clock.monotonic() < m_nextSave)
         return;
     m_nextSave = m_clock.monotonic() + kBetweenSaves;
-    if (const auto saved = m_state.save(kAgeTimeKey, QByteArray::number(toEpochMillis(time))); !saved)
-        Q_EMIT trouble(saved.error());
+    if (const auto saved = m_state.save(kAgeTimeKey, QByteArray::number(toEpochMillis(time))); !saved) {
+        Q_EMIT trouble(
+            {saved.error().code,
+             u"The time by which the history ages cannot be kept, so that old readings may stay longer "
+             "after a restart, and it is tried again in %1: %2"_s.arg(inWords(kBetweenSaves), saved.error().message)});
+    }
 }
 
 QCborMap HistoryPruning::report() const

@@ -1,7 +1,8 @@
 // Takes what became too old out of the gateway's history, each hour. A clock that jumps ahead would make
 // everything too old: nothing goes before the clock was checked by somebody else, and ages are counted by an
 // AgeClock, over restarts, too.
-// Owner: main(). Thread: the history's. Failure: trouble(), and the next try an hour later.
+// Owner: main(). Thread: the history's. Failure: trouble() with one sentence that says what stays, when the
+// next attempt is, and what to do. What was too old then goes with the next attempt that succeeds.
 #pragma once
 
 #include "custody/age_clock.h"
@@ -52,6 +53,8 @@ private:
     std::chrono::nanoseconds m_nextPrune{};
     std::chrono::nanoseconds m_nextSave{};
     Millis m_every{};
+    Millis m_look{};
+    QString m_unread; // why the time of before cannot be read; said again when it is another reason
     QTimer m_timer;
 };
 

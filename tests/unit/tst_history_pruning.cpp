@@ -64,7 +64,7 @@ private Q_SLOTS:
         HistoryPruning pruning(
             m_clock, m_state, 30 * 24h,
             [](Timestamp) -> Result<quint64> {
-                return Error{Errc::Io, QStringLiteral("The disk is gone.")};
+                return Error{Errc::Io, QStringLiteral("The disk is gone; look for it.")};
             },
             [] { return true; });
         QSignalSpy trouble(&pruning, &HistoryPruning::trouble);
@@ -73,7 +73,63 @@ private Q_SLOTS:
             m_clock.advance(1h);
             QTRY_COMPARE_WITH_TIMEOUT(trouble.count(), i, 30'000);
         }
-        QCOMPARE(trouble.first().first().value<Error>().message, QStringLiteral("The disk is gone."));
+        QCOMPARE(trouble.first().first().value<Error>().code, Errc::Io);
+        QCOMPARE(trouble.first().first().value<Error>().message,
+                 QStringLiteral("Readings older than 30 days stay in the history, and it is tried again in 1 hour: "
+                                "The disk is gone; look for it."));
+    }
+
+    void step_removesWhatStayedWithTheNextAttempt()
+    {
+        bool isRefused = true;
+        HistoryPruning pruning(
+            m_clock, m_state, 36h,
+            [&](Timestamp now) -> Result<quint64> {
+                if (isRefused)
+                    return Error{Errc::Full, QStringLiteral("disk full: free some space.")};
+                return prune()(now);
+            },
+            [] { return true; });
+        QSignalSpy trouble(&pruning, &HistoryPruning::trouble);
+        pruning.start(90min, 1ms);
+        m_clock.advance(90min);
+        QTRY_COMPARE_WITH_TIMEOUT(trouble.count(), 1, 30'000);
+        QCOMPARE(
+            trouble.first().first().value<Error>().message,
+            QStringLiteral("Readings older than 36 hours stay in the history, and it is tried again in 90 minutes: "
+                           "disk full: free some space."));
+        isRefused = false;
+        m_clock.advance(90min);
+        QTRY_COMPARE_WITH_TIMEOUT(m_pruned, QList{m_clock.now()}, 30'000);
+        QCOMPARE(trouble.count(), 1);
+    }
+
+    void timeThatCannotBeRead_isSaidOnceAndRemovesNothing()
+    {
+        class Unreadable final : public StateStore
+        {
+        public:
+            Result<std::optional<QByteArray>> load(const QString &) const override
+            {
+                ++loads;
+                return Error{Errc::Io, QStringLiteral("The disk is gone; look for it.")};
+            }
+            Result<void> save(const QString &, const QByteArray &) override { return {}; }
+            Result<void> remove(const QString &) override { return {}; }
+            Result<QStringList> keys(const QString &) const override { return QStringList{}; }
+            mutable int loads = 0;
+        } state;
+        HistoryPruning pruning(m_clock, state, 30 * 24h, prune(), [] { return true; });
+        QSignalSpy trouble(&pruning, &HistoryPruning::trouble);
+        pruning.start(1h, 1ms);
+        m_clock.advance(2h);
+        QTRY_VERIFY_WITH_TIMEOUT(state.loads > 3, 30'000);
+        QVERIFY(m_pruned.isEmpty());
+        QCOMPARE(trouble.count(), 1);
+        QCOMPARE(
+            trouble.first().first().value<Error>().message,
+            QStringLiteral("No reading is removed from the history, however old, because the time of before cannot "
+                           "be read, and it is tried again every 1 millisecond: The disk is gone; look for it."));
     }
 };
 
