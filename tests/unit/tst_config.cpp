@@ -49,6 +49,7 @@ private Q_SLOTS:
     void broker_needsAnEmbeddedIdentity();
     void sensor_readsAReplayWithItsMap();
     void sensor_refusesAnUnknownPointInSampling();
+    void sensor_readsWhichOfTwoDevicesIsMeant();
     void sensor_readsHowOftenItSends();
     void sensor_refusesACapabilityItDoesNotHave();
     void shippedMapsAndExamples_load();
@@ -346,6 +347,28 @@ void TestConfig::sensor_refusesAnUnknownPointInSampling()
         minimal
         + "driver: {type: hwmon, points: [{id: a, device: x, channel: temp1}]}\nsampling: {points: {b: {deadband: 1}}}\n");
     QCOMPARE(problems, u"a.yaml:3: sampling: there is no point \"b\"; the driver has a."_s);
+}
+
+void TestConfig::sensor_readsWhichOfTwoDevicesIsMeant()
+{
+    const auto configOf = [](const char *path) {
+        const auto document = config::parseConfig(
+            minimal + "driver: {type: iio, points: [{id: a, device: x, channel: in_temp, path: " + path + "}]}\n",
+            u"a.yaml"_s);
+        return document ? sensorConfigFrom(*document) : Result<SensorConfig>(document.error());
+    };
+    for (const char *path : {"1-0076", "i2c-1/1-0076", "'iio:device0'"}) {
+        const auto config = configOf(path);
+        QVERIFY2(config, config ? "" : qPrintable(config.error().message));
+        QCOMPARE(std::get<SysfsConfig>(config->driver.driver).channels.first().path,
+                 QString::fromLatin1(path).remove(u'\''));
+    }
+    for (const char *path : {"/1-0076", "1-0076/", "../x", "a//b", "."}) {
+        const auto config = configOf(path);
+        QVERIFY2(!config, path);
+        QVERIFY2(config.error().message.contains(u"part of where the device is below /sys/devices"),
+                 qPrintable(config.error().message));
+    }
 }
 
 void TestConfig::sensor_readsHowOftenItSends()

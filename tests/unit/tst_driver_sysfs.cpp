@@ -41,6 +41,12 @@ private Q_SLOTS:
     void hwmon_vanishedSensorIsBad();
     void hwmon_openRefusesWhenNothingIsThere();
     void iio_appliesOffsetAndScale();
+    void twoOfAName_areRefusedAndToldApartByPath_data();
+    void twoOfAName_areRefusedAndToldApartByPath();
+    void twoOfAName_areNoMatterWhereTheChannelOrLabelTells();
+    void twoOfAName_withoutAPlaceOfTheirOwnGoByTheirNumber();
+    void secondOfAName_thatComesLaterMakesThePointBad();
+    void labelThatStandsTwice_isRefused();
     void read_givesUpOnAHangingFile();
 
 private:
@@ -51,6 +57,12 @@ private:
         QFile file(full);
         QVERIFY(file.open(QIODevice::WriteOnly));
         file.write(text + '\n');
+    }
+    /// As the kernel has it: a device below /devices, and a link to it in its class.
+    void link(const QString &from, const QString &to)
+    {
+        QVERIFY(QDir().mkpath(QFileInfo(m_root->filePath(from)).path()));
+        QVERIFY(QFile::link(m_root->filePath(to), m_root->filePath(from)));
     }
     QList<Reading> readOnce(SensorDriver &driver)
     {
@@ -143,6 +155,146 @@ void TestDriverSysfs::iio_appliesOffsetAndScale()
     QVERIFY(std::abs(std::get<double>(readings[1].value) - 101'325.0) < 1e-6);
     QCOMPARE(readings[1].unit, Unit::Pascal);
     QCOMPARE(std::get<double>(readings[2].value), 2.0);
+}
+
+void TestDriverSysfs::twoOfAName_areRefusedAndToldApartByPath_data()
+{
+    using enum SysfsConfig::Class;
+    QTest::addColumn<SysfsConfig::Class>("deviceClass");
+    QTest::addColumn<QString>("links"); // of the class
+    QTest::addColumn<QString>("first"); // of two devices
+    QTest::addColumn<QString>("second");
+    QTest::addColumn<QString>("file");
+    QTest::addColumn<QString>("channel");
+    QTest::newRow("iio") << Iio << u"bus/iio/devices/iio:device%1"_s << u"devices/i2c-1/1-0076/iio:device0"_s
+                         << u"devices/i2c-1/1-0077/iio:device1"_s << u"in_temp_input"_s << u"in_temp"_s;
+    QTest::newRow("hwmon") << Hwmon << u"class/hwmon/hwmon%1"_s << u"devices/i2c-1/1-0076/hwmon/hwmon0"_s
+                           << u"devices/i2c-1/1-0077/hwmon/hwmon1"_s << u"temp1_input"_s << u"temp1"_s;
+}
+
+void TestDriverSysfs::twoOfAName_areRefusedAndToldApartByPath()
+{
+    QFETCH(SysfsConfig::Class, deviceClass);
+    QFETCH(QString, links);
+    QFETCH(QString, first);
+    QFETCH(QString, second);
+    QFETCH(QString, file);
+    QFETCH(QString, channel);
+    const bool isIio = deviceClass == SysfsConfig::Class::Iio;
+    int degrees = 20;
+    for (const QString &device : {first, second}) {
+        put(device + u"/name"_s, "bme280");
+        put(device + u'/' + file, QByteArray::number(1'000 * degrees++));
+        link(links.arg(degrees - 21), device);
+    }
+    SysfsConfig config{
+        deviceClass, m_root->path(), Millis{5000}, {channelOf(deviceClass, u"temp"_s, u"bme280"_s, channel)}};
+    const auto driver = [&] {
+        return std::make_unique<SysfsDriver>(config, isIio ? readIioChannel : readHwmonChannel, u"any"_s);
+    };
+    const auto opened = driver()->open();
+    QVERIFY(!opened);
+    QCOMPARE(opened.error().code, Errc::Conflict);
+    const QString real = QFileInfo(m_root->path()).canonicalFilePath();
+    QCOMPARE(
+        opened.error().message,
+        u"driver.points, temp: 2 devices are named \"bme280\" and have \"%1\" (%2/%3, %2/%4); give the point a path "
+        "that only one of them has, such as path: 1-0076."_s.arg(channel, real, first, second));
+
+    config.channels.append(channelOf(deviceClass, u"other"_s, u"bme280"_s, channel));
+    config.channels[0].path = u"1-0077"_s;
+    config.channels[1].path = u"i2c-1/1-0076"_s;
+    const auto both = driver();
+    QVERIFY(both->open());
+    const QList<Reading> readings = readOnce(*both);
+    QCOMPARE(std::get<double>(readings[0].value), 21.0);
+    QCOMPARE(std::get<double>(readings[1].value), 20.0);
+
+    // Whole names only; one that is shared tells nothing; none is none.
+    config.channels.removeLast();
+    config.channels[0].path = u"i2c-1"_s;
+    QCOMPARE(driver()->open().error().code, Errc::Conflict);
+    config.channels[0].path = u"1-007"_s;
+    const auto missing = driver()->open();
+    QVERIFY(!missing);
+    QCOMPARE(missing.error().code, Errc::NotFound);
+    QVERIFY2(missing.error().message.contains(u"has no device \"bme280\" at 1-007; it has bme280."),
+             qPrintable(missing.error().message));
+    config.channels[0].path = second.section(u'/', -1); // its own folder is one, too
+    const auto own = driver();
+    QVERIFY(own->open());
+    QCOMPARE(std::get<double>(readOnce(*own)[0].value), 21.0);
+}
+
+void TestDriverSysfs::twoOfAName_areNoMatterWhereTheChannelOrLabelTells()
+{
+    put(u"class/hwmon/hwmon0/name"_s, "coretemp");
+    put(u"class/hwmon/hwmon0/temp1_input"_s, "41000");
+    put(u"class/hwmon/hwmon0/temp1_label"_s, "Package id 0");
+    put(u"class/hwmon/hwmon1/name"_s, "coretemp");
+    put(u"class/hwmon/hwmon1/temp1_input"_s, "42000");
+    put(u"class/hwmon/hwmon1/temp1_label"_s, "Package id 1");
+    put(u"class/hwmon/hwmon1/temp7_input"_s, "43000");
+    using enum SysfsConfig::Class;
+    SysfsDriver driver({Hwmon,
+                        m_root->path(),
+                        Millis{5000},
+                        {channelOf(Hwmon, u"second"_s, u"coretemp"_s, {}, u"Package id 1"_s),
+                         channelOf(Hwmon, u"seventh"_s, u"coretemp"_s, u"temp7"_s)}},
+                       readHwmonChannel, u"hwmon"_s);
+    QVERIFY(driver.open());
+    const QList<Reading> readings = readOnce(driver);
+    QCOMPARE(std::get<double>(readings[0].value), 42.0);
+    QCOMPARE(std::get<double>(readings[1].value), 43.0);
+}
+
+void TestDriverSysfs::twoOfAName_withoutAPlaceOfTheirOwnGoByTheirNumber()
+{
+    for (const QString &device : {u"bus/iio/devices/iio:device0"_s, u"bus/iio/devices/iio:device1"_s}) {
+        put(device + u"/name"_s, "adc");
+        put(device + u"/in_voltage0_raw"_s, "1000");
+    }
+    using enum SysfsConfig::Class;
+    SysfsDriver driver({Iio, m_root->path(), Millis{5000}, {channelOf(Iio, u"volt"_s, u"adc"_s, u"in_voltage0"_s)}},
+                       readIioChannel, u"iio"_s);
+    const auto opened = driver.open();
+    QVERIFY(!opened);
+    QVERIFY2(opened.error().message.endsWith(u"such as path: iio:device0."), qPrintable(opened.error().message));
+}
+
+void TestDriverSysfs::secondOfAName_thatComesLaterMakesThePointBad()
+{
+    put(u"bus/iio/devices/iio:device1/name"_s, "bme280");
+    put(u"bus/iio/devices/iio:device1/in_temp_input"_s, "21000");
+    using enum SysfsConfig::Class;
+    SysfsDriver driver({Iio, m_root->path(), Millis{5000}, {channelOf(Iio, u"temp"_s, u"bme280"_s, u"in_temp"_s)}},
+                       readIioChannel, u"iio"_s);
+    QVERIFY(driver.open());
+    QCOMPARE(std::get<double>(readOnce(driver)[0].value), 21.0);
+    put(u"bus/iio/devices/iio:device0/name"_s, "bme280");
+    put(u"bus/iio/devices/iio:device0/in_temp_input"_s, "99000");
+    QSignalSpy trouble(&driver, &SensorDriver::trouble);
+    QCOMPARE(readOnce(driver)[0].quality, Quality::Bad);
+    QCOMPARE(trouble.count(), 1);
+    QVERIFY(trouble[0][0].value<Error>().message.startsWith(u"temp: 2 devices are named \"bme280\""));
+}
+
+void TestDriverSysfs::labelThatStandsTwice_isRefused()
+{
+    put(u"class/hwmon/hwmon0/name"_s, "board");
+    for (const char *channel : {"temp1", "temp2"}) {
+        put(u"class/hwmon/hwmon0/%1_input"_s.arg(QLatin1StringView(channel)), "20000");
+        put(u"class/hwmon/hwmon0/%1_label"_s.arg(QLatin1StringView(channel)), "Ambient");
+    }
+    using enum SysfsConfig::Class;
+    SysfsDriver driver(
+        {Hwmon, m_root->path(), Millis{5000}, {channelOf(Hwmon, u"temp"_s, u"board"_s, {}, u"Ambient"_s)}},
+        readHwmonChannel, u"hwmon"_s);
+    const auto opened = driver.open();
+    QVERIFY(!opened);
+    QCOMPARE(opened.error().message,
+             u"driver.points, temp: the chip \"board\" has the label \"Ambient\" at temp1, temp2; "
+             "name one of these as channel instead."_s);
 }
 
 void TestDriverSysfs::read_givesUpOnAHangingFile()

@@ -39,21 +39,14 @@ Result<double> readRaw(const QString &folder, const QString &channel)
 
 Result<double> readIioChannel(const QString &root, const SysfsChannel &channel)
 {
-    const QStringList folders = foldersNamed(root + u"/bus/iio/devices"_s, u"iio:device*"_s, channel.device);
-    const double factor = kindOfChannel(SysfsConfig::Class::Iio, channel.channel).factor;
-    for (const QString &folder : folders) {
-        const QString input = u"%1/%2_input"_s.arg(folder, channel.channel);
-        const bool isProcessed = QFileInfo::exists(input);
-        if (!isProcessed && !QFileInfo::exists(u"%1/%2_raw"_s.arg(folder, channel.channel)))
-            continue;
-        const auto value = isProcessed ? readNumberOf(input) : readRaw(folder, channel.channel);
-        if (!value)
-            return value.error();
-        return *value * factor;
-    }
-    return Error{Errc::NotFound, folders.isEmpty() ? u"there is no device \"%1\" now."_s.arg(channel.device)
-                                                   : u"the device \"%1\" has no channel \"%2\"."_s.arg(
-                                                       channel.device, channel.channel)};
+    const auto place = findChannel(root, SysfsConfig::Class::Iio, channel);
+    if (!place)
+        return place.error();
+    const QString input = u"%1/%2_input"_s.arg(place->folder, place->name);
+    const auto value = QFileInfo::exists(input) ? readNumberOf(input) : readRaw(place->folder, place->name);
+    if (!value)
+        return value.error();
+    return *value * kindOfChannel(SysfsConfig::Class::Iio, place->name).factor;
 }
 
 } // namespace lintel

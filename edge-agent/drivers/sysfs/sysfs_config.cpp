@@ -38,11 +38,20 @@ constexpr std::array iioKinds{
     ChannelKind{u"in_power", Unit::Watt, 1e-3, u"elec power sensor point", u"Electric_Power_Sensor"},
 };
 
+[[nodiscard]] bool isPathOfFolders(const QString &path)
+{
+    const QStringList folders = path.split(u'/');
+    return path.isEmpty() || !(folders.contains(QString()) || folders.contains(u"."_s) || folders.contains(u".."_s));
+}
+
 SysfsChannel readChannel(Section section, SysfsConfig::Class deviceClass, const Location &location)
 {
     SysfsChannel channel;
     section.require({u"device"});
     section.text(u"device", channel.device);
+    section.text(u"path", channel.path);
+    section.check(u"path", isPathOfFolders(channel.path),
+                  u"part of where the device is below /sys/devices, such as 1-0076 or i2c-1/1-0076"_s);
     section.text(u"channel", channel.channel);
     section.check(u"channel", !channel.channel.contains(u'/') && !channel.channel.contains(".."_L1),
                   u"the name of a channel, such as temp1 or in_temp"_s);

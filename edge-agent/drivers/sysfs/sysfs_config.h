@@ -9,6 +9,7 @@ namespace lintel {
 struct SysfsChannel {
     Point point;
     QString device;   // content of the device's file "name": "coretemp", "bme280"
+    QString path;     // part of where it is below /sys/devices, whole folder names: "1-0076"; empty = anywhere
     QString channel;  // hwmon: "temp1"; iio: "in_temp" or "in_voltage0"
     QString label;    // hwmon: content of <channel>_label, instead of the channel
     double scale = 1; // after the conversion that sysfs documents: value · scale + offset

@@ -1,10 +1,5 @@
 #include "drivers/sysfs/sysfs_driver.h"
 
-#include <QDir>
-#include <QFile>
-
-#include <cmath>
-
 namespace lintel {
 
 using namespace Qt::StringLiterals;
@@ -26,18 +21,6 @@ SlowReader::Outcome readAll(const QString &root, const QList<SysfsChannel> &chan
         outcome.readings.append(reading);
     }
     return outcome;
-}
-
-struct ClassFolder {
-    QString path;
-    QString pattern;
-};
-
-ClassFolder classFolder(const SysfsConfig &config)
-{
-    return config.deviceClass == SysfsConfig::Class::Hwmon
-               ? ClassFolder{config.root + u"/class/hwmon"_s, u"hwmon*"_s}
-               : ClassFolder{config.root + u"/bus/iio/devices"_s, u"iio:device*"_s};
 }
 
 } // namespace
@@ -62,18 +45,22 @@ QList<Point> SysfsDriver::points() const
 
 Result<void> SysfsDriver::open()
 {
-    const ClassFolder folder = classFolder(m_config);
-    const QStringList known = deviceNames(folder.path, folder.pattern);
     QStringList absent;
+    bool hasAny = false;
     for (const SysfsChannel &channel : m_config.channels) {
-        if (!known.contains(channel.device) && !absent.contains(channel.device))
-            absent.append(channel.device);
+        if (isDeviceThere(m_config.root, m_config.deviceClass, channel))
+            hasAny = true;
+        else
+            absent.append(channel.path.isEmpty() ? channel.device : deviceInWords(channel));
+        const auto found = findChannel(m_config.root, m_config.deviceClass, channel);
+        if (!found && found.error().code == Errc::Conflict)
+            return Error{Errc::Conflict, u"driver.points, %1: %2"_s.arg(channel.point.id, found.error().message)};
     }
-    const bool hasAny = std::any_of(m_config.channels.begin(), m_config.channels.end(),
-                                    [&](const SysfsChannel &c) { return known.contains(c.device); });
-    const QString there = known.isEmpty() ? u"none at all"_s : known.join(u", "_s);
+    absent.removeDuplicates();
+    const QStringList known = deviceNames(m_config.root, m_config.deviceClass);
     const Error missing{Errc::NotFound, u"%1 has no device %2; it has %3. Check driver.points."_s.arg(
-                                            folder.path, absent.join(u", "_s), there)};
+                                            classFolder(m_config.root, m_config.deviceClass), absent.join(u", "_s),
+                                            known.isEmpty() ? u"none at all"_s : known.join(u", "_s))};
     if (!hasAny)
         return missing;
     if (!absent.isEmpty())
@@ -101,53 +88,6 @@ void SysfsDriver::onOutcome(const Result<SlowReader::Outcome> &outcome)
     for (const QString &problem : outcome->problems)
         Q_EMIT trouble(Error{Errc::Unavailable, problem});
     Q_EMIT readFinished(outcome->readings);
-}
-
-QStringList foldersNamed(const QString &folder, const QString &pattern, const QString &device)
-{
-    QStringList found;
-    for (const QString &entry : QDir(folder).entryList({pattern}, QDir::Dirs | QDir::NoDotAndDotDot, QDir::Name)) {
-        const QString path = folder + u'/' + entry;
-        const auto name = readLineOf(path + u"/name"_s);
-        if (name && *name == device)
-            found.append(path);
-    }
-    return found;
-}
-
-QStringList deviceNames(const QString &folder, const QString &pattern)
-{
-    QStringList names;
-    for (const QString &entry : QDir(folder).entryList({pattern}, QDir::Dirs | QDir::NoDotAndDotDot, QDir::Name)) {
-        if (const auto name = readLineOf(folder + u'/' + entry + u"/name"_s))
-            names.append(*name);
-    }
-    names.removeDuplicates();
-    return names;
-}
-
-Result<QString> readLineOf(const QString &path)
-{
-    QFile file(path);
-    if (!file.open(QIODevice::ReadOnly | QIODevice::Unbuffered))
-        return Error{file.exists() ? Errc::Io : Errc::NotFound,
-                     u"%1 cannot be read: %2."_s.arg(path, file.errorString())};
-    const QByteArray line = file.read(256); // sysfs attributes are one short line
-    if (line.isEmpty())
-        return Error{Errc::Io, u"%1 gave nothing: %2."_s.arg(path, file.errorString())};
-    return QString::fromUtf8(line).trimmed();
-}
-
-Result<double> readNumberOf(const QString &path)
-{
-    const auto line = readLineOf(path);
-    if (!line)
-        return line.error();
-    bool ok = false;
-    const double value = line->toDouble(&ok);
-    if (!ok || !std::isfinite(value))
-        return Error{Errc::Malformed, u"%1 holds \"%2\", which is not a number."_s.arg(path, line->left(40))};
-    return value;
 }
 
 } // namespace lintel
