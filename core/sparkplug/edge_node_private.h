@@ -43,6 +43,7 @@ struct EdgeNodeSession::Private {
     void onTransportState(MqttTransport::State transportState);
     void onMessage(const MqttMessage &message);
     void onHostState(const QByteArray &payload);
+    void reportIgnored(Timestamp said);
     void onCommand(const QString &device, const QByteArray &bytes);
     void leave();
     void setPhase(Phase next);
@@ -92,8 +93,9 @@ struct EdgeNodeSession::Private {
     bool connected = false;
     bool stopping = false;
     bool hostOnline = false;
-    std::optional<Timestamp>
-        hostStateTime; // of this connection: a host whose clock was set back must not be locked out
+    // The newest of this connection, so that a host whose clock was set back is locked out no longer than it.
+    std::optional<Timestamp> hostStateTime;
+    std::optional<Timestamp> ignoredState; // online, but too old; told
     std::optional<quint8> nextBdSeq;
     quint8 bdSeq = 0;
     quint8 seq = 0;

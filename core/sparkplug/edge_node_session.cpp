@@ -278,9 +278,13 @@ void EdgeNodeSession::Private::onHostState(const QByteArray &payload)
     }
     // A will that fires late speaks of an earlier connection of the host
     // (tck-id-operational-behavior-edge-node-termination-host-offline-timestamp).
-    if (hostStateTime && host->timestamp < *hostStateTime)
+    if (hostStateTime && host->timestamp < *hostStateTime) {
+        if (host->online && !hostOnline)
+            reportIgnored(host->timestamp);
         return;
+    }
     hostStateTime = host->timestamp;
+    ignoredState.reset();
     if (host->online) {
         hostOnline = true;
         pump();
@@ -289,6 +293,20 @@ void EdgeNodeSession::Private::onHostState(const QByteArray &payload)
         leave();
         transport.reconnect();
     }
+}
+
+/// Sparkplug asks us to ignore it, yet nothing is sent until the host is believed.
+void EdgeNodeSession::Private::reportIgnored(Timestamp said)
+{
+    if (ignoredState == said)
+        return;
+    ignoredState = said;
+    report(
+        {Errc::OutOfRange,
+         QStringLiteral("The host \"%1\" says that it is online since %2, which is ignored, because it was seen at %3: "
+                        "its clock seems to have gone back. A host of Lintel mends that by itself; of any other set "
+                        "the clock and start it again.")
+             .arg(config.primaryHost, toIso8601(said), toIso8601(*hostStateTime))});
 }
 
 void EdgeNodeSession::Private::onCommand(const QString &deviceName, const QByteArray &bytes)

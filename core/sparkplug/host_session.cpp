@@ -11,6 +11,12 @@
 #include <QUuid>
 
 namespace lintel::sparkplug {
+namespace {
+
+/// No clock of a running host says this; whoever wrote it did not mean milliseconds since 1970.
+constexpr Timestamp kBeyondBelief{std::chrono::sys_days{std::chrono::year{2100} / 1 / 1}};
+
+} // namespace
 
 HostSession::HostSession(HostConfig config, const Clock &clock, MqttTransport &transport, QObject *parent)
     : QObject(parent), d(std::make_unique<Private>(this, std::move(config), clock, transport))
@@ -142,7 +148,12 @@ void HostSession::learnBirth(const RecordedBirth &birth)
 
 MqttConnect HostSession::Private::connectPacket()
 {
+    // Later than all before it, whatever the clock says: nodes ignore what is older than what they have
+    // heard (tck-id-operational-behavior-edge-node-termination-host-offline-timestamp).
     stateTime = clock.now();
+    if (latestStateTime && stateTime <= *latestStateTime)
+        stateTime = *latestStateTime + Millis{1};
+    latestStateTime = stateTime;
     MqttConnect packet;
     packet.keepAlive = config.keepAlive;
     if (!config.self.isEmpty())
@@ -164,6 +175,7 @@ void HostSession::Private::onConnected()
     if (!running || stopping)
         return;
     connected = true;
+    isCatchUp = std::exchange(catchUpDue, false);
     refused.clear();
     QStringList filters;
     if (isHost())
@@ -218,7 +230,8 @@ void HostSession::Private::onTransportState(MqttTransport::State state)
 void HostSession::Private::leave()
 {
     if (connected && isHost()) {
-        if (const auto sent = publishState(false, clock.now()); !sent)
+        latestStateTime = std::max(clock.now(), latestStateTime.value_or(stateTime));
+        if (const auto sent = publishState(false, *latestStateTime); !sent)
             report(sent.error());
     }
     onDisconnected();
@@ -261,7 +274,7 @@ void HostSession::Private::onMessage(const MqttMessage &message)
         return;
     }
     if (const auto *stateTopic = std::get_if<StateTopic>(&*topic)) {
-        onState(*stateTopic, message.payload);
+        onState(*stateTopic, message);
         return;
     }
     const auto *sparkplug = std::get_if<SparkplugTopic>(&*topic);
@@ -288,15 +301,52 @@ void HostSession::Private::onMessage(const MqttMessage &message)
 
 /// tck-id-message-flow-hid-sparkplug-state-message-delivered: somebody, or our own late will, says
 /// that we are offline.
-void HostSession::Private::onState(const StateTopic &topic, const QByteArray &payload)
+void HostSession::Private::onState(const StateTopic &topic, const MqttMessage &message)
 {
     if (!isHost() || stopping || topic.hostId != config.hostId)
         return;
-    const auto state = decodeState(payload);
-    if (!state || state->online)
+    const auto state = decodeState(message.payload);
+    if (!state)
+        return;
+    // Only what the broker kept tells of our own past; what comes live is another's, and to outbid each
+    // other would never end.
+    if (message.retain && state->timestamp > stateTime && catchUp(state->timestamp))
+        return;
+    if (state->online)
         return;
     if (const auto sent = publishState(true, stateTime); !sent)
         report(sent.error());
+}
+
+/// An earlier run of this host gave a later time: nodes that heard it ignore the time of this connection.
+/// Will and birth must be of one time, so there has to be another connection. Never two in a row.
+bool HostSession::Private::catchUp(Timestamp seen)
+{
+    if (seen >= kBeyondBelief) {
+        report({Errc::OutOfRange,
+                QStringLiteral("The STATE of the host \"%1\" that the broker kept has the time %2, which cannot be "
+                               "right and is ignored; nodes that believe it come back when they reconnect.")
+                    .arg(config.hostId, toIso8601(seen))});
+        return false;
+    }
+    if (isCatchUp) {
+        report(
+            {Errc::Conflict,
+             QStringLiteral("Somebody else gives the host \"%1\" times that are later than ours, so nodes may ignore "
+                            "us; see that no other program uses this host id.")
+                 .arg(config.hostId)});
+        return false;
+    }
+    report({Errc::OutOfRange,
+            QStringLiteral("This machine's clock seems to have gone back: it says %1, and the host \"%2\" was seen at "
+                           "%3. It connects once more with a later time, so that its nodes listen; set the clock, for "
+                           "example with timedatectl or NTP.")
+                .arg(toIso8601(clock.now()), config.hostId, toIso8601(seen))});
+    latestStateTime = seen;
+    catchUpDue = true;
+    leave();
+    transport.reconnect();
+    return true;
 }
 
 } // namespace lintel::sparkplug

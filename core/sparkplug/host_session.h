@@ -9,6 +9,9 @@
 // then a rebirth is asked for. A death followed by a birth of the same node within `flapGrace` is a
 // reconnection, not an outage: nodeDied is held back that long.
 //
+// Clock: nodes ignore a STATE that is older than one they have heard. A host whose clock went back finds
+// the later time in the STATE that the broker kept, says so, and connects once more just after that time.
+//
 // Silence: some nodes leave with a clean DISCONNECT and without NDEATH, so that no broker tells of it.
 // A node that says nothing for too long is asked for a rebirth, and is dead when it does not answer.
 //

@@ -21,7 +21,8 @@ struct HostSession::Private {
     void onDisconnected();
     void onTransportState(MqttTransport::State state);
     void onMessage(const MqttMessage &message);
-    void onState(const StateTopic &topic, const QByteArray &payload);
+    void onState(const StateTopic &topic, const MqttMessage &message);
+    bool catchUp(Timestamp seen);
     [[nodiscard]] Result<void> publishState(bool online, Timestamp at);
     [[nodiscard]] Result<void> sendMetrics(const NodeId &node, const QString &device, QList<Metric> metrics);
     void leave();
@@ -57,7 +58,10 @@ struct HostSession::Private {
     bool running = false;
     bool connected = false;
     bool stopping = false;
-    Timestamp stateTime{}; // of the last CONNECT; the will's, the birth's
+    Timestamp stateTime{};                    // of the last CONNECT; the will's, the birth's
+    std::optional<Timestamp> latestStateTime; // that this host ever gave, as far as it is known
+    bool catchUpDue = false;                  // the next connection is made to give a later time …
+    bool isCatchUp = false;                   // … and this one was
     QHash<NodeId, NodePtr> nodes;
     QMap<QString, QString> refused; // by filter: the sentence; of this connection
     Counters counters;

@@ -20,6 +20,7 @@ private Q_SLOTS:
     void birth_waitsForThePrimaryHost();
     void hostOffline_endsTheSessionAndWaits();
     void hostOffline_ofAnOlderConnectionIsIgnored();
+    void hostOnline_ofAnOlderTimeIsIgnoredAndSaidOnce();
     void data_goesByAliasInOrderOfSeq();
     void data_goesByNameWithoutAliases();
     void rebirth_sendsBirthsBeforeAnyData();
@@ -169,6 +170,27 @@ void TestEdgeNodeSession::hostOffline_ofAnOlderConnectionIsIgnored()
     edge.hostState(false, edge.clock.now() - 1ms);
     QVERIFY(edge.transport.goodbyes.isEmpty());
     QCOMPARE(edge.session->status().phase, Phase::Born);
+}
+
+void TestEdgeNodeSession::hostOnline_ofAnOlderTimeIsIgnoredAndSaidOnce()
+{
+    Edge edge(u"cloud"_s);
+    edge.connect();
+    const Timestamp seen = edge.clock.now();
+    edge.hostState(false, seen);
+    for (int i = 0; i < 3; ++i)
+        edge.hostState(true, seen - 4min);
+    QCOMPARE(edge.session->status().phase, Phase::WaitingForHost);
+    QCOMPARE(edge.troubles.size(), 1);
+    QVERIFY2(edge.troubles[0].contains(u"\"cloud\""_s) && edge.troubles[0].contains(toIso8601(seen - 4min))
+                 && edge.troubles[0].contains(u"set the clock"_s),
+             qPrintable(edge.troubles[0]));
+    edge.hostState(true, seen - 3min);
+    QCOMPARE(edge.troubles.size(), 2);
+    edge.hostState(true, seen + 1ms);
+    QCOMPARE(edge.session->status().phase, Phase::Born);
+    edge.hostState(true, seen - 3min); // late, and nothing is withheld
+    QCOMPARE(edge.troubles.size(), 2);
 }
 
 void TestEdgeNodeSession::data_goesByAliasInOrderOfSeq()

@@ -15,6 +15,9 @@ class TestHostSession : public QObject
 private Q_SLOTS:
     void connect_subscribesThenPublishesStateOfTheWill();
     void state_isPublishedAgainWhenSomebodySaysOffline();
+    void state_keptFromTheFutureCausesOneMoreConnection();
+    void state_beyondBeliefIsSaidAndIgnored();
+    void state_ofAnotherHostWithOurNameIsNotOutbid();
     void stop_publishesTheDeath();
     void order_isRestored();
     void order_asksForRebirthAfterTheTimeout();
@@ -61,6 +64,60 @@ void TestHostSession::state_isPublishedAgainWhenSomebodySaysOffline()
     host.transport.bring({u"spBv1.0/STATE/cloud"_s, encodeState({false, host.clock.now()}), 1, false});
     QCOMPARE(host.transport.published.size(), 2);
     QCOMPARE(host.transport.published[1].payload, first);
+}
+
+void TestHostSession::state_keptFromTheFutureCausesOneMoreConnection()
+{
+    Host host;
+    const QString topic = u"spBv1.0/STATE/cloud"_s;
+    const Timestamp seen = host.clock.now() + 4min;
+    (void)host.transport.take();
+    host.transport.bring({topic, encodeState({false, seen}), 1, true});
+    QCOMPARE(host.transport.goodbyes.size(), 1);
+    QCOMPARE(host.troubles.size(), 1);
+    QVERIFY2(host.troubles[0].contains(u"timedatectl"_s), qPrintable(host.troubles[0]));
+    // Should it end now, the next one still finds what it has to pass.
+    QCOMPARE(*decodeState(host.transport.published.last().payload), (HostState{false, seen}));
+    QCoreApplication::processEvents();
+    host.transport.accept();
+    QCOMPARE(*decodeState(host.transport.packets.last().will->payload), (HostState{false, seen + 1ms}));
+    QCOMPARE(*decodeState(host.transport.published.last().payload), (HostState{true, seen + 1ms}));
+
+    // Whoever goes on is not followed.
+    host.transport.bring({topic, encodeState({true, seen + 1h}), 1, true});
+    QCOMPARE(host.transport.goodbyes.size(), 1);
+    QCOMPARE(host.troubles.size(), 2);
+    QVERIFY2(host.troubles[1].contains(u"host id"_s), qPrintable(host.troubles[1]));
+
+    // Its death is not before its birth.
+    host.session->stop();
+    QCOMPARE(*decodeState(host.transport.published.last().payload), (HostState{false, seen + 1ms}));
+}
+
+void TestHostSession::state_beyondBeliefIsSaidAndIgnored()
+{
+    Host host;
+    const auto first = host.transport.published[0];
+    for (const Timestamp absurd : {fromEpochMillis(4'102'444'800'000), fromEpochMillis(9'007'199'254'740'991)}) {
+        host.troubles.clear();
+        host.transport.bring({first.topic, encodeState({true, absurd}), 1, true});
+        QVERIFY(host.transport.goodbyes.isEmpty());
+        QCOMPARE(host.troubles.size(), 1);
+        QVERIFY2(host.troubles[0].contains(u"cannot be right"_s), qPrintable(host.troubles[0]));
+    }
+    QCOMPARE(host.transport.published.size(), 1);
+    host.transport.bring({first.topic, encodeState({false, fromEpochMillis(4'102'444'800'000)}), 1, true});
+    QCOMPARE(host.transport.published.size(), 2);
+    QCOMPARE(host.transport.published[1].payload, first.payload);
+}
+
+/// Two of one name would drive each other into the future.
+void TestHostSession::state_ofAnotherHostWithOurNameIsNotOutbid()
+{
+    Host host;
+    host.transport.bring({u"spBv1.0/STATE/cloud"_s, encodeState({true, host.clock.now() + 1h}), 1, false});
+    QVERIFY(host.transport.goodbyes.isEmpty());
+    QCOMPARE(host.transport.published.size(), 1);
 }
 
 void TestHostSession::stop_publishesTheDeath()

@@ -7,6 +7,7 @@
 #include "fakes/scripted_transport.h"
 #include "sparkplug/edge_node_session.h"
 #include "sparkplug/host_session.h"
+#include "sparkplug/state_message.h"
 
 #include <QTest>
 
@@ -47,8 +48,9 @@ public:
         for (ScriptedTransport *client : std::as_const(m_clients)) {
             if (!client->wantsConnection() || !reachable)
                 continue;
+            const auto kept = m_retained; // who subscribes first gets what was there before
             client->accept();
-            for (const MqttMessage &message : std::as_const(m_retained)) {
+            for (const MqttMessage &message : kept) {
                 MqttMessage copy = message;
                 copy.retain = true;
                 deliver(*client, copy);
@@ -124,11 +126,22 @@ struct Pair {
         edgeConfig.primaryHost = QStringLiteral("cloud");
         edgeConfig.window = 16;
         edge.emplace(edgeConfig, clock, edgeTransport, spool, state);
-        HostConfig hostConfig;
-        hostConfig.hostId = QStringLiteral("cloud");
-        host.emplace(hostConfig, clock, hostTransport);
         broker.add(edgeTransport);
         broker.add(hostTransport);
+        QObject::connect(&*edge, &EdgeNodeSession::trouble, &*edge,
+                         [this](const Error &what) { edgeTroubles.append(what.message); });
+        edge->start();
+        startHost();
+    }
+
+    /// Also a second time, as after a hard end.
+    void startHost()
+    {
+        HostConfig hostConfig;
+        hostConfig.hostId = QStringLiteral("cloud");
+        host.emplace(hostConfig, hostClock, hostTransport);
+        QObject::connect(&*host, &HostSession::trouble, &*host,
+                         [this](const Error &what) { hostTroubles.append(what.message); });
         // What a gateway or an historian does: commit once, acknowledge what is complete.
         QObject::connect(&*host, &HostSession::batchReceived, &*host, [this](const HostBatch &batch) {
             if (batch.fromBirth || !batch.receipt)
@@ -146,8 +159,15 @@ struct Pair {
         });
         QObject::connect(&*host, &HostSession::tailMoved, &*host,
                          [this](const NodeId &node, const StreamId &stream, Msn tail) { settle(node, stream, tail); });
-        edge->start();
         host->start();
+    }
+
+    /// As kill -9 does: only the broker speaks of it.
+    void killHost()
+    {
+        broker.cut(hostTransport);
+        host.reset();
+        hostTransport.stop();
     }
 
     void settle(const NodeId &node, const StreamId &stream, Msn tail)
@@ -181,9 +201,11 @@ struct Pair {
     {
         for (Millis spent{0}; spent < time; spent += 50ms) {
             clock.advance(50ms);
+            hostClock.advance(50ms);
             broker.step();
             edge->tick();
-            host->tick();
+            if (host)
+                host->tick();
         }
     }
 
@@ -197,6 +219,7 @@ struct Pair {
     }
 
     FakeClock clock;
+    FakeClock hostClock;
     BadBroker broker;
     ScriptedTransport edgeTransport;
     ScriptedTransport hostTransport;
@@ -205,6 +228,8 @@ struct Pair {
     MemoryStateStore state;
     std::optional<EdgeNodeSession> edge;
     std::optional<HostSession> host;
+    QStringList edgeTroubles;
+    QStringList hostTroubles;
     QList<ReadingBatch> appended;
     int produced = 0;
     int unmarked = 0; // readings that came late and did not say so
@@ -272,6 +297,8 @@ private Q_SLOTS:
     void pair_saysWhatAFullSpoolLost();
     void pair_passesAnUnreadableBatch();
     void pair_keepsCustodyWhileTheHostsStoreFails();
+    void pair_meetsAgainWhenTheHostsClockWentBack_data();
+    void pair_meetsAgainWhenTheHostsClockWentBack();
 };
 
 void TestSparkplugPair::pair_deliversLiveReadingsUnmarked()
@@ -434,6 +461,68 @@ void TestSparkplugPair::pair_keepsCustodyWhileTheHostsStoreFails()
         intake.flush();
     }
     QCOMPARE(pair.spool.status().pendingBatches, quint64(0));
+    QCOMPARE(sorted(withoutMarks(pair.stored())), pair.appended);
+}
+
+void TestSparkplugPair::pair_meetsAgainWhenTheHostsClockWentBack_data()
+{
+    QTest::addColumn<bool>("ended");
+    QTest::addColumn<Timestamp>("clock");
+    const Timestamp start = FakeClock().now();
+    QTest::newRow("killed, four minutes") << true << start - 4min;
+    QTest::newRow("killed, a board that starts in 1970") << true << fromEpochMillis(40'000);
+    QTest::newRow("set while it runs, four minutes") << false << start - 4min;
+}
+
+void TestSparkplugPair::pair_meetsAgainWhenTheHostsClockWentBack()
+{
+    QFETCH(bool, ended);
+    QFETCH(Timestamp, clock);
+    Pair pair(6);
+    pair.run(1s);
+    pair.append();
+    pair.run(1s);
+    QCOMPARE(pair.edge->status().phase, EdgeNodeSession::Phase::Custody);
+
+    const auto connections = pair.hostTransport.packets.size();
+    if (ended) {
+        pair.killHost();
+        pair.run(1s);
+        QCOMPARE(pair.edge->status().phase, EdgeNodeSession::Phase::WaitingForHost);
+        pair.hostClock.setNow(clock);
+        pair.startHost();
+    } else {
+        pair.hostClock.setNow(clock);
+        pair.broker.cut(pair.hostTransport);
+    }
+    pair.append();
+    pair.run(10s);
+    QCOMPARE(pair.edge->status().phase, EdgeNodeSession::Phase::Custody);
+    QCOMPARE(pair.spool.status().pendingBatches, quint64(0));
+    // One connection more after a hard end, and none afterwards; what the process remembers costs none.
+    QCOMPARE(pair.hostTransport.packets.size(), connections + (ended ? 2 : 1));
+    const auto will = decodeState(pair.hostTransport.packets.last().will->payload);
+    QVERIFY(will);
+    std::optional<HostState> birth;
+    for (const MqttMessage &message : std::as_const(pair.hostTransport.published)) {
+        if (message.topic.contains(QStringLiteral("/STATE/")))
+            birth = *decodeState(message.payload);
+    }
+    QCOMPARE(birth, std::optional(HostState{true, will->timestamp}));
+    QVERIFY(will->timestamp > pair.hostClock.now());
+    QCOMPARE(pair.hostTroubles.filter(QStringLiteral("clock seems to have gone back")).size(), ended ? 1 : 0);
+    QCOMPARE(pair.edgeTroubles.filter(QStringLiteral("is ignored")).size(), ended ? 1 : 0);
+
+    // The end of such a host is heard, too, and the next start needs no help once the clock is right.
+    pair.host->stop();
+    pair.run(1s);
+    QVERIFY(pair.edge->status().phase != EdgeNodeSession::Phase::Custody);
+    pair.hostClock.setNow(pair.clock.now());
+    pair.startHost();
+    pair.append();
+    pair.run(10s);
+    QCOMPARE(pair.hostTransport.packets.size(), connections + (ended ? 3 : 2));
+    QCOMPARE(pair.edge->status().phase, EdgeNodeSession::Phase::Custody);
     QCOMPARE(sorted(withoutMarks(pair.stored())), pair.appended);
 }
 
