@@ -1,6 +1,11 @@
 // Spool and state of a sensor whose disk was full when it started: they are opened as soon as there is
 // room, and refuse until then, so that the sensor measures meanwhile and keeps in memory what it can.
 //
+// Until then there is no place for a note of what is only in memory either (sqlite/loss_note.h): it is reserved
+// with the spool. So a process that ends before leaves no record of what it had measured. On its first start
+// nothing was ever accepted then, and its gateway has never heard of it; later, what the spool holds and what
+// its note says stay as they are. The log says so, and status() tells `held_is_noted` false.
+//
 // Owner: main(). Thread: the sensor's. Failure: until it is open, calls return why it is not; the spool's
 // stream is null.
 #pragma once

@@ -87,8 +87,16 @@ Result<OpenStorage> openStorage(const SensorConfig &config, const Clock &clock, 
     return OpenStorage{*std::move(spool), *std::move(state)};
 }
 
+/// What a start refuses before it makes anything.
+QList<Result<void>> check(const SensorConfig &config)
+{
+    return {checkDriver(config.driver), service::checkIdentity(config.common)};
+}
+
 Result<int> run(const SensorConfig &config)
 {
+    if (const auto usable = checkDriver(config.driver); !usable)
+        return usable.error();
     const auto identity = service::openIdentity(program, config.common, u"readings stay in the spool"_s);
     if (!identity)
         return identity.error();
@@ -100,8 +108,8 @@ Result<int> run(const SensorConfig &config)
         if (open.error().code != Errc::Full)
             return open.error();
         qCWarning(lcSensor).noquote()
-            << u"readings wait in memory, and nothing is sent, until the spool can be opened: %1"_s.arg(
-                   open.error().message);
+            << u"readings wait in memory, nothing is sent, and none of it is known after an end of this process, until the spool can be opened: %1"_s
+                   .arg(open.error().message);
     }
     auto driver = makeDriver(config.driver, clock, storage.state());
     if (!driver)
@@ -174,5 +182,5 @@ int main(int argc, char *argv[])
             config->settings.version = program.version;
         return config;
     };
-    return service::runProgram(program, read, run);
+    return service::runProgram(program, read, run, check);
 }

@@ -45,6 +45,7 @@ SensorAgent::SensorAgent(SensorSettings settings, SensorDriver &driver, const Cl
     connect(&m_driver, &SensorDriver::trouble, this, &SensorAgent::trouble);
     connect(&m_sampler, &Sampler::trouble, this, &SensorAgent::trouble);
     connect(&m_writer, &SpoolWriter::trouble, this, &SensorAgent::trouble);
+    connect(&m_writer, &SpoolWriter::notice, this, &SensorAgent::notice);
     connect(&m_session, &EdgeNodeSession::trouble, this, &SensorAgent::trouble);
     connect(&m_writer, &SpoolWriter::stored, this, [this] { m_session.pump(); });
     // A recording that goes as fast as acknowledged goes on at once, not with the next tick.

@@ -48,6 +48,8 @@ Q_SIGNALS:
     void stopped();
     /// A sentence for the log.
     void trouble(const lintel::Error &what);
+    /// Another one, of what is well again.
+    void notice(const QString &what);
     /// A recording has been played to its end.
     void playbackFinished(quint64 rows);
 

@@ -36,15 +36,17 @@ void SpoolWriter::dropOldest()
 {
     const Waiting &oldest = m_waiting.front();
     const auto count = quint64(oldest.readings.size());
-    if (!m_gone)
+    const bool isFirst = !m_gone;
+    if (isFirst)
         m_gone = Gone{0, oldest.measuredAt, oldest.measuredAt};
     m_gone->readings += count;
     m_gone->to = oldest.measuredAt;
     m_lost += count;
     m_waiting.pop_front();
-    Q_EMIT trouble(Error{
-        Errc::Full,
-        u"The memory for readings that cannot be stored is full; the oldest ones are lost. Free the disk, or raise sampling.memory_batches."_s});
+    if (isFirst)
+        Q_EMIT trouble(Error{
+            Errc::Full,
+            u"The memory for readings that cannot be stored is full; the oldest ones are lost. Free the disk, or raise sampling.memory_batches."_s});
     Q_EMIT lossHappened();
 }
 
@@ -114,8 +116,9 @@ bool SpoolWriter::flushNow()
             m_retryAt = m_clock.monotonic() + retryInterval;
             if (!std::exchange(m_isHeld, true) || !m_isNoted)
                 note();
-            Q_EMIT trouble(Error{appended.error().code,
-                                 u"Readings cannot be stored and wait in memory: %1"_s.arg(appended.error().message)});
+            if (std::exchange(m_refusal, appended.error().message) != appended.error().message)
+                Q_EMIT trouble(Error{appended.error().code, u"Readings cannot be stored and wait in memory: %1"_s.arg(
+                                                                appended.error().message)});
             return false;
         }
         m_gone.reset();
@@ -126,6 +129,8 @@ bool SpoolWriter::flushNow()
         if (m_waiting.empty()) {
             m_isHeld = false;
             m_isNoted = true;
+            if (!std::exchange(m_refusal, {}).isEmpty())
+                Q_EMIT notice(u"Readings are stored again, and so are those that waited in memory."_s);
         }
         for (const Loss &loss : appended->evicted)
             Q_EMIT trouble(Error{

@@ -6,6 +6,8 @@
 // and get their true time stamp as soon as the clock has been set; nothing of them is lost unless
 // the memory bound is reached or the power goes before the first synchronisation.
 //
+// A refusal is said once, and again when its reason changes; that it is over is said, too.
+//
 // Whatever waits there longer than one attempt is noted on the disk first (ReadingSpool::noteUnstored()), so
 // that a process that ends meanwhile leaves a note of what went with it, and never less than that.
 //
@@ -61,6 +63,8 @@ Q_SIGNALS:
     /// Readings went; what was believed to be reported was not.
     void lossHappened();
     void trouble(const lintel::Error &what);
+    /// A sentence for the log: what waited is stored.
+    void notice(const QString &what);
 
 private:
     struct Waiting {
@@ -95,6 +99,7 @@ private:
     quint64 m_accepted = 0;
     quint64 m_lost = 0;
     bool m_saidClock = false;
+    QString m_refusal; // the one that lasts and was said
 };
 
 } // namespace lintel

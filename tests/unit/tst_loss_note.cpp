@@ -2,22 +2,20 @@
 #include "adapters/sqlite/sqlite_spool.h"
 #include "contract/reading_spool_contract.h"
 #include "fakes/fake_clock.h"
+#include "fakes/small_disk.h"
 
 #include <QDir>
 #include <QFile>
 #include <QFileInfo>
 #include <QTemporaryDir>
 
-#include <cerrno>
-
-#include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace lintel;
 using namespace Qt::StringLiterals;
 using sqlite::LossNote;
+using test::SmallDisk;
 
 namespace {
 
@@ -27,38 +25,6 @@ Unstored heldOf(quint64 readings)
 {
     return {readings, fromEpochMillis(1'700'000'000'000), fromEpochMillis(1'700'000'060'000)};
 }
-
-/// A file system of its own that can be full. Needs root.
-class TinyDisk
-{
-public:
-    TinyDisk()
-        : isMounted(::mount("tmpfs", QFile::encodeName(m_dir.path()).constData(), "tmpfs", 0, "size=4m,mode=700") == 0)
-    {}
-    ~TinyDisk()
-    {
-        if (isMounted)
-            ::umount2(QFile::encodeName(m_dir.path()).constData(), MNT_DETACH);
-    }
-    QString path(const QString &name) const { return m_dir.filePath(name); }
-    [[nodiscard]] bool fill() const
-    {
-        const int file = ::open(QFile::encodeName(path(u"filler"_s)).constData(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-        const QByteArray block(4096, 'x');
-        while (file >= 0 && ::write(file, block.constData(), size_t(block.size())) > 0) {
-        }
-        const bool isFull = file >= 0 && errno == ENOSPC;
-        ::close(file);
-        return isFull;
-    }
-    [[nodiscard]] bool free() const { return QFile::remove(path(u"filler"_s)); }
-
-private:
-    QTemporaryDir m_dir;
-
-public:
-    const bool isMounted;
-};
 
 } // namespace
 
@@ -224,9 +190,9 @@ private Q_SLOTS:
 
     void fullDisk_takesTheNoteAndTheLossComesWithRoom()
     {
-        const TinyDisk disk;
-        if (!disk.isMounted)
-            QSKIP("A file system of its own may not be mounted here; run this as root.");
+        const SmallDisk disk(u"4m"_s);
+        if (!disk.isMounted())
+            QSKIP("A file system of its own may not be mounted here; run this as root, or allow user namespaces.");
         const QString path = disk.path(u"spool.db"_s);
         int stored = 0;
         quint64 held = 0;
@@ -267,11 +233,55 @@ private Q_SLOTS:
         QCOMPARE(spool->status().totalReadings, quint64(2 * stored));
     }
 
+    void noteWithoutAPlace_getsItWithALaterAppend()
+    {
+        const QString note = m_path + u".note"_s;
+        QVERIFY(QDir().mkpath(note)); // no place for a file of that name
+        QTest::ignoreMessage(
+            QtWarningMsg, QRegularExpression(u"Readings that the disk refuses cannot be noted before they are lost"_s));
+        {
+            const auto spool = open();
+            QVERIFY(!spool->noteUnstored(heldOf(3)));
+            QVERIFY(spool->append(ReadingSpoolContract::group(0, 1)));
+            QVERIFY(QFileInfo(note).isDir());
+            QVERIFY(QDir().rmdir(note));
+            QVERIFY(spool->append(ReadingSpoolContract::group(1, 1)));
+            QCOMPARE(QFileInfo(note).size(), 2 * LossNote::kSlotBytes);
+            QVERIFY(spool->noteUnstored(heldOf(4)));
+        }
+        expectWarning();
+        QCOMPARE(open()->losses(10)->first().readings, 4u);
+    }
+
+    void firstStartOnAFullDisk_hasASpoolAndItsNoteOnceThereIsRoom()
+    {
+        const SmallDisk disk(u"4m"_s);
+        if (!disk.isMounted())
+            QSKIP("A file system of its own may not be mounted here; run this as root, or allow user namespaces.");
+        QVERIFY(disk.fill());
+        const QString path = disk.path(u"spool.db"_s);
+        for (int attempt = 0; attempt < 2; ++attempt) {
+            const auto refused = SqliteSpool::open({path, kDevice, {}, {}}, m_clock);
+            QVERIFY(!refused);
+            QCOMPARE(refused.error().code, Errc::Full);
+            QVERIFY2(refused.error().message.contains(u"free some space"), qPrintable(refused.error().message));
+        }
+        QVERIFY(disk.free());
+        const auto spool = openAt(path);
+        QCOMPARE(QFileInfo(path + u".note"_s).size(), 2 * LossNote::kSlotBytes);
+        QVERIFY(disk.fill()); // full again: now its place is there
+        QVERIFY(spool->noteUnstored(heldOf(5)));
+        QVERIFY(disk.free());
+        // Accepted by nobody before, so nothing is lost of the time before.
+        QVERIFY(spool->losses(10)->isEmpty());
+        QCOMPARE(spool->status().totalReadings, 0u);
+    }
+
     void fullDiskThatNeverHadANote_isSaid()
     {
-        const TinyDisk disk;
-        if (!disk.isMounted)
-            QSKIP("A file system of its own may not be mounted here; run this as root.");
+        const SmallDisk disk(u"4m"_s);
+        if (!disk.isMounted())
+            QSKIP("A file system of its own may not be mounted here; run this as root, or allow user namespaces.");
         QVERIFY(disk.fill());
         const auto note = LossNote::open(disk.path(u"spool.db.note"_s));
         QVERIFY(!note);
@@ -280,5 +290,12 @@ private Q_SLOTS:
     }
 };
 
-QTEST_GUILESS_MAIN(TestLossNote)
+// Its own main: mounts are to end with this process, and to need no root where the system lets them.
+int main(int argc, char **argv)
+{
+    lintel::test::enterOwnMounts();
+    QCoreApplication application(argc, argv);
+    TestLossNote test;
+    return QTest::qExec(&test, argc, argv);
+}
 #include "tst_loss_note.moc"

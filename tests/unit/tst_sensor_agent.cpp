@@ -229,23 +229,32 @@ void TestSensorAgent::refusingSpool_keepsInMemoryThenSaysWhatWasLost()
 {
     Bench bench;
     bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    QSignalSpy trouble(bench.agent.get(), &SensorAgent::trouble);
+    QSignalSpy notice(bench.agent.get(), &SensorAgent::notice);
     QVERIFY(bench.agent->start());
     QCoreApplication::processEvents();
     for (int i = 0; i < 7; ++i)
         bench.period();
     QTRY_COMPARE(bench.agent->counts().lost, 3u); // 8 samples, room for 5
     QCOMPARE(bench.agent->counts().waiting, 5u);
+    QCOMPARE(trouble.count(), 2); // it cannot be stored, and then that the oldest go; each once
+    bench.spool.failWith(Error{Errc::Io, u"The disk is gone."_s});
+    bench.period();
+    QTRY_COMPARE(trouble.count(), 3); // another reason
+    bench.spool.failWith(Error{Errc::Full, u"The disk is full."_s});
+    QVERIFY(notice.isEmpty());
     bench.spool.failWith({});
     bench.clock.advance(2s);
     bench.agent->tick();
     QTRY_COMPARE(bench.agent->counts().waiting, 0u);
+    QCOMPARE(notice.count(), 1);
     const auto stored = bench.spool.read(0, 10);
     QCOMPARE(stored->size(), 5);
     const QList<Loss> losses = stored->first().batch.losses;
     QCOMPARE(losses.size(), 1);
-    QCOMPARE(losses[0].readings, 3u);
+    QCOMPARE(losses[0].readings, 4u);
     QCOMPARE(losses[0].reason, LossReason::StorageFailed);
-    QCOMPARE(losses[0].to - losses[0].from, Millis{2s});
+    QCOMPARE(losses[0].to - losses[0].from, Millis{3s});
     QVERIFY(losses[0].to < stored->first().batch.readings[0].deviceTime);
 }
 
@@ -365,13 +374,19 @@ void TestSensorAgent::spoolThatOpensLate_keepsInMemoryAndConnectsThen()
         period();
     QTRY_COMPARE(agent.counts().lost, 2u);
     QCOMPARE(agent.counts().held, 5u);
+    QVERIFY(!agent.counts().isNoted); // a note has its place with the spool
+    QCOMPARE(agent.status().value("held_in_memory"_L1).toInteger(-1), 5);
+    QCOMPARE(agent.status().value("held_is_noted"_L1).toBool(true), false);
     QVERIFY(trouble.first().first().value<Error>().message.contains(u"s1.db cannot grow"));
+    QCOMPARE(trouble.count(), 3); // cannot be noted, cannot be stored, does not fit: each is said once
     QCOMPARE(session.status().phase, EdgeNodeSession::Phase::Stopped);
     QVERIFY(!storage.state().load(u"k"_s));
 
     hasRoom = true;
     period();
     QVERIFY(storage.isOpen());
+    QVERIFY(agent.counts().isNoted);
+    QCOMPARE(agent.status().value("held_in_memory"_L1).toInteger(-1), 0);
     QTRY_COMPARE(session.status().phase, EdgeNodeSession::Phase::Custody);
     QTRY_COMPARE(storage.spool().status().pendingBatches, 0u);
     quint64 lost = 0;

@@ -6,6 +6,9 @@
 // were settled since, in the transaction that settled them; the difference is what a crash loses. So the
 // note and the spool agree at every moment, and no note needs to be taken back.
 //
+// Where there is no room to reserve the place, nothing can be noted: the spool says so when it is opened and
+// tries again with each append, so that the note is there once a disk has been freed, before it is full again.
+//
 // File systems that never write in place (Btrfs, ZFS) may need room even for this; write() says so then.
 //
 // Owner: SqliteSpool. Thread: its thread. Failure: Errc::Full or Io in a sentence; the note before stands.

@@ -64,7 +64,10 @@ Result<ReadingSpool::Appended> SqliteSpool::append(std::span<const IncomingBatch
     auto group = sortOut(batches);
     if (!group)
         return group.error();
-    return commit(*group);
+    auto appended = commit(*group);
+    if (appended && !m_note)
+        (void)openNote(); // there is room now; if not for this, it was said when the spool was opened
+    return appended;
 }
 
 Result<SqliteSpool::Group> SqliteSpool::sortOut(std::span<const IncomingBatch> batches) const
