@@ -87,16 +87,8 @@ Result<OpenStorage> openStorage(const SensorConfig &config, const Clock &clock, 
     return OpenStorage{*std::move(spool), *std::move(state)};
 }
 
-/// What a start refuses before it makes anything.
-QList<Result<void>> check(const SensorConfig &config)
-{
-    return {checkDriver(config.driver), service::checkIdentity(config.common)};
-}
-
 Result<int> run(const SensorConfig &config)
 {
-    if (const auto usable = checkDriver(config.driver); !usable)
-        return usable.error();
     const auto identity = service::openIdentity(program, config.common, u"readings stay in the spool"_s);
     if (!identity)
         return identity.error();
@@ -182,5 +174,5 @@ int main(int argc, char *argv[])
             config->settings.version = program.version;
         return config;
     };
-    return service::runProgram(program, read, run, check);
+    return service::runProgram(program, read, run);
 }
