@@ -3,8 +3,10 @@ lintel_add_test(tst_spiffe_x509 unit/tst_spiffe_x509.cpp fakes/odd_certificate.h
 lintel_add_test(tst_spiffe_jwt unit/tst_spiffe_jwt.cpp fakes/odd_certificate.h LIBRARIES Lintel::Tls OpenSSL::Crypto)
 lintel_add_test(tst_authority_parts unit/tst_authority_parts.cpp LIBRARIES Lintel::AuthorityCore)
 lintel_add_test(tst_authority_config unit/tst_authority_config.cpp LIBRARIES Lintel::AuthorityProgram)
-lintel_add_test(tst_authority unit/tst_authority.cpp fakes/authority_fixture.h fakes/odd_certificate.h
-  LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
+foreach(subject admission entries boot_record state)
+  lintel_add_test(tst_authority_${subject} unit/tst_authority_${subject}.cpp fakes/attested_agent.h fakes/authority_fixture.h
+    fakes/odd_certificate.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
+endforeach()
 lintel_add_test(tst_authority_kill integration/tst_authority_kill.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore)
 lintel_add_test(tst_pkcs11_keys integration/tst_pkcs11_keys.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore Lintel::Pkcs11)
 lintel_add_benchmark(bench_authority bench/bench_authority.cpp LIBRARIES Lintel::AuthorityCore)

@@ -30,3 +30,12 @@ if(LINTEL_BUILD_TESTS)
       "${PROJECT_SOURCE_DIR}/.ci/run")
   set_tests_properties(ci_refusesArguments PROPERTIES PASS_REGULAR_EXPRESSION "refused: .*takes no arguments" TIMEOUT 10)
 endif()
+
+# The presets that nothing else here configures.
+if(LINTEL_BUILD_TESTS)
+  foreach(preset dev coverage)
+    add_test(NAME preset_${preset} COMMAND "${CMAKE_COMMAND}" --preset ${preset} -B "${CMAKE_BINARY_DIR}/presets/${preset}"
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(preset_${preset} PROPERTIES TIMEOUT 300)
+  endforeach()
+endif()

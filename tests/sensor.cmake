@@ -11,10 +11,9 @@ lintel_add_test(tst_report_filter unit/tst_report_filter.cpp LIBRARIES Lintel::S
 lintel_add_test(tst_sensor_agent unit/tst_sensor_agent.cpp LIBRARIES Lintel::SensorAgent Lintel::MqttLoopback)
 
 lintel_add_fuzzer(fuzz_csv fuzz/fuzz_csv.cpp LIBRARIES Lintel::Drivers)
-lintel_add_fuzzer(fuzz_config fuzz/fuzz_config.cpp LIBRARIES Lintel::SensorAgent)
-
-# What an idle sensor costs. Lintel::TestBroker is declared in mqtt.cmake, and links by name.
-lintel_add_benchmark(bench_memory bench/bench_memory.cpp LIBRARIES Lintel::TestBroker Lintel::MqttPaho Lintel::Sparkplug)
-if(TARGET bench_memory)
-  add_dependencies(bench_memory lintel-sensor)
+lintel_add_fuzzer(fuzz_time fuzz/fuzz_time.cpp LIBRARIES Lintel::Drivers)
+lintel_add_fuzzer(fuzz_replay fuzz/fuzz_replay.cpp LIBRARIES Lintel::Drivers)
+if(TARGET fuzz_replay)
+  target_include_directories(fuzz_replay PRIVATE "${PROJECT_SOURCE_DIR}/tests")
 endif()
+lintel_add_fuzzer(fuzz_config fuzz/fuzz_config.cpp LIBRARIES Lintel::SensorAgent)

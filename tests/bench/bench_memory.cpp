@@ -1,54 +1,60 @@
-// RSS and PSS of a sensor against a real mosquitto with mutual TLS, as one JSON object.
+// RSS and PSS of a sensor agent that samples once a second, with its identity from files and from a TPM
+// with an authority, as one JSON object. Both buildings are the demo's: real brokers, gateway, backend.
 //
-// The sensor samples a simulated zone once a second; this process is its gateway and acknowledges
-// everything. bench_memory [SECONDS] (default 60). Exit 1 when the sensor did not reach custody.
-#include "fakes/mosquitto_broker.h"
-#include "mqtt/paho_transport.h"
-#include "ports/system_clock.h"
-#include "sparkplug/host_session.h"
+// bench_memory [SECONDS] (default 60). Exit 1 when a sensor is heavier than the goals, or stored nothing.
+#include "demo/process_memory.h"
+#include "integration/running_building.h"
 
 #include <QCoreApplication>
-#include <QElapsedTimer>
-#include <QFile>
-#include <QProcess>
-#include <QTemporaryDir>
-#include <QTimer>
+#include <QJsonDocument>
+#include <QJsonObject>
 
 #include <cstdio>
 
 using namespace lintel;
+using namespace lintel::test;
 using namespace Qt::StringLiterals;
 
 namespace {
 
 constexpr int kRssGoalKib = 18 * 1024;
 constexpr int kPssGoalKib = 12 * 1024;
+constexpr int kSensors = 3; // one of each kind
 
-/// KiB of one line of /proc/<pid>/smaps_rollup, or -1.
-qint64 memoryOf(qint64 pid, const QByteArray &key)
+/// Medians of the sensors, after so many seconds.
+QJsonObject measure(demo::IdentityKind identity, int seconds)
 {
-    QFile file(u"/proc/%1/smaps_rollup"_s.arg(pid));
-    if (!file.open(QIODevice::ReadOnly))
-        return -1;
-    for (const QByteArray &line : file.readAll().split('\n')) {
-        if (line.startsWith(key + ':'))
-            return line.mid(key.size() + 1).simplified().split(' ').value(0).toLongLong();
+    demo::DemoOptions options;
+    options.sensors = kSensors;
+    options.identity = identity;
+    auto plan = demo::makePlan(options, QString());
+    if (!plan)
+        return {{u"problem"_s, plan.error().message}};
+    const QTemporaryDir sockets;
+    plan->runDir = sockets.path();
+    RunningBuilding running(*plan);
+    if (const QString problem = running.start(); !problem.isEmpty())
+        return {{u"problem"_s, problem}};
+    QTest::qWait(seconds * 1000);
+    QList<demo::MemorySample> samples;
+    for (const demo::SensorPlan &sensor : running.building->plan().sensors) {
+        if (const auto sample = demo::sampleMemory(running.building->child(sensor.name)->pid()))
+            samples << *sample;
     }
-    return -1;
+    const demo::MemorySample median = demo::median(samples);
+    return {
+        {u"sensors"_s, samples.size()},
+        {u"readings_stored"_s, running.storedInCloud()},
+        {u"rss_kib"_s, median.rssKib},
+        {u"pss_kib"_s, median.pssKib},
+    };
 }
 
-QByteArray sensorYaml(const test::MosquittoBroker &broker, const QString &identity, const QString &folder)
+bool isWithinGoals(const QJsonObject &figures)
 {
-    return u"agent: {name: hvac-001, trust_domain: building-1.smart.local}\n"
-           "identity: {provider: files, directory: \"%1\"}\n"
-           "mqtt: {host: 127.0.0.1, port: %2}\n"
-           "sparkplug: {host_id: gateway-1}\n"
-           "driver: {type: simulated, kind: hvac, speed: 60}\n"
-           "sampling: {period: 1s}\n"
-           "spool: {path: \"%3/spool.db\"}\n"_s.arg(identity)
-               .arg(broker.port())
-               .arg(folder)
-               .toUtf8();
+    const auto figure = [&](QLatin1StringView key) { return figures.value(key).toInteger(); };
+    return figure("sensors"_L1) == kSensors && figure("readings_stored"_L1) > 0 && figure("rss_kib"_L1) > 0
+           && figure("rss_kib"_L1) <= kRssGoalKib && figure("pss_kib"_L1) <= kPssGoalKib;
 }
 
 } // namespace
@@ -57,53 +63,14 @@ int main(int argc, char **argv)
 {
     QCoreApplication app(argc, argv);
     const int seconds = argc > 1 ? QByteArray(argv[1]).toInt() : 60;
-    test::MosquittoBroker broker;
-    if (const auto started = broker.start(); !started) {
-        std::fprintf(stderr, "bench_memory: %s\n", qPrintable(started.error().message));
-        return 1;
-    }
-    const auto self = SpiffeId::parse(u"spiffe://building-1.smart.local/agent/gateway");
-    test::MemoryIdentitySource identity(broker.identity(self->toString()));
-    PahoTransport transport(broker.endpoint(), identity);
-    sparkplug::HostConfig hostConfig;
-    hostConfig.hostId = u"gateway-1"_s;
-    hostConfig.self = Principal(*self);
-    const SystemClock clock;
-    sparkplug::HostSession host(hostConfig, clock, transport);
-    quint64 received = 0;
-    QObject::connect(&host, &sparkplug::HostSession::batchReceived, &host, [&](const sparkplug::HostBatch &batch) {
-        if (!batch.receipt)
-            return;
-        ++received;
-        host.acknowledge(batch.node, batch.receipt->stream, batch.receipt->msn);
-    });
-    QTimer ticker;
-    QObject::connect(&ticker, &QTimer::timeout, &host, [&] { host.tick(); });
-    ticker.start(100);
-    host.start();
-
-    const QTemporaryDir folder;
-    QFile config(folder.filePath(u"sensor.yaml"_s));
-    if (!config.open(QIODevice::WriteOnly))
-        return 1;
-    config.write(
-        sensorYaml(broker, broker.identityDir(u"spiffe://building-1.smart.local/agent/hvac-001"_s), folder.path()));
-    config.close();
-    QProcess sensor;
-    sensor.setProcessChannelMode(QProcess::ForwardedErrorChannel);
-    sensor.start(QStringLiteral(LINTEL_BIN_DIR "/lintel-sensor"), {u"--config"_s, config.fileName()});
-    QTimer::singleShot(seconds * 1000, &app, &QCoreApplication::quit);
-    QCoreApplication::exec();
-
-    const qint64 pid = sensor.processId();
-    const qint64 rss = memoryOf(pid, "Rss");
-    const qint64 pss = memoryOf(pid, "Pss");
-    sensor.terminate();
-    if (!sensor.waitForFinished(15'000))
-        sensor.kill();
-    std::printf(
-        "{\"process\": \"lintel-sensor\", \"seconds\": %d, \"batches\": %llu, \"rss_kib\": %lld, \"pss_kib\": %lld, "
-        "\"rss_goal_kib\": %d, \"pss_goal_kib\": %d}\n",
-        seconds, received, rss, pss, kRssGoalKib, kPssGoalKib);
-    return received > 0 && rss > 0 && rss <= kRssGoalKib && pss <= kPssGoalKib ? 0 : 1;
+    const QJsonObject files = measure(demo::IdentityKind::Files, seconds);
+    const QJsonObject tpm = measure(demo::IdentityKind::Tpm, seconds);
+    const QJsonObject result{
+        {u"bench"_s, u"memory"_s},        {u"process"_s, u"lintel-sensor"_s}, {u"seconds"_s, seconds},
+        {u"identity_files"_s, files},     {u"identity_tpm"_s, tpm},           {u"rss_goal_kib"_s, kRssGoalKib},
+        {u"pss_goal_kib"_s, kPssGoalKib},
+    };
+    const QByteArray text = QJsonDocument(result).toJson(QJsonDocument::Compact) + '\n';
+    std::fwrite(text.constData(), 1, size_t(text.size()), stdout);
+    return isWithinGoals(files) && isWithinGoals(tpm) ? 0 : 1;
 }

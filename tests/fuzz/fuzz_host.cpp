@@ -1,5 +1,5 @@
-// A host session that is fed with arbitrary messages. The first bytes of each chunk choose the verb,
-// the device, the length and how much time passes; the rest is the payload.
+// A host session that is fed with arbitrary messages, its own STATE among them. The first bytes of each
+// chunk choose the verb, the device, the length and how much time passes; the rest is the payload.
 #include "domain/topic.h"
 #include "fakes/fake_clock.h"
 #include "fakes/scripted_transport.h"
@@ -27,8 +27,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             verb == SparkplugVerb::DBirth || verb == SparkplugVerb::DData || verb == SparkplugVerb::DDeath;
         const QString device = ofDevice ? QStringLiteral("d%1").arg(control & 1) : QString();
         const SparkplugTopic topic{QStringLiteral("g"), verb, QStringLiteral("n"), device};
-        transport.bring({lintel::toString(topic),
-                         QByteArray(reinterpret_cast<const char *>(data + 3), qsizetype(length)), 0, false});
+        const QString name = control % 16 == 15 ? lintel::toString(StateTopic{config.hostId}) : lintel::toString(topic);
+        transport.bring(
+            {name, QByteArray(reinterpret_cast<const char *>(data + 3), qsizetype(length)), 0, control % 16 == 15});
         clock.advance(Millis(data[2] * 100));
         host.tick();
         if (control == 0xFF) {

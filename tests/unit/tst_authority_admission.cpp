@@ -1,0 +1,273 @@
+// Who gets an SVID and who does not: devices, names, tokens, agents.
+#include "fakes/attested_agent.h"
+#include "fakes/odd_certificate.h"
+
+#include <QSignalSpy>
+#include <QTest>
+
+using namespace lintel;
+using namespace lintel::authority;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+
+namespace {
+const DeviceFacts kFacts = factsOf(u"hvac-001"_s);
+} // namespace
+
+class TestAuthorityAdmission : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    // --- The device's way ---
+    void attest_enrolledDeviceGetsAgentAndDeviceSvid()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        QCOMPARE(a.agent.id, f.id(u"/spire/agent/lintel_tpm/"_s + ekHashOf(1)));
+        QCOMPARE(a.entry.spiffeId, f.id(u"/agent/hvac-001"_s));
+        const auto svid = a.issue(f, a.key.csr);
+        VERIFY_OK(svid);
+        QCOMPARE(svid->id, f.id(u"/agent/hvac-001"_s));
+        VERIFY_OK(f.verify(*svid));
+        QCOMPARE(svid->notAfter - std::chrono::floor<std::chrono::seconds>(f.clock.now()), 1h);
+    }
+    void attest_unknownChipWaitsInTheQueue_untilApproved()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const DeviceKey key;
+        VERIFY_OK(f.authority->considerDevice({ekHashOf(5), {}, {}}));
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(5), key)), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->considerDevice({ekHashOf(5), {}, {}}), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(5), key)), Errc::Unavailable);
+        QCOMPARE(f.authority->devices(DeviceState::Pending)->size(), 1);
+        VERIFY_OK(f.authority->approve(ekHashOf(5), kFacts, f.actor));
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(5), key)));
+    }
+    void attest_queueIsBounded()
+    {
+        AuthorityFixture f;
+        f.config.maxPending = 2;
+        VERIFY_OK(f.open());
+        const DeviceKey key;
+        for (int i = 1; i <= 2; ++i)
+            VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(i), key)), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(3), key)), Errc::Full);
+    }
+    void attest_unknownMakerIsRefused_whenOnlyGenuineChipsMayQueue()
+    {
+        AuthorityFixture f;
+        f.config.firstSeen = FirstSeen::QueueGenuine;
+        VERIFY_OK(f.open());
+        const DeviceKey key;
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), key)), Errc::Denied);
+        auto genuine = f.node(ekHashOf(1), key);
+        genuine.vendor = u"CN=Maker"_s;
+        VERIFY_ERROR(f.authority->attest(genuine), Errc::Unavailable);
+        QCOMPARE(f.authority->devices()->first().enrolledBy, EnrolledBy::VendorCertificate);
+    }
+    void attest_brokenCsrIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), kFacts, f.actor));
+        DeviceKey key;
+        auto node = f.node(ekHashOf(1), key);
+        node.csrDer.replace(key.signer->publicKeyDer(), DeviceKey().signer->publicKeyDer());
+        VERIFY_ERROR(f.authority->attest(node), Errc::Denied);
+    }
+    void issue_keyThatWasNotAttestedIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        VERIFY_ERROR(a.issue(f, DeviceKey().csr), Errc::Denied);
+    }
+    void issue_brokenCsrIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        QByteArray csr = a.key.csr;
+        csr[csr.size() - 3] = char(csr[csr.size() - 3] ^ 1);
+        VERIFY_ERROR(a.issue(f, csr), Errc::Denied);
+    }
+    void issue_entryOfAnotherAgentIsNotFound()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const Attested b(f, 2, u"hvac-002"_s);
+        const auto results = f.authority->issueX509(a.agent, {{b.entry.id, a.key.csr}, {a.entry.id, a.key.csr}});
+        VERIFY_OK(results);
+        VERIFY_ERROR(results->first(), Errc::NotFound);
+        VERIFY_OK(results->last());
+    }
+    void issue_batchKeepsItsOrder()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        QList<SvidRequest> requests;
+        QList<SpiffeId> ids;
+        for (int i = 0; i < 40; ++i) {
+            Entry entry;
+            entry.spiffeId = f.id(u"/w/%1"_s.arg(i));
+            entry.parentId = a.agent.id;
+            entry.selectors = {{u"unix"_s, u"uid:%1"_s.arg(i)}};
+            requests.append({f.authority->createEntry(entry, f.actor)->id, DeviceKey().csr});
+            ids.append(entry.spiffeId);
+        }
+        const auto results = f.authority->issueX509(a.agent, requests);
+        VERIFY_OK(results);
+        for (qsizetype i = 0; i < ids.size(); ++i)
+            QCOMPARE(results->at(i)->id, ids[i]);
+    }
+
+    // --- Names ---
+    void enroll_secondTpmUnderAnExistingIdIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), kFacts, f.actor));
+        VERIFY_ERROR(f.authority->enroll(ekHashOf(2), kFacts, f.actor), Errc::Conflict);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(2), DeviceKey())), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->approve(ekHashOf(2), kFacts, f.actor), Errc::Conflict);
+        VERIFY_ERROR(f.authority->createToken(5min, f.id(u"/agent/hvac-001"_s), f.actor), Errc::Conflict);
+        VERIFY_ERROR(f.authority->enroll(ekHashOf(1), {u"other"_s, {}, {}, {}, {}}, f.actor), Errc::Conflict);
+    }
+    void enroll_gatewayAlsoGetsTheBrokersEntry()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), {u"gateway"_s, u"gateway"_s, {}, {}, {}}, f.actor));
+        // For its agent by either attestation with the same chip.
+        QList<SpiffeId> parents;
+        const auto entries = f.authority->entries({f.id(u"/broker"_s), {}, {}, {}, {}});
+        VERIFY_OK(entries);
+        for (const Entry &entry : *entries) {
+            QVERIFY(!entry.keyBound);
+            parents.append(entry.parentId);
+        }
+        QCOMPARE(parents.size(), 2);
+        for (const QString &type : {u"tpm"_s, u"lintel_tpm"_s})
+            QVERIFY(parents.contains(f.id(u"/spire/agent/%1/%2"_s.arg(type, ekHashOf(1)))));
+    }
+    void revoke_ofAGatewayEndsItsBrokersIdentityToo()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), {u"gateway"_s, u"gateway"_s, {}, {}, {}}, f.actor));
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), DeviceKey())));
+        VERIFY_OK(f.authority->revoke(u"gateway"_s, u"stolen"_s, f.actor));
+        const auto jws = f.authority->denyListJws();
+        VERIFY_OK(jws);
+        const auto list = tls::verifyDenyList(*jws, f.config.domain, f.authority->bundle()->jwtAuthorities, 0);
+        VERIFY_OK(list);
+        QVERIFY(std::any_of(list->entries.begin(), list->entries.end(),
+                            [&](const tls::DenyEntry &entry) { return entry.id == f.id(u"/broker"_s); }));
+        QVERIFY(f.authority->entries({f.id(u"/broker"_s), {}, {}, {}, {}})->isEmpty());
+    }
+    void enrollBatch_allOrNothing()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const QByteArray head = "hash,name,kind,site,space,tags\n";
+        const QByteArray good = ekHashOf(1).toLatin1() + ",a,sensor,s,r,x;y\n" + ekHashOf(2).toLatin1() + ",b,,,,\n";
+        const auto bad =
+            f.authority->enrollBatch(head + good + "zz,c,,,,\n" + ekHashOf(1).toLatin1() + ",d,,,,\n", f.actor);
+        VERIFY_OK(bad);
+        QCOMPARE(bad->enrolled, 0);
+        QCOMPARE(bad->problems.size(), 2);
+        QCOMPARE(bad->problems[0].line, 4);
+        QCOMPARE(bad->problems[1].line, 5);
+        QCOMPARE(f.authority->devices()->size(), 0);
+        QCOMPARE(f.authority->entries()->size(), 0);
+        const auto done = f.authority->enrollBatch(head + good, f.actor);
+        QCOMPARE(done->enrolled, 2);
+        QCOMPARE(f.authority->device(u"a"_s)->facts.tags, (QStringList{u"x"_s, u"y"_s}));
+        // A row that contradicts what is stored undoes the others as well.
+        const auto again = f.authority->enrollBatch(
+            head + ekHashOf(7).toLatin1() + ",new,,,,\n" + ekHashOf(8).toLatin1() + ",a,,,,\n", f.actor);
+        QCOMPARE(again->problems.first().line, 3);
+        VERIFY_ERROR(f.authority->device(u"new"_s), Errc::NotFound);
+    }
+
+    // --- Tokens ---
+    void token_isSpentOnce_butItsKeyMayRepeat()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const auto token = f.authority->createToken(5min, f.id(u"/agent/soft-1"_s), f.actor);
+        VERIFY_OK(token);
+        const DeviceKey key;
+        VERIFY_OK(f.authority->attest(f.tokenNode(token->token, key)));
+        const auto again = f.authority->attest(f.tokenNode(token->token, key));
+        VERIFY_OK(again);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(token->token, DeviceKey())), Errc::Denied);
+        const auto check = f.authority->checkAgent(again->svid.chainDer.first());
+        QCOMPARE(check.denial, AgentDenial::None);
+        const auto entries = f.authority->authorizedEntries(check.agent);
+        QCOMPARE(entries->size(), 1);
+        QCOMPARE(entries->first().spiffeId, f.id(u"/agent/soft-1"_s));
+        QCOMPARE(f.authority->device(u"soft-1"_s)->enrolledBy, EnrolledBy::JoinToken);
+        f.clock.advance(2h);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(token->token, key)), Errc::Denied);
+    }
+    void token_expiredOrUnknownIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const auto token = f.authority->createToken(60s, {}, f.actor);
+        f.clock.advance(60s);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(token->token, DeviceKey())), Errc::Denied);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(u"guessed"_s, DeviceKey())), Errc::Denied);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(u"../../server"_s, DeviceKey())), Errc::Malformed);
+    }
+
+    // --- Agents ---
+    void renew_bothSvidsWork_untilTheNewOneIsUsed()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const auto token = f.authority->createToken(5min, {}, f.actor);
+        const auto first = f.authority->attest(f.tokenNode(token->token, DeviceKey()));
+        const auto second = f.authority->renewAgent(first->agent.id, DeviceKey().csr);
+        VERIFY_OK(second);
+        const QByteArray oldLeaf = first->svid.chainDer.first();
+        const QByteArray newLeaf = second->svid.chainDer.first();
+        QCOMPARE(f.authority->checkAgent(oldLeaf).denial, AgentDenial::None);
+        QCOMPARE(f.authority->checkAgent(newLeaf).denial, AgentDenial::None);
+        QCOMPARE(f.authority->checkAgent(oldLeaf).denial, AgentDenial::NotActive);
+        f.clock.advance(61min);
+        QCOMPARE(f.authority->checkAgent(newLeaf).denial, AgentDenial::Expired);
+    }
+    void renew_agentWithTpmMustAttestAgain()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        VERIFY_ERROR(f.authority->renewAgent(a.agent.id, DeviceKey().csr), Errc::Denied);
+    }
+    void agents_banEvictAndUnknown()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const auto leaf = f.authority->attest(f.node(ekHashOf(1), a.key))->svid.chainDer.first();
+        QSignalSpy removed(f.authority.get(), &Authority::agentRemoved);
+        VERIFY_OK(f.authority->deleteAgent(a.agent.id, f.actor));
+        QCOMPARE(f.authority->checkAgent(leaf).denial, AgentDenial::NotAttested);
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), a.key)));
+        VERIFY_OK(f.authority->banAgent(a.agent.id, f.actor));
+        QCOMPARE(f.authority->checkAgent(leaf).denial, AgentDenial::Banned);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), a.key)), Errc::Denied);
+        QCOMPARE(removed.count(), 2);
+        QCOMPARE(f.authority->checkAgent(makeCertificate({}).der).denial, AgentDenial::NotAttested);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestAuthorityAdmission)
+#include "tst_authority_admission.moc"
