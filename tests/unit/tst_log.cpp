@@ -31,11 +31,11 @@ Line lineOf(const QString &message)
     return {fromEpochMillis(1'795'254'060'123), Level::Warning, u"lintel.test"_s, message};
 }
 
-/// A datagram socket that stands in for journald.
-class Journal
+/// A datagram socket that stands in for journald or a syslog daemon.
+class LogService
 {
 public:
-    explicit Journal(const QString &path)
+    explicit LogService(const QString &path)
     {
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
@@ -44,7 +44,7 @@ public:
         m_socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         m_isBound = ::bind(m_socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
     }
-    ~Journal() { ::close(m_socket); }
+    ~LogService() { ::close(m_socket); }
     [[nodiscard]] bool isBound() const { return m_isBound; }
     [[nodiscard]] QByteArray next()
     {
@@ -109,6 +109,8 @@ private Q_SLOTS:
     void repeats_areCounted();
     void journald_receivesWhatIsLogged();
     void journald_absentFallsBackAndSaysSo();
+    void syslog_writesOneLineWithPriorityAndTime();
+    void syslog_receivesWhatIsLogged_alsoAfterItsRestart();
     void syslog_absentFallsBackAndSaysSo();
     void level_decidesWhatIsWritten_data();
     void level_decidesWhatIsWritten();
@@ -191,7 +193,7 @@ void TestLog::journald_receivesWhatIsLogged()
 {
     const QTemporaryDir folder;
     const QString path = folder.filePath(u"socket"_s);
-    Journal journal(path);
+    LogService journal(path);
     QVERIFY(journal.isBound());
     QVERIFY(install({Level::Info, Destination::Journald, u"lintel-test"_s, path}));
     qCDebug(lcTest) << "not this";
@@ -215,6 +217,43 @@ void TestLog::journald_absentFallsBackAndSaysSo()
     const QByteArray written = standardError.take();
     QVERIFY2(written.endsWith(" level=ERROR category=lintel.test msg=\"disk is full\" free_bytes=0\n"), written);
     QCOMPARE(written.count('\n'), 1);
+}
+
+void TestLog::syslog_writesOneLineWithPriorityAndTime()
+{
+    Line line = lineOf(u"one\ntwo\x1b[31m \\ "_s + field(u"path", u"/x"_s));
+    const QDateTime local(QDate(2026, 11, 3), QTime(9, 41, 7));
+    line.time = fromEpochMillis(local.toMSecsSinceEpoch());
+    QCOMPARE(toSyslog(line, u"lintel-sensor"_s, 42),
+             "<28>Nov  3 09:41:07 lintel-sensor[42]: lintel.test: one\\ntwo [31m \\ path=/x"_ba);
+}
+
+void TestLog::syslog_receivesWhatIsLogged_alsoAfterItsRestart()
+{
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"log"_s);
+    auto daemon = std::make_unique<LogService>(path);
+    QVERIFY(daemon->isBound());
+    QVERIFY(install({Level::Info, Destination::Syslog, u"lintel-test"_s, {}, path}));
+    qCDebug(lcTest) << "not this";
+    qCWarning(lcTest).noquote() << u"disk is full"_s << field(u"token", u"s3cr3t"_s);
+    const QByteArray datagram = daemon->next();
+    QVERIFY2(datagram.startsWith("<28>"), datagram);
+    QVERIFY2(datagram.endsWith(" lintel-test[" + QByteArray::number(QCoreApplication::applicationPid())
+                               + "]: lintel.test: disk is full token=[redacted]"),
+             datagram);
+    QVERIFY(daemon->next().isEmpty());
+
+    daemon.reset();
+    QVERIFY(QFile::remove(path));
+    StandardError standardError;
+    qCWarning(lcTest) << "nobody listens";
+    daemon = std::make_unique<LogService>(path);
+    QVERIFY(daemon->isBound());
+    qCInfo(lcTest) << "it listens again";
+    const QByteArray written = standardError.take();
+    QVERIFY2(written.contains("nobody listens") && !written.contains("again"), written);
+    QVERIFY(daemon->next().endsWith(": it listens again"));
 }
 
 void TestLog::syslog_absentFallsBackAndSaysSo()
@@ -249,7 +288,7 @@ void TestLog::level_decidesWhatIsWritten()
     QFETCH(int, lines);
     const QTemporaryDir folder;
     const QString path = folder.filePath(u"socket"_s);
-    Journal journal(path);
+    LogService journal(path);
     QVERIFY(install({Level(level), Destination::Journald, u"lintel-test"_s, path}));
     qCDebug(lcTest) << "a";
     qCInfo(lcTest) << "b";
@@ -265,7 +304,7 @@ void TestLog::lines_ofTwoThreadsStayWhole()
 {
     const QTemporaryDir folder;
     const QString path = folder.filePath(u"socket"_s);
-    Journal journal(path);
+    LogService journal(path);
     QVERIFY(install({Level::Info, Destination::Journald, u"lintel-test"_s, path}));
     constexpr int kLines = 100;
     const auto write = [](const char *who) {

@@ -12,7 +12,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <syslog.h>
 #include <unistd.h>
 
 namespace lintel::log {
@@ -25,9 +24,8 @@ namespace {
 struct Sink {
     QMutex mutex;
     Settings settings;
-    QByteArray identifier; // openlog() keeps the pointer
     RepeatFilter repeats;
-    int journal = -1;
+    int service = -1; // connected to syslog or journald
     bool isInstalled = false;
 };
 
@@ -62,36 +60,6 @@ void writeStderr(const QByteArray &text)
     }
 }
 
-void write(Sink &to, const Line &line)
-{
-    switch (to.settings.destination) {
-    case Destination::Syslog:
-        ::syslog(syslogPriority(line.level), "%s", (u"%1: %2"_s.arg(line.category, line.message)).toUtf8().constData());
-        return;
-    case Destination::Journald: {
-        const QByteArray datagram = toJournal(line, to.settings.program);
-        if (to.journal >= 0 && ::send(to.journal, datagram.constData(), size_t(datagram.size()), MSG_NOSIGNAL) >= 0)
-            return;
-        writeStderr(toLogfmt(line)); // the journal is being restarted, or the line is too long for it
-        return;
-    }
-    case Destination::Stderr: writeStderr(toLogfmt(line)); return;
-    }
-}
-
-void handle(QtMsgType type, const QMessageLogContext &context, const QString &message)
-{
-    Sink &to = sink();
-    const Level level = levelOf(type);
-    if (level < to.settings.level)
-        return;
-    const auto now = std::chrono::time_point_cast<Millis>(std::chrono::system_clock::now());
-    const Line line{now, level, QString::fromUtf8(context.category ? context.category : "default"), redacted(message)};
-    const QMutexLocker lock(&to.mutex);
-    for (const Line &one : to.repeats.offer(line, std::chrono::steady_clock::now().time_since_epoch()))
-        write(to, one);
-}
-
 /// `service` and `remedy` belong to the sentence for a service that does not listen.
 Result<int> connectDatagram(const QString &path, const QString &service, const QString &remedy)
 {
@@ -112,6 +80,51 @@ Result<int> connectDatagram(const QString &path, const QString &service, const Q
         Errc::Unavailable,
         u"%1 does not listen at %2 (%3); logging to stderr instead. Start %4 or set observability.logging.destination."_s
             .arg(service, path, why, remedy)};
+}
+
+Result<int> connectService(const Settings &settings)
+{
+    return settings.destination == Destination::Syslog
+               ? connectDatagram(settings.syslogSocket, u"syslog"_s, u"a syslog daemon"_s)
+               : connectDatagram(settings.journalSocket, u"journald"_s, u"systemd-journald"_s);
+}
+
+bool sendTo(int service, const QByteArray &datagram)
+{
+    return service >= 0 && ::send(service, datagram.constData(), size_t(datagram.size()), MSG_NOSIGNAL) >= 0;
+}
+
+void write(Sink &to, const Line &line)
+{
+    if (to.settings.destination == Destination::Stderr) {
+        writeStderr(toLogfmt(line));
+        return;
+    }
+    const QByteArray datagram = to.settings.destination == Destination::Syslog
+                                    ? toSyslog(line, to.settings.program, ::getpid())
+                                    : toJournal(line, to.settings.program);
+    if (sendTo(to.service, datagram))
+        return;
+    // A service that was restarted listens on a new socket.
+    if (to.service >= 0)
+        ::close(std::exchange(to.service, -1));
+    if (const auto again = connectService(to.settings))
+        to.service = *again;
+    if (!sendTo(to.service, datagram))
+        writeStderr(toLogfmt(line)); // it is gone, or the line is too long for it
+}
+
+void handle(QtMsgType type, const QMessageLogContext &context, const QString &message)
+{
+    Sink &to = sink();
+    const Level level = levelOf(type);
+    if (level < to.settings.level)
+        return;
+    const auto now = std::chrono::time_point_cast<Millis>(std::chrono::system_clock::now());
+    const Line line{now, level, QString::fromUtf8(context.category ? context.category : "default"), redacted(message)};
+    const QMutexLocker lock(&to.mutex);
+    for (const Line &one : to.repeats.offer(line, std::chrono::steady_clock::now().time_since_epoch()))
+        write(to, one);
 }
 
 /// What is below the level is not even formatted.
@@ -138,25 +151,13 @@ Result<void> install(const Settings &settings)
         const QMutexLocker lock(&to.mutex);
         to.settings = settings;
         to.repeats = RepeatFilter{};
-        to.identifier = settings.program.toUtf8();
-        // syslog(3) says nothing when nobody listens: ask first.
-        if (settings.destination == Destination::Syslog) {
-            const auto probe = connectDatagram(settings.syslogSocket, u"syslog"_s, u"a syslog daemon"_s);
-            if (probe) {
-                ::close(*probe);
-                ::openlog(to.identifier.constData(), LOG_PID | LOG_NDELAY, LOG_DAEMON);
+        if (settings.destination != Destination::Stderr) {
+            const auto service = connectService(settings);
+            if (service) {
+                to.service = *service;
             } else {
                 to.settings.destination = Destination::Stderr;
-                outcome = probe.error();
-            }
-        }
-        if (settings.destination == Destination::Journald) {
-            const auto socket = connectDatagram(settings.journalSocket, u"journald"_s, u"systemd-journald"_s);
-            if (socket) {
-                to.journal = *socket;
-            } else {
-                to.settings.destination = Destination::Stderr;
-                outcome = socket.error();
+                outcome = service.error();
             }
         }
         to.isInstalled = true;
@@ -176,10 +177,8 @@ void uninstall()
     QLoggingCategory::setFilterRules({});
     for (const Line &line : to.repeats.flush())
         write(to, line);
-    if (to.journal >= 0)
-        ::close(std::exchange(to.journal, -1));
-    if (to.settings.destination == Destination::Syslog)
-        ::closelog();
+    if (to.service >= 0)
+        ::close(std::exchange(to.service, -1));
     to.isInstalled = false;
 }
 

@@ -1,9 +1,9 @@
 // Structured logging on Qt's logging categories: qCInfo(category) << u"…" anywhere, and here is
 // where it goes.
 //
-// Destinations: stderr (one logfmt line: ISO time, level, category, msg), syslog(3), and
-// systemd-journald by its native protocol. A syslog or journald that is not there is replaced by
-// stderr, and a line says so. Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
+// Destinations: stderr (one logfmt line: ISO time, level, category, msg), the local syslog daemon
+// (facility daemon, RFC 3164), and systemd-journald by its native protocol. A syslog or journald that
+// is not there is replaced by stderr, and a line says so; one that is restarted is found again. Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
 // qFatal to CRITICAL.
 //
 // Values that belong to a message are named with field(): qCInfo(lc).noquote() << u"spool opened" <<
@@ -28,9 +28,9 @@ enum class Destination { Stderr, Syslog, Journald };
 struct Settings {
     Level level = Level::Info;
     Destination destination = Destination::Stderr;
-    QString program;                                                       // syslog identifier
-    QString journalSocket = QStringLiteral("/run/systemd/journal/socket"); // another one in tests
-    QString syslogSocket = QStringLiteral("/dev/log"); // where syslog(3) writes; looked at, not written to
+    QString program;                                                       // what the service calls us
+    QString journalSocket = QStringLiteral("/run/systemd/journal/socket"); // others in tests
+    QString syslogSocket = QStringLiteral("/dev/log");
 };
 
 /// Takes over Qt's messages until uninstall(). Unavailable when syslog or journald does not listen:

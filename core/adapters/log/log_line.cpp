@@ -1,5 +1,7 @@
 #include "adapters/log/log_line.h"
 
+#include <QDateTime>
+#include <QLocale>
 #include <QRegularExpression>
 
 #include <array>
@@ -71,18 +73,28 @@ Parts split(const QString &message)
     return parts;
 }
 
-QString quoted(const QString &value)
+/// Fit for one line.
+QString printable(const QString &value)
 {
-    QString out = u"\""_s;
+    QString out;
     for (const QChar c : value) {
-        if (c == u'"' || c == u'\\')
-            out += u'\\';
         if (c == u'\n')
             out += u"\\n"_s;
         else
             out += c.category() == QChar::Other_Control ? QChar(u' ') : c;
     }
-    return out + u'"';
+    return out;
+}
+
+QString quoted(const QString &value)
+{
+    QString out;
+    for (const QChar c : value) {
+        if (c == u'"' || c == u'\\')
+            out += u'\\';
+        out += c;
+    }
+    return u'"' + printable(out) + u'"';
 }
 
 QString quotedIfNeeded(const QString &value)
@@ -208,6 +220,19 @@ QByteArray toJournal(const Line &line, const QString &program)
         appendJournalField(datagram, "LINTEL_" + name.left(50), one.value.toUtf8());
     }
     return datagram;
+}
+
+QByteArray toSyslog(const Line &line, const QString &program, qint64 pid)
+{
+    constexpr int kDaemonFacility = 3;
+    const QDateTime at = QDateTime::fromMSecsSinceEpoch(toEpochMillis(line.time));
+    // "Nov  1 09:41:00": English month, day padded with a blank.
+    const QString when = QLocale::c().toString(at, u"MMM"_s) + u' ' + QString::number(at.date().day()).rightJustified(2)
+                         + u' ' + at.toString(u"HH:mm:ss"_s);
+    return u"<%1>%2 %3[%4]: %5: %6"_s
+        .arg(QString::number(kDaemonFacility * 8 + syslogPriority(line.level)), when, program, QString::number(pid),
+             line.category, printable(line.message))
+        .toUtf8();
 }
 
 QList<Line> RepeatFilter::offer(const Line &line, std::chrono::nanoseconds now)

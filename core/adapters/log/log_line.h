@@ -27,6 +27,9 @@ struct Line {
 /// The journal's native datagram: MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, LINTEL_CATEGORY and one
 /// LINTEL_<NAME> per field (systemd.journal-fields(7), JOURNAL_NATIVE_PROTOCOL).
 [[nodiscard]] QByteArray toJournal(const Line &line, const QString &program);
+/// The local syslog daemon's datagram (RFC 3164, section 4.1): <priority of facility daemon>, local
+/// time, "program[pid]: category: message". Control characters print as blanks, line breaks as \n.
+[[nodiscard]] QByteArray toSyslog(const Line &line, const QString &program, qint64 pid);
 /// RFC 5424 severities: 7 debug … 2 critical.
 [[nodiscard]] int syslogPriority(Level level);
 [[nodiscard]] QByteArray levelName(Level level);
