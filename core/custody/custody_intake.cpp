@@ -214,7 +214,17 @@ void CustodyIntake::take(const HostBatch &batch)
     if (m_group.size() >= m_limits.maxBatches)
         flush();
     else if (!m_timer.isActive())
-        m_timer.start(m_limits.collect);
+        m_timer.start(untilNextGroup());
+}
+
+/// After a pause a group is stored at once, with what else has arrived by then: a commit on the way
+/// from a sensor to the cloud is enough of a wait. While many come, groups are `collect` apart.
+Millis CustodyIntake::untilNextGroup() const
+{
+    if (!m_lastGroup)
+        return Millis{0};
+    const auto apart = std::chrono::ceil<Millis>(*m_lastGroup + m_limits.collect - m_clock.monotonic());
+    return std::clamp(apart, Millis{0}, m_limits.collect);
 }
 
 void CustodyIntake::flush()
@@ -227,7 +237,9 @@ void CustodyIntake::flush()
     QList<HostBatch> group = lossBatches();
     const qsizetype notices = group.size();
     group.append(std::exchange(m_group, {}));
-    settle(group, notices, storeGroup(m_store, group));
+    const GroupOutcome outcome = storeGroup(m_store, group);
+    m_lastGroup = m_clock.monotonic();
+    settle(group, notices, outcome);
 }
 
 /// Sorts out what became of each batch; the first `notices` of them are our own, from m_lost.
@@ -276,7 +288,7 @@ void CustodyIntake::settle(const QList<HostBatch> &group, qsizetype notices, con
 void CustodyIntake::onStored(bool anything)
 {
     if (!m_group.isEmpty() || !m_lost.isEmpty())
-        m_timer.start(m_limits.collect);
+        m_timer.start(untilNextGroup());
     acknowledgeStreams();
     if (!anything)
         return;
@@ -318,7 +330,7 @@ void CustodyIntake::holdPlain(const HostBatch &batch)
     while (m_heldReadings > m_limits.maxHeldReadings)
         dropOldestHeld();
     if (!m_timer.isActive())
-        m_timer.start(m_failing ? m_limits.retryAfter : m_limits.collect);
+        m_timer.start(m_failing ? m_limits.retryAfter : untilNextGroup());
 }
 
 void CustodyIntake::dropOldestHeld()

@@ -21,6 +21,7 @@
 #include <QSet>
 #include <QTimer>
 
+#include <optional>
 #include <span>
 
 namespace lintel {
@@ -57,7 +58,7 @@ class CustodyIntake : public QObject
     Q_OBJECT
 public:
     struct Limits {
-        Millis collect{25};                 // a group waits at most this long
+        Millis collect{25};                 // from the end of one group to the next; it waits at most this long
         int maxBatches = 256;               // or until it has so many
         qsizetype maxHeldReadings = 20'000; // of plain nodes, while the store fails
         Millis retryAfter{1'000};           // between attempts while the store fails
@@ -111,6 +112,7 @@ private:
     [[nodiscard]] static Fate setAside(CustodyStore &store, const sparkplug::HostBatch &batch, GroupOutcome &outcome);
     [[nodiscard]] static GroupOutcome storeGroup(CustodyStore &store, std::span<const sparkplug::HostBatch> group);
     void settle(const QList<sparkplug::HostBatch> &group, qsizetype notices, const GroupOutcome &outcome);
+    [[nodiscard]] Millis untilNextGroup() const;
     void onStored(bool anything);
     void onFailed(const Error &why);
     void holdPlain(const sparkplug::HostBatch &batch);
@@ -131,6 +133,7 @@ private:
     bool m_heldIsNoted = true;
     bool m_failing = false;
     std::chrono::nanoseconds m_retryAt{};
+    std::optional<std::chrono::nanoseconds> m_lastGroup; // when it was stored
     Counters m_counters;
     QString m_lastSetAside;
 };

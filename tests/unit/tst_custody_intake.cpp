@@ -145,6 +145,34 @@ private Q_SLOTS:
         QCOMPARE(m_acks.first().node, kNode);
     }
 
+    void take_storesAtOnceAfterAPause()
+    {
+        CustodyIntake::Limits limits;
+        limits.collect = std::chrono::hours{1};
+        make(limits);
+        m_intake->take(numbered(m_stream, 1));
+        QTRY_COMPARE(m_acks.size(), 1);
+        m_clock.advance(std::chrono::hours{1});
+        m_intake->take(numbered(m_stream, 2));
+        QTRY_COMPARE(m_acks.size(), 2);
+        QCOMPARE(m_store->groups, (QList<int>{1, 1}));
+    }
+
+    void take_keepsGroupsApart()
+    {
+        CustodyIntake::Limits limits;
+        limits.collect = std::chrono::hours{1};
+        make(limits);
+        m_intake->take(numbered(m_stream, 1));
+        QTRY_COMPARE(m_acks.size(), 1);
+        m_intake->take(numbered(m_stream, 2));
+        m_intake->take(numbered(m_stream, 3));
+        QCoreApplication::processEvents();
+        QCOMPARE(m_store->groups, QList<int>{1});
+        m_intake->flush();
+        QCOMPARE(m_store->groups, (QList<int>{1, 2}));
+    }
+
     void take_commitsAFullGroupAtOnce()
     {
         CustodyIntake::Limits limits;
