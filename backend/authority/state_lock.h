@@ -1,5 +1,5 @@
-// Only one process works on an authority's state: whoever holds this. The kernel releases it with the
-// process, also when that is killed. Owned by whoever opens the state; any thread.
+// Only one process works on an authority's state: whoever holds this. Owned by whoever opens the state;
+// any thread.
 #pragma once
 
 #include "domain/result.h"
@@ -7,6 +7,10 @@
 #include <QString>
 
 #include <memory>
+
+namespace lintel::process {
+class LockFile;
+}
 
 namespace lintel::authority {
 
@@ -20,8 +24,8 @@ public:
     StateLock &operator=(const StateLock &) = delete;
 
 private:
-    explicit StateLock(int descriptor) : m_descriptor(descriptor) {}
-    int m_descriptor;
+    explicit StateLock(std::unique_ptr<process::LockFile> file);
+    std::unique_ptr<process::LockFile> m_file;
 };
 
 } // namespace lintel::authority

@@ -2,6 +2,7 @@
 #include "historian_change.h"
 #include "historian_schema.h"
 #include "historian_sql.h"
+#include "process/lock_file.h"
 
 #include <QDir>
 #include <QFile>
@@ -65,6 +66,8 @@ Result<void> Historian::connect(const HistorianOptions &options)
                 .arg(m_path, qt_error_string(errno))};
     }
     ::close(file);
+    if (const auto locked = lockDatabase(); !locked)
+        return locked;
     m_database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), m_connection);
     m_database.setDatabaseName(m_path);
     m_database.setConnectOptions(QStringLiteral("QSQLITE_BUSY_TIMEOUT=5000"));
@@ -75,6 +78,19 @@ Result<void> Historian::connect(const HistorianOptions &options)
         if (!query.exec(setting))
             return failure(query.lastError());
     }
+    return {};
+}
+
+/// SQLite itself would let two of them write in turn, each with its own memory of what has arrived.
+Result<void> Historian::lockDatabase()
+{
+    // By the file's own name, so that a link to it is no second database.
+    auto lock = process::LockFile::take(
+        QFileInfo(m_path).canonicalFilePath() + QStringLiteral(".lock"),
+        QStringLiteral("%1 is in use by another historian; stop that one or name another database.").arg(m_path));
+    if (!lock)
+        return lock.error();
+    m_lock = *std::move(lock);
     return {};
 }
 

@@ -8,8 +8,11 @@
 // under another name may go on with its sensors. A device that was never born keeps its first node.
 //
 // Owner: the ingestion service. Thread: the one that opened it; other connections may read meanwhile.
+// One historian at a time: it keeps in memory what has arrived, so open() takes a lock beside the database
+// (<database>.lock), which ends with the process.
 // Failure: nothing of a group is stored when ingest() fails, and the caller hands it over again.
-// Errc::Full = disk full, Unsupported = a newer version wrote the database, Io = the rest.
+// Errc::Full = disk full, Unsupported = a newer version wrote the database, Conflict = another historian has
+// it, Io = the rest.
 #pragma once
 
 #include "historian_types.h"
@@ -26,6 +29,10 @@
 #include <functional>
 #include <memory>
 #include <span>
+
+namespace lintel::process {
+class LockFile;
+}
 
 namespace lintel::historian {
 
@@ -116,6 +123,7 @@ private:
     [[nodiscard]] static QString nextConnectionName();
     Historian(QString connection, const Clock &clock);
     [[nodiscard]] Result<void> connect(const HistorianOptions &options);
+    [[nodiscard]] Result<void> lockDatabase();
     [[nodiscard]] Result<void> load();
     [[nodiscard]] Error failure(const QSqlError &error) const;
     [[nodiscard]] Result<void> run(QSqlQuery &query) const;
@@ -151,6 +159,7 @@ private:
     QString m_connection;
     QString m_path;
     const Clock &m_clock;
+    std::unique_ptr<process::LockFile> m_lock;
     QSqlDatabase m_database;
     std::unique_ptr<Writes> m_writes;
     QHash<StreamId, Stream> m_streams;

@@ -4,9 +4,11 @@
 
 #include <QDir>
 #include <QFile>
+#include <QFileInfo>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QProcess>
+#include <QScopeGuard>
 #include <QTcpServer>
 #include <QTemporaryDir>
 #include <QTest>
@@ -243,6 +245,44 @@ private Q_SLOTS:
         QVERIFY2(outcome.errors.contains(u"storage.directory"_s), qPrintable(outcome.errors));
     }
 
+    /// Two at once would each count what has arrived by itself.
+    void service_ofWhichOneRunsOnItsFilesAlready_data() { programs(); }
+
+    void service_ofWhichOneRunsOnItsFilesAlready()
+    {
+        QFETCH(QString, program);
+        QTemporaryDir dir;
+        const QString config = configWithIdentity(program, dir, u"spiffe://building-1.smart.local/agent/x1");
+        QVERIFY(!config.isEmpty());
+        const QStringList arguments{u"--config"_s, config};
+        for (const bool isKilled : {true, true, false}) { // what one leaves that is killed stops nobody
+            QProcess first;
+            QByteArray said;
+            first.start(QStringLiteral(LINTEL_BIN_DIR "/") + program, arguments);
+            const auto end = qScopeGuard([&first] {
+                first.kill();
+                first.waitForFinished();
+            });
+            const auto hasStarted = [&] {
+                said += first.readAllStandardError();
+                return said.contains(" starts as ") || said.contains("started: ");
+            };
+            QTRY_VERIFY2_WITH_TIMEOUT(hasStarted() || first.state() == QProcess::NotRunning, said.constData(), 30'000);
+            QVERIFY2(first.state() == QProcess::Running, said.constData());
+
+            const Outcome second = run(program, arguments);
+            QVERIFY2(second.exitCode == 1, qPrintable(second.errors));
+            QVERIFY2(second.errors.contains(dir.filePath(u"state"_s)) && second.errors.contains(u" is in use by "_s),
+                     qPrintable(second.errors));
+            QVERIFY2(first.state() == QProcess::Running, first.readAllStandardError().constData());
+            if (isKilled)
+                first.kill();
+            else
+                first.terminate();
+            QVERIFY(first.waitForFinished(30'000));
+        }
+    }
+
     void lintelctl_saysWhatIsWrong_data()
     {
         QTest::addColumn<QStringList>("arguments");
@@ -323,6 +363,14 @@ private:
     static Outcome runWithIdentity(const QString &program, const QTemporaryDir &dir, QStringView id,
                                    QFile::Permissions keyMode = QFile::ReadOwner | QFile::WriteOwner)
     {
+        const QString config = configWithIdentity(program, dir, id, keyMode);
+        return config.isEmpty() ? Outcome{} : run(program, {u"--config"_s, config});
+    }
+
+    /// The configuration file of agent x1 with the certificate of `id`; empty when it cannot be made.
+    static QString configWithIdentity(const QString &program, const QTemporaryDir &dir, QStringView id,
+                                      QFile::Permissions keyMode = QFile::ReadOwner | QFile::WriteOwner)
+    {
         using namespace lintel;
         const Timestamp now = SystemClock().now();
         const auto pki = tls::Pki::create(*TrustDomain::parse(u"building-1.smart.local"), now);
@@ -336,7 +384,7 @@ private:
         file.write("agent: {name: x1, trust_domain: building-1.smart.local}\nidentity: {directory: \""
                    + identity.toUtf8() + "\"}\n" + configOf(program, dir.filePath(u"state"_s)));
         file.close();
-        return run(program, {u"--config"_s, file.fileName()});
+        return file.fileName();
     }
 };
 

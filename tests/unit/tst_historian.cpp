@@ -120,16 +120,36 @@ private Q_SLOTS:
     {
         const StreamId stream = QUuid::createUuid();
         (void)ingest({numbered(stream, 1)});
-        // Another historian on the same database, which knows nothing of this batch in memory.
-        auto other = Historian::open({m_path}, m_clock);
-        QVERIFY(other);
-        (void)ingest({numbered(stream, 2)});
-        const std::vector again{numbered(stream, 2)};
-        const auto done = (*other)->ingest(again);
-        QVERIFY(done);
-        QCOMPARE(done->rows, quint64(0));
-        QCOMPARE(done->duplicates, quint64(1));
-        QCOMPARE(all().size(), 2);
+        // The table knows of a batch that the historian's memory does not.
+        {
+            auto database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), QStringLiteral("beside"));
+            database.setDatabaseName(m_path);
+            QVERIFY(database.open());
+            QSqlQuery query(database);
+            QVERIFY(query.prepare(QStringLiteral("INSERT INTO ledger (stream, msn) VALUES (?, 2)")));
+            query.addBindValue(stream.toString(QUuid::WithoutBraces));
+            QVERIFY(query.exec());
+        }
+        QSqlDatabase::removeDatabase(QStringLiteral("beside"));
+        const Ingested done = ingest({numbered(stream, 2)});
+        QCOMPARE(done.rows, quint64(0));
+        QCOMPARE(done.duplicates, quint64(1));
+        QCOMPARE(all().size(), 1);
+    }
+
+    void open_isForOneAtATime()
+    {
+        const QString link = m_folder.filePath(QStringLiteral("link-%1.db").arg(m_made));
+        QVERIFY(QFile::link(m_path, link));
+        for (const QString &path : {m_path, link}) {
+            const auto second = Historian::open({path}, m_clock);
+            QVERIFY(!second);
+            QCOMPARE(second.error().code, Errc::Conflict);
+            QCOMPARE(
+                second.error().message,
+                QStringLiteral("%1 is in use by another historian; stop that one or name another database.").arg(path));
+        }
+        reopen();
     }
 
     void ingest_isAllOrNothing()
