@@ -55,6 +55,12 @@ spire::ReadPrincipals principalsIn(const QString &statusFile)
     };
 }
 
+/// What a start refuses, though the file is right.
+QList<Result<void>> check(const BackendConfig &config)
+{
+    return {service::checkIdentity(config.common), service::checkAuthorization(config.common)};
+}
+
 Result<int> run(const BackendConfig &config)
 {
     const auto identity = service::openIdentity(kProgram, config.common, u"no connection"_s);
@@ -132,5 +138,5 @@ int main(int argc, char **argv)
             return services.error();
         return readBackendConfig(line.config);
     };
-    return service::runProgram(kProgram, read, run);
+    return service::runProgram(kProgram, read, run, check);
 }

@@ -11,6 +11,13 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
+Error noDriver()
+{
+    return {
+        Errc::Unsupported,
+        u"The configuration names no driver; add a section \"driver\" with type simulated, replay, hwmon or iio."_s};
+}
+
 using Made = Result<std::unique_ptr<SensorDriver>>;
 
 struct Maker {
@@ -18,12 +25,7 @@ struct Maker {
     const Clock &clock;
     StateStore &state;
 
-    Made operator()(std::monostate) const
-    {
-        return Error{
-            Errc::Unsupported,
-            u"The configuration names no driver; add a section \"driver\" with type simulated, replay, hwmon or iio."_s};
-    }
+    Made operator()(std::monostate) const { return noDriver(); }
     Made operator()(const SimulatedConfig &simulated) const
     {
         return Made(std::make_unique<SimulatedDriver>(simulated, config.location, clock));
@@ -41,6 +43,13 @@ struct Maker {
 };
 
 } // namespace
+
+Result<void> checkDriver(const DriverConfig &config)
+{
+    if (std::holds_alternative<std::monostate>(config.driver))
+        return noDriver();
+    return {};
+}
 
 Result<std::unique_ptr<SensorDriver>> makeDriver(const DriverConfig &config, const Clock &clock, StateStore &state)
 {

@@ -10,6 +10,9 @@
 
 namespace lintel {
 
+/// Before anything is made for it: Unsupported when the configuration names no driver.
+[[nodiscard]] Result<void> checkDriver(const DriverConfig &config);
+
 /// Not yet open. Unsupported when the configuration names no driver. Clock and store must outlive it.
 [[nodiscard]] Result<std::unique_ptr<SensorDriver>> makeDriver(const DriverConfig &config, const Clock &clock,
                                                                StateStore &state);

@@ -174,6 +174,12 @@ Result<std::unique_ptr<workloads::WorkloadService>> openWorkloadApi(const Gatewa
     return service;
 }
 
+/// What a start refuses, though the file is right.
+QList<Result<void>> check(const GatewayConfig &config)
+{
+    return {service::checkIdentity(config.common), service::checkAuthorization(config.common)};
+}
+
 Result<int> run(const GatewayConfig &config)
 {
     const auto identity = service::openIdentity(kProgram, config.common, u"no connection"_s);
@@ -294,5 +300,5 @@ int main(int argc, char **argv)
     process::keepMemorySmall();
     QCoreApplication application(argc, argv);
     return service::runProgram(
-        kProgram, [](const service::CommandLine &line) { return readGatewayConfig(line.config); }, run);
+        kProgram, [](const service::CommandLine &line) { return readGatewayConfig(line.config); }, run, check);
 }

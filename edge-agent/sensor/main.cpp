@@ -87,8 +87,16 @@ Result<OpenStorage> openStorage(const SensorConfig &config, const Clock &clock, 
     return OpenStorage{*std::move(spool), *std::move(state)};
 }
 
+/// What a start refuses, though the file is right.
+QList<Result<void>> check(const SensorConfig &config)
+{
+    return {checkDriver(config.driver), service::checkIdentity(config.common)};
+}
+
 Result<int> run(const SensorConfig &config)
 {
+    if (const auto usable = checkDriver(config.driver); !usable)
+        return usable.error();
     const auto identity = service::openIdentity(program, config.common, u"readings stay in the spool"_s);
     if (!identity)
         return identity.error();
@@ -174,5 +182,5 @@ int main(int argc, char *argv[])
             config->settings.version = program.version;
         return config;
     };
-    return service::runProgram(program, read, run);
+    return service::runProgram(program, read, run, check);
 }

@@ -150,6 +150,32 @@ private Q_SLOTS:
         QVERIFY2(outcome.errors.isEmpty(), qPrintable(outcome.errors));
     }
 
+    /// A file without any of the sections that are our own loads as it is; what it lacks to run is said.
+    void sensor_saysWhatAForeignFileLacks()
+    {
+        const QString file = QStringLiteral(LINTEL_SOURCE_DIR "/tests/fixtures/config/hvac_sensor.yaml");
+        const Outcome outcome = run(u"lintel-sensor"_s, {u"--check"_s, u"--config"_s, file});
+        QVERIFY2(outcome.exitCode == 0, qPrintable(outcome.errors));
+        QCOMPARE(outcome.errors,
+                 u"lintel-sensor: The file is right, but not enough to run. The configuration names no driver; add a "
+                 "section \"driver\" with type simulated, replay, hwmon or iio.\n"_s);
+    }
+
+    void sensor_withoutDriverMakesNothing()
+    {
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"config.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write("agent: {name: x1, trust_domain: building-1.smart.local}\nidentity: {directory: /nowhere}\n"
+                   "spool: {path: \""
+                   + dir.path().toUtf8() + "/state/spool.db\"}\n");
+        file.close();
+        const Outcome outcome = run(u"lintel-sensor"_s, {u"--config"_s, file.fileName()});
+        QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(u"names no driver"_s), qPrintable(outcome.errors));
+        QVERIFY(!QFileInfo::exists(dir.filePath(u"state"_s)));
+    }
+
     void service_missingFile_data() { programs(); }
 
     void service_missingFile()
@@ -197,6 +223,24 @@ private Q_SLOTS:
         file.close();
         const Outcome outcome = run(program, {u"--config"_s, file.fileName()});
         QVERIFY2(outcome.exitCode == 1, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
+    }
+
+    void check_saysWhatItCannotUse_data() { service_saysWhatItCannotUse_data(); }
+
+    void check_saysWhatItCannotUse()
+    {
+        QFETCH(QString, program);
+        QFETCH(QByteArray, section);
+        QFETCH(QString, sentence);
+        QTemporaryDir dir;
+        QFile file(dir.filePath(u"config.yaml"_s));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write("agent: {name: x1, trust_domain: building-1.smart.local}\n" + section
+                   + configOf(program, dir.path()));
+        file.close();
+        const Outcome outcome = run(program, {u"--check"_s, u"--config"_s, file.fileName()});
+        QVERIFY2(outcome.exitCode == 0, qPrintable(outcome.errors));
         QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
     }
 

@@ -15,10 +15,11 @@ namespace {
 
 QString help(const Program &program)
 {
-    QString text = u"Usage: %1 --config FILE [--check]%2\n%3\n\n"
-                   "  --config FILE   its configuration (YAML)\n"
-                   "  --check         read the configuration, say what is wrong with it, and end\n"_s.arg(
-                       program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
+    QString text =
+        u"Usage: %1 --config FILE [--check]%2\n%3\n\n"
+        "  --config FILE   its configuration (YAML)\n"
+        "  --check         read the configuration, say what is wrong with it or missing to run, and end\n"_s.arg(
+            program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
     if (program.hasServices)
         text += u"  --services NAMES  which of its services to run, separated by commas: historian (default: all)\n"_s;
     text += u"  --version       print the version\n"
@@ -34,6 +35,15 @@ QString help(const Program &program)
 void complain(const Program &program, const Error &error)
 {
     writeText(stderr, u"%1: %2\n"_s.arg(program.name, error.message));
+}
+
+void tellWhatIsMissing(const Program &program, const QList<Result<void>> &checks)
+{
+    for (const Result<void> &checked : checks) {
+        if (!checked)
+            writeText(stderr, u"%1: The file is right, but not enough to run. %2\n"_s.arg(program.name,
+                                                                                          checked.error().message));
+    }
 }
 
 std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments, CommandLine &out)

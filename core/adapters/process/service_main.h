@@ -7,6 +7,7 @@
 #include "ports/identity_source.h"
 
 #include <QCoreApplication>
+#include <QList>
 #include <QLoggingCategory>
 #include <QString>
 #include <QStringList>
@@ -69,11 +70,24 @@ void complain(const Program &program, const Error &error);
 /// printed.
 [[nodiscard]] int finish(const Program &program, const Result<int> &exitCode);
 
+/// What --check says of a file that is right and still not enough to run: a line on standard error for
+/// each of `checks` that failed.
+void tellWhatIsMissing(const Program &program, const QList<Result<void>> &checks);
+
+struct NothingToCheck {
+    template <class Config>
+    [[nodiscard]] QList<Result<void>> operator()(const Config &) const
+    {
+        return {};
+    }
+};
+
 /// What main() does once QCoreApplication is there. `read` makes a Result of the program's
 /// configuration (with a member `common`) from the CommandLine; `run` takes it and returns a
-/// Result<int>: the exit code, or why it cannot run.
-template <class Read, class Run>
-[[nodiscard]] int runProgram(const Program &program, Read read, Run run)
+/// Result<int>: the exit code, or why it cannot run; `check` tells for --check what of it run() would refuse
+/// before anything else.
+template <class Read, class Run, class Check = NothingToCheck>
+[[nodiscard]] int runProgram(const Program &program, Read read, Run run, Check check = {})
 {
     CommandLine line;
     if (const auto finished = parseCommandLine(program, QCoreApplication::arguments(), line))
@@ -83,8 +97,10 @@ template <class Read, class Run>
         complain(program, config.error());
         return kBadConfig;
     }
-    if (line.check)
+    if (line.check) {
+        tellWhatIsMissing(program, check(*config));
         return kStopped;
+    }
     startLogging(program, config->common.observability);
     return finish(program, run(*config));
 }
