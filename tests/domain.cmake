@@ -1,5 +1,5 @@
 # core/domain and core/calls.
-foreach(name timestamp unit reading point spiffe_id principal topic)
+foreach(name timestamp unit reading point qt_cbor spiffe_id principal topic)
   lintel_add_test(tst_${name} unit/tst_${name}.cpp LIBRARIES Lintel::Domain)
 endforeach()
 lintel_add_test(tst_memory_fakes unit/tst_memory_fakes.cpp LIBRARIES Lintel::Ports)

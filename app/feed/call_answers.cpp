@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "feed/call_answers.h"
 
+#include "domain/qt_cbor.h"
+
 #include <QCborArray>
 
 #include <algorithm>
@@ -100,7 +102,7 @@ QList<Point> pointsFrom(const QCborArray &array)
         point.siteRef = map.value("site"_L1).toString();
         point.spaceRef = map.value("space"_L1).toString();
         point.equipRef = map.value("equip"_L1).toString();
-        if (const qint64 stale = map.value("stale_after_ms"_L1).toInteger(); stale > 0)
+        if (const qint64 stale = wholeNumber(map.value("stale_after_ms"_L1)); stale > 0)
             point.staleAfter = Millis{stale};
         const bool isTwin = std::ranges::any_of(points, [&point](const Point &known) { return known.id == point.id; });
         if (!point.id.isEmpty() && !isTwin)
@@ -182,7 +184,7 @@ std::optional<BuildingTrust> trustFrom(const QCborMap &status, const QString &ga
         return std::nullopt;
     const QCborMap map = identity.toMap();
     BuildingTrust trust{gateway, now, std::nullopt, map.value("runway_limited_by"_L1).toString(), {}};
-    if (const qint64 left = map.value("runway_ms"_L1).toInteger(-1); left >= 0)
+    if (const qint64 left = wholeNumber(map.value("runway_ms"_L1), -1); left >= 0)
         trust.runway = std::chrono::floor<std::chrono::seconds>(Millis{left});
     return trust;
 }
@@ -270,19 +272,19 @@ std::vector<Sample> samplesFrom(const QCborMap &answer, const HistoryQuestion &q
         if (value.isBool())
             samples.push_back(
                 {toEpochMillis(*time), value.toBool() ? 1.0 : 0.0, 0, reading.value("historical"_L1).toBool()});
-        else if (value.isDouble() || value.isInteger())
+        else if ((value.isDouble() || value.isInteger()) && std::isfinite(value.toDouble()))
             samples.push_back({toEpochMillis(*time), value.toDouble(), 0, reading.value("historical"_L1).toBool()});
     }
     const quint32 span = quint32(question.bucketSeconds()) * 1'000;
     for (const auto &entry : answer.value("buckets"_L1).toArray()) {
         const QCborMap bucket = entry.toMap();
         const auto start = timeOf(bucket.value("start"_L1));
-        if (!start || span == 0 || bucket.value("count"_L1).toInteger() == 0)
+        if (!start || span == 0 || wholeNumber(bucket.value("count"_L1)) == 0)
             continue;
         const double low = bucket.value("min"_L1).toDouble();
         const double high = bucket.value("max"_L1).toDouble();
         const qint64 at = toEpochMillis(*start);
-        const bool late = bucket.value("historical"_L1).toInteger() > 0;
+        const bool late = wholeNumber(bucket.value("historical"_L1)) > 0;
         if (!std::isfinite(low) || !std::isfinite(high))
             continue;
         samples.push_back({at + span / 4, low, span, late});
@@ -300,14 +302,14 @@ CustodyState BufferEstimate::update(const QCborMap &status, Timestamp now)
         return state;
     const QCborMap spool = spoolValue.toMap();
     state.asOf = now;
-    const qint64 pending = spool.value("readings_pending"_L1).toInteger(-1);
+    const qint64 pending = wholeNumber(spool.value("readings_pending"_L1), -1);
     if (pending >= 0)
         state.pendingReadings = quint64(pending);
     state.oldestUnsent = timeOf(spool.value("oldest_pending"_L1));
 
-    const qint64 used = spool.value("used_bytes"_L1).toInteger(-1);
-    const qint64 size = spool.value("max_bytes"_L1).toInteger(-1);
-    const qint64 written = spool.value("written_bytes"_L1).toInteger(-1);
+    const qint64 used = wholeNumber(spool.value("used_bytes"_L1), -1);
+    const qint64 size = wholeNumber(spool.value("max_bytes"_L1), -1);
+    const qint64 written = wholeNumber(spool.value("written_bytes"_L1), -1);
     if (written >= 0)
         note({now, written});
     if (used < 0 || size <= 0)

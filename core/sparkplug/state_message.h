@@ -17,7 +17,8 @@ struct HostState {
 };
 
 [[nodiscard]] QByteArray encodeState(const HostState &state);
-/// Refuses as Malformed whatever is not a JSON object with a boolean and a whole number.
+/// Refuses as Malformed whatever is not a JSON object with a boolean and a whole number of
+/// milliseconds since 1970.
 [[nodiscard]] Result<HostState> decodeState(const QByteArray &json);
 
 } // namespace lintel::sparkplug

@@ -1,6 +1,7 @@
 #include "gateway/device_table.h"
 
 #include "custody/answers.h"
+#include "domain/qt_cbor.h"
 
 #include <QCborArray>
 
@@ -45,7 +46,7 @@ std::optional<Timestamp> timeOf(const QCborValue &value)
 
 Result<Sensor> decodeSensor(const QString &name, const QByteArray &bytes)
 {
-    const QCborMap map = QCborValue::fromCbor(bytes).toMap();
+    const QCborMap map = cborMap(bytes);
     const auto points = decodePoints(map.value(kPoints).toByteArray());
     if (!points)
         return points.error();
@@ -57,7 +58,7 @@ Result<Sensor> decodeSensor(const QString &name, const QByteArray &bytes)
     sensor.online = map.value(kOnline).toBool();
     sensor.since = timeOf(map.value(kSince)).value_or(Timestamp{});
     sensor.lastSeen = timeOf(map.value(kSeen));
-    sensor.readings = quint64(std::max<qint64>(0, map.value(kReadings).toInteger()));
+    sensor.readings = quint64(std::max<qint64>(0, wholeNumber(map.value(kReadings))));
     return sensor;
 }
 

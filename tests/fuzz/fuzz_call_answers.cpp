@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// What the console reads out of answers to its calls: arbitrary CBOR gives lists, never a crash.
+// What the console reads out of answers to its calls: arbitrary CBOR gives lists, never a crash. What is
+// no CBOR is refused before it comes there (fuzz_call).
 #include "feed/call_answers.h"
 
 #include <QCborValue>
@@ -11,8 +12,11 @@ using namespace lintel;
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
+    QCborParserError broken;
     const QCborMap answer =
-        QCborValue::fromCbor(QByteArray(reinterpret_cast<const char *>(data), qsizetype(size))).toMap();
+        QCborValue::fromCbor(QByteArray(reinterpret_cast<const char *>(data), qsizetype(size)), &broken).toMap();
+    if (broken.error != QCborError::NoError)
+        return 0;
     const Timestamp now = fromEpochMillis(1'795'254'060'123);
     (void)birthsFrom(answer);
     (void)devicesFrom(answer, now);

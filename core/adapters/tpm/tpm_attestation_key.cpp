@@ -1,5 +1,6 @@
 // The attestation key of a TpmDevice: made once, kept wrapped in the state directory, made again when
 // the TPM was cleared. And what only it can do: opening a credential.
+#include "domain/qt_cbor.h"
 #include "tls/identity_files.h"
 #include "tpm/tpm_device_private.h"
 #include "tpm/tpm_templates.h"
@@ -49,8 +50,8 @@ std::optional<TpmDevice::Private::AttestationKey> TpmDevice::Private::readAttest
     const auto bytes = tls::readWholeFile(fileIn(options.stateDir));
     if (!bytes)
         return std::nullopt;
-    const QCborMap map = QCborValue::fromCbor(*bytes).toMap();
-    if (map.value(kVersion).toInteger() != kFileVersion)
+    const QCborMap map = cborMap(*bytes);
+    if (wholeNumber(map.value(kVersion)) != kFileVersion)
         return std::nullopt;
     const auto publicArea =
         tpm::unmarshalled<TPM2B_PUBLIC, Tss2_MU_TPM2B_PUBLIC_Unmarshal>(map.value(kPublic).toByteArray());

@@ -1,5 +1,7 @@
 #include "drivers/replay/replay_driver.h"
 
+#include "domain/qt_cbor.h"
+
 #include <QCborMap>
 #include <QCborValue>
 #include <QCryptographicHash>
@@ -338,13 +340,13 @@ Result<std::optional<ReplayDriver::Position>> ReplayDriver::savedPosition() cons
         return stored.error();
     if (!*stored)
         return std::optional<Position>{};
-    const QCborMap map = QCborValue::fromCbor(**stored).toMap();
+    const QCborMap map = cborMap(**stored);
     Position position;
-    position.recording = map[recordingKey].toByteArray();
-    position.stream = QUuid::fromRfc4122(map[streamKey].toByteArray());
-    position.readings = quint64(map[readingsKey].toInteger());
-    position.offset = map[offsetKey].toInteger();
-    position.line = map[lineKey].toInteger();
+    position.recording = map.value(recordingKey).toByteArray();
+    position.stream = QUuid::fromRfc4122(map.value(streamKey).toByteArray());
+    position.readings = quint64(wholeNumber(map.value(readingsKey)));
+    position.offset = wholeNumber(map.value(offsetKey));
+    position.line = wholeNumber(map.value(lineKey));
     return std::optional{position};
 }
 
