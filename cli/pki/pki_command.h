@@ -10,7 +10,4 @@ namespace lintel::cli {
 /// exit code: 0 done, 1 failed, 2 wrong arguments.
 [[nodiscard]] int runPki(const QStringList &arguments);
 
-/// Two lines for "lintelctl --help".
-[[nodiscard]] QString pkiSummary();
-
 } // namespace lintel::cli

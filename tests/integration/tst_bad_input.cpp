@@ -350,6 +350,31 @@ private Q_SLOTS:
         QTest::addRow("buffer of something else")
             << QStringList{u"buffer"_s, u"inspect"_s, QStringLiteral(LINTEL_SOURCE_DIR "/CMakeLists.txt")} << 1
             << u"not a store"_s;
+        const QStringList init{u"pki"_s, u"init"_s, u"--dir"_s, u"/nonexistent/pki"_s};
+        const QStringList issue{u"pki"_s, u"issue"_s, u"--dir"_s, u"/nonexistent/pki"_s, u"--out"_s, u"/nonexistent"_s};
+        const QStringList x{u"--id"_s, u"spiffe://a.local/x"_s};
+        QTest::addRow("pki, unknown command")
+            << QStringList{u"pki"_s, u"dance"_s} << 2 << u"\"pki dance\" is unknown"_s;
+        QTest::addRow("pki, unknown option") << init + QStringList{u"--days"_s, u"3"_s} << 2 << u"no option --days"_s;
+        QTest::addRow("pki, stray word") << init + QStringList{u"now"_s} << 2 << u"\"now\" is not an option"_s;
+        QTest::addRow("pki init, no folder") << QStringList{u"pki"_s, u"init"_s} << 2 << u"--dir"_s;
+        QTest::addRow("pki init, folder twice") << init + init.mid(2) << 2 << u"--dir stands twice"_s;
+        QTest::addRow("pki init, folder that cannot be made")
+            << QStringList{u"pki"_s, u"init"_s, u"--dir"_s, u"/proc/nonexistent"_s} << 1 << u"/proc/nonexistent"_s;
+        QTest::addRow("pki init, life without an ID") << init + QStringList{u"--ttl"_s, u"5h"_s} << 2 << u"--ttl"_s;
+        QTest::addRow("pki init, out without an ID") << init + QStringList{u"--out"_s, u"/tmp"_s} << 2 << u"--out"_s;
+        QTest::addRow("pki init, ID that is none")
+            << init + QStringList{u"--id"_s, u"foo"_s, u"--out"_s, u"/tmp"_s} << 2 << u"foo"_s;
+        QTest::addRow("pki issue, no ID") << issue << 2 << u"needs --id and --out"_s;
+        QTest::addRow("pki issue, no root") << issue + x << 1 << u"make it with \"lintelctl pki init\""_s;
+        QTest::addRow("pki issue, trust domain")
+            << issue + x + QStringList{u"--trust-domain"_s, u"nonsense"_s} << 2 << u"has no --trust-domain"_s;
+        QTest::addRow("pki issue, two IDs") << issue + x + x << 2 << u"makes one SVID"_s;
+        QTest::addRow("pki issue, life that is none")
+            << issue + x + QStringList{u"--ttl"_s, u"long"_s} << 2 << u"no lifetime"_s;
+        for (const QString &ttl : {u"59m"_s, u"25h"_s})
+            QTest::addRow("pki issue, life of %s", qPrintable(ttl))
+                << issue + x + QStringList{u"--ttl"_s, ttl} << 2 << u"lives 1 to 24 hours"_s;
         QTest::addRow("demo, bad outage")
             << QStringList{u"demo"_s, u"--wan-outage"_s, u"15"_s} << 2 << u"START,LENGTH"_s;
         QTest::addRow("demo, outage after the end")

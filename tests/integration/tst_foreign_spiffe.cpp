@@ -10,6 +10,7 @@
 #include <QProcessEnvironment>
 #include <QSignalSpy>
 #include <QStandardPaths>
+#include <QTemporaryDir>
 #include <QTest>
 
 #include <memory>
@@ -131,6 +132,30 @@ private Q_SLOTS:
         output += QString::fromUtf8(client.readAll());
         QVERIFY2(client.exitCode() == Received, qPrintable(output));
         QVERIFY2(output.contains("spBv1.0/building-1/NDATA/hvac-001 01ff2072656164696e67"_L1), qPrintable(output));
+    }
+
+    /// Not as the tests make their files, but as a person does.
+    void client_loadsWhatLintelctlPkiWrites()
+    {
+        const QTemporaryDir dir;
+        const QString roots = dir.filePath(u"pki"_s);
+        const QString issued = dir.filePath(u"issued"_s);
+        const QString lintelctl = QStringLiteral(LINTEL_BIN_DIR "/lintelctl");
+        const QStringList init{u"pki"_s,  u"init"_s, u"--dir"_s, roots,
+                               u"--id"_s, kPanel,    u"--out"_s, dir.filePath(u"made"_s)};
+        const QStringList issue{u"pki"_s, u"issue"_s, u"--dir"_s, roots, u"--id"_s, kSensor, u"--out"_s, issued};
+        for (const QStringList &command : {init, issue}) {
+            const Outcome made = run(lintelctl, command, dir.path());
+            QVERIFY2(made.exitCode == 0, qPrintable(made.output));
+        }
+        for (const auto &[id, folder] :
+             {std::pair(kPanel, dir.filePath(u"made/"_s + kPanel.mid(9))), std::pair(kSensor, issued)}) {
+            QStringList loading = arguments(folder, kBroker);
+            loading[loading.indexOf(u"-broker"_s) + 1] = u"127.0.0.1:1"_s; // the files are what it is about
+            const Outcome outcome = run(m_client, loading, u"/"_s);
+            QVERIFY2(outcome.exitCode == NoConnection, qPrintable(outcome.output));
+            QVERIFY2(outcome.output.contains("loaded "_L1 + id), qPrintable(outcome.output));
+        }
     }
 
     void client_refusesABrokerWithAnotherSpiffeId()

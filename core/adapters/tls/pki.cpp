@@ -177,16 +177,23 @@ Result<void> Pki::save(const QString &dir) const
     return writePublicFile(rootCertificateFile(dir, m_domain), certificatesToPem({m_rootDer}));
 }
 
+Result<void> Pki::mayIssue(const SpiffeId &id, std::chrono::seconds ttl)
+{
+    if (id.path().isEmpty())
+        return Error{Errc::Malformed,
+                     u"An SVID needs a SPIFFE ID with a path, for example spiffe://%1/agent/hvac-001."_s.arg(
+                         id.trustDomain().name())};
+    if (ttl < kMinTtl || ttl > kMaxTtl)
+        return Error{Errc::OutOfRange, u"An SVID lives 1 to 24 hours; %1 s is outside of that."_s.arg(ttl.count())};
+    return {};
+}
+
 Result<X509Svid> Pki::issue(const SpiffeId &id, std::chrono::seconds ttl, Timestamp now) const
 {
     if (!id.isMemberOf(m_domain))
         return Error{Errc::Denied, u"The root of %1 cannot speak for %2."_s.arg(m_domain.name(), id.toString())};
-    if (id.path().isEmpty())
-        return Error{
-            Errc::Malformed,
-            u"An SVID needs a SPIFFE ID with a path, for example spiffe://%1/agent/hvac-001."_s.arg(m_domain.name())};
-    if (ttl < kMinTtl || ttl > kMaxTtl)
-        return Error{Errc::OutOfRange, u"An SVID lives 1 to 24 hours; %1 s is outside of that."_s.arg(ttl.count())};
+    if (const auto allowed = mayIssue(id, ttl); !allowed)
+        return allowed.error();
 
     const X509Ptr root = x509FromDer(m_rootDer);
     const auto key = newKey();

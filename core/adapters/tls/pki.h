@@ -33,8 +33,11 @@ public:
     /// Writes <dir>/<trust domain>/root.pem and root.key (0600), each atomically.
     [[nodiscard]] Result<void> save(const QString &dir) const;
 
+    /// What issue() asks of an ID and a lifetime, for those who want to know first. Malformed: an ID without a
+    /// path; OutOfRange: lifetime outside of 1 h … 24 h.
+    [[nodiscard]] static Result<void> mayIssue(const SpiffeId &id, std::chrono::seconds ttl);
     /// An SVID with a key of its own, a random 128-bit serial, and a start one minute back, since
-    /// clocks differ. OutOfRange: lifetime outside of 1 h … 24 h; Denied: ID of another domain.
+    /// clocks differ. Denied: ID of another domain; else as mayIssue().
     [[nodiscard]] Result<X509Svid> issue(const SpiffeId &id, std::chrono::seconds ttl, Timestamp now) const;
 
     [[nodiscard]] const TrustDomain &domain() const { return m_domain; }
