@@ -25,6 +25,8 @@ QList<QCommandLineOption> allOptions()
         {u"site"_s, u"Site to show; may be given more than once. Default: all."_s, u"ID"_s},
         {u"offline"_s, u"Show an example building; no connection is made."_s},
         {u"theme"_s, u"light, dark or system."_s, u"THEME"_s},
+        {u"units"_s, u"Units to show values in: as-reported, metric or us. Default: what was chosen last."_s,
+         u"UNITS"_s},
         {u"page"_s, u"Page to open: live or devices."_s, u"PAGE"_s},
         {u"window"_s, u"Time window of the Live page in minutes: 1, 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
         {u"size"_s, u"Size of the window, for example 1440x900."_s, u"WxH"_s},
@@ -66,6 +68,9 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         console.spiffeId(u"gateway", options.gateway);
         console.texts(u"sites", options.sites);
         console.text(u"theme", options.theme);
+        using enum UnitSystem;
+        console.choice(u"units", options.usualUnits,
+                       {{codeOf(AsReported), AsReported}, {codeOf(Metric), Metric}, {codeOf(Us), Us}});
         root.section(u"observability").accept(u"level");
     }
     if (!problems.isEmpty())
@@ -103,6 +108,12 @@ Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &op
         options.theme = parser.value(u"theme"_s);
     if (options.theme != "light"_L1 && options.theme != "dark"_L1 && options.theme != "system"_L1)
         return malformed(u"The theme \"%1\" does not exist; expected light, dark or system."_s.arg(options.theme));
+    if (parser.isSet(u"units"_s)) {
+        const auto units = unitSystemFromCode(parser.value(u"units"_s));
+        if (!units)
+            return malformed(u"--units %1: expected as-reported, metric or us."_s.arg(parser.value(u"units"_s)));
+        options.units = *units;
+    }
     if (parser.isSet(u"page"_s))
         options.page = parser.value(u"page"_s);
     if (options.page != "live"_L1 && options.page != "devices"_L1)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "mqtt/broker_options.h"
+#include "text/unit_system.h"
 
 #include <QSize>
 #include <QString>
@@ -23,6 +24,8 @@ struct ConsoleOptions {
     std::chrono::seconds keepAlive{30};
 
     QString theme = QStringLiteral("system");
+    UnitSystem usualUnits = UnitSystem::AsReported; // of the file, until somebody chooses in the window
+    std::optional<UnitSystem> units;                // of the command line: for this run, whatever was chosen
     QString page = QStringLiteral("live");
     QSize size{1280, 800};
     std::optional<int> windowMinutes;

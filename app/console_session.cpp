@@ -50,8 +50,24 @@ ConsoleSession::ConsoleSession(const ConsoleOptions &options, BuildingStore &sto
 {
     connect(m_app.live(), &LivePageModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
     connect(m_app.detail(), &DeviceDetailModel::historyWanted, &feed, &BuildingFeed::fetchHistory);
+    chooseUnits();
     if (options.windowMinutes)
         m_app.live()->setWindowMinutes(*options.windowMinutes);
+}
+
+/// The command line, then what somebody has chosen before, then the file. Without a window nobody has
+/// chosen anything, and a picture does not depend on whose machine it is made on.
+void ConsoleSession::chooseUnits()
+{
+    const bool isWatched = !m_options.headless && QGuiApplication::platformName() != "offscreen"_L1;
+    const auto chosen = isWatched ? m_kept.units() : std::nullopt;
+    m_app.units()->setSystem(m_options.units.value_or(chosen.value_or(m_options.usualUnits)));
+    if (!isWatched)
+        return;
+    connect(m_app.units(), &DisplayUnits::changed, this, [this] {
+        if (const auto kept = m_kept.setUnits(m_app.units()->system()); !kept)
+            std::fprintf(stderr, "lintel-console: %s\n", qPrintable(kept.error().message));
+    });
 }
 
 Result<void> ConsoleSession::open()

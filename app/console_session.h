@@ -6,6 +6,7 @@
 #include "console_options.h"
 #include "feed/building_feed.h"
 #include "shell/app_model.h"
+#include "shell/kept_choices.h"
 
 #include <QQmlApplicationEngine>
 #include <QQuickWindow>
@@ -25,6 +26,7 @@ public:
     void finish();
 
 private:
+    void chooseUnits();
     [[nodiscard]] Result<void> writeScreenshot();
     [[nodiscard]] Result<void> writeReport() const;
 
@@ -32,6 +34,7 @@ private:
     BuildingStore &m_store;
     BuildingFeed &m_feed;
     AppModel m_app;
+    KeptChoices m_kept{KeptChoices::usualFile()};
     QQmlApplicationEngine m_engine;
     QQuickWindow *m_window = nullptr;
     bool m_finished = false;

@@ -62,8 +62,14 @@ Window {
                 onClicked: root.page = "devices"
             }
         }
+        UnitChoice {
+            id: unitChoice
+            objectName: "unitChoice"
+            anchors { left: parent.left; right: parent.right; bottom: parent.bottom; margins: 12 }
+            units: root.app.units
+        }
         Column {
-            anchors { left: parent.left; right: parent.right; bottom: parent.bottom; leftMargin: Theme.margin; rightMargin: 12; bottomMargin: Theme.margin }
+            anchors { left: parent.left; right: parent.right; bottom: unitChoice.top; leftMargin: Theme.margin; rightMargin: 12; bottomMargin: Theme.half }
             spacing: 4
 
             Row {

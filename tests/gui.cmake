@@ -1,8 +1,9 @@
 # The console. Needs the GUI; golden pictures only with the offscreen platform, the software
 # renderer and the built-in font, which lintel_add_test sets.
 if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
-  lintel_add_test(tst_console_models unit/tst_console_models.cpp
-    LIBRARIES Lintel::ViewModels LABELS gui)
+  foreach(subject store charts devices live_page connection units)
+    lintel_add_test(tst_console_${subject} unit/tst_console_${subject}.cpp LIBRARIES Lintel::ViewModels LABELS gui)
+  endforeach()
   lintel_add_test(tst_console_feed unit/tst_console_feed.cpp
     LIBRARIES Lintel::ViewModels Lintel::ExampleBuilding Lintel::Custody LABELS gui)
   lintel_add_test(tst_console_pages qml/tst_console_pages.cpp
@@ -18,6 +19,10 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
   add_test(NAME console_noDisplay COMMAND "${CMAKE_COMMAND}" -E env --unset=DISPLAY --unset=WAYLAND_DISPLAY
     --unset=QT_QPA_PLATFORM $<TARGET_FILE:lintel-console> --offline)
   set_tests_properties(console_noDisplay PROPERTIES LABELS gui TIMEOUT 60 PASS_REGULAR_EXPRESSION "There is no display")
+
+  add_test(NAME console_refusesUnknownUnits COMMAND lintel-console --offline --units imperial)
+  set_tests_properties(console_refusesUnknownUnits PROPERTIES LABELS gui TIMEOUT 60
+    PASS_REGULAR_EXPRESSION "^lintel-console: --units imperial: expected as-reported, metric or us\\.\n$")
 
   lintel_add_test(tst_console_screen integration/tst_console_screen.cpp LIBRARIES Qt6::Gui LABELS gui slow)
   if(TARGET tst_console_screen)

@@ -33,8 +33,8 @@ QVariantMap fact(const QString &label, const QString &text)
 
 } // namespace
 
-DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, QObject *parent)
-    : QAbstractListModel(parent), m_store(store)
+DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_units(units)
 {
     connect(&store, &BuildingStore::deviceChanged, this, [this](int device) {
         if (device == m_device)
@@ -45,6 +45,7 @@ DeviceDetailModel::DeviceDetailModel(const BuildingStore &store, QObject *parent
     connect(&store, &BuildingStore::samplesChanged, this,
             [this](int point) { m_dirty = m_dirty || m_store.point(point).device == m_device; });
     connect(&store, &BuildingStore::linkChanged, this, &DeviceDetailModel::refresh);
+    connect(&units, &DisplayUnits::changed, this, &DeviceDetailModel::refresh);
 }
 
 void DeviceDetailModel::setDevice(int device)
@@ -223,8 +224,8 @@ QVariant DeviceDetailModel::data(const QModelIndex &index, int role) const
     const Timestamp now = m_store.clock().now();
     const Freshness freshness = m_store.freshness(state, now);
     const QString name = nameOf(state.point);
-    const auto shown = state.last ? format::quantity(state.last->value, state.last->unit)
-                                  : format::Quantity{QStringLiteral("–"), format::unit(state.point.unit)};
+    const auto shown =
+        state.last ? m_units.quantity(state.last->value, state.last->unit) : m_units.nothing(state.point.unit);
     const auto age = [&]() -> QString {
         if (!state.last)
             return tr("no reading yet");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "feed/building_store.h"
+#include "text/display_units.h"
 
 #include <QAbstractListModel>
 #include <QPointF>
@@ -43,7 +44,7 @@ public:
         AccessibleRole
     };
 
-    explicit DeviceDetailModel(const BuildingStore &store, QObject *parent = nullptr);
+    DeviceDetailModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent = nullptr);
 
     [[nodiscard]] int device() const { return m_device; }
     void setDevice(int device);
@@ -78,6 +79,7 @@ private:
     [[nodiscard]] QList<QPointF> trend(const PointState &state) const;
 
     const BuildingStore &m_store;
+    const DisplayUnits &m_units;
     int m_device = -1;
     QList<int> m_points;
     bool m_dirty = false;

@@ -4,7 +4,6 @@
 #include "devices/device_condition.h"
 #include "feed/building_order.h"
 #include "live/suggestion.h"
-#include "text/format.h"
 
 #include <QVariantMap>
 
@@ -15,8 +14,8 @@ constexpr int kShownValues = 3;
 
 } // namespace
 
-DeviceListModel::DeviceListModel(const BuildingStore &store, QObject *parent)
-    : QAbstractListModel(parent), m_store(store)
+DeviceListModel::DeviceListModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_units(units)
 {
     connect(&store, &BuildingStore::deviceAdded, this, [this] { m_outdated = true; });
     connect(&store, &BuildingStore::deviceChanged, this, [this](int device) {
@@ -25,6 +24,7 @@ DeviceListModel::DeviceListModel(const BuildingStore &store, QObject *parent)
     });
     connect(&store, &BuildingStore::valueChanged, this, [this](int point) { markDirty(m_store.point(point).device); });
     connect(&store, &BuildingStore::linkChanged, this, &DeviceListModel::refresh);
+    connect(&units, &DisplayUnits::changed, this, &DeviceListModel::refresh);
 }
 
 PageState::State DeviceListModel::state() const
@@ -171,8 +171,8 @@ QVariantList DeviceListModel::values(const DeviceState &device) const
     QVariantList list;
     for (const int point : tellingPoints(m_store, device, kShownValues)) {
         const PointState &state = m_store.point(point);
-        const auto shown = state.last ? format::quantity(state.last->value, state.last->unit)
-                                      : format::Quantity{QStringLiteral("–"), format::unit(state.point.unit)};
+        const auto shown =
+            state.last ? m_units.quantity(state.last->value, state.last->unit) : m_units.nothing(state.point.unit);
         const Freshness freshness = m_store.freshness(state, now);
         list.append(QVariantMap{
             {QStringLiteral("name"), nameOf(state.point)},

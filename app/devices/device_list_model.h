@@ -8,6 +8,7 @@
 
 #include "feed/building_store.h"
 #include "shell/page_state.h"
+#include "text/display_units.h"
 
 #include <QAbstractListModel>
 #include <QSet>
@@ -47,7 +48,7 @@ public:
         AccessibleRole,
     };
 
-    explicit DeviceListModel(const BuildingStore &store, QObject *parent = nullptr);
+    DeviceListModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent = nullptr);
 
     [[nodiscard]] PageState::State state() const;
     [[nodiscard]] QString heading() const;
@@ -85,6 +86,7 @@ private:
     [[nodiscard]] QVariantList values(const DeviceState &device) const;
 
     const BuildingStore &m_store;
+    const DisplayUnits &m_units;
     QList<int> m_rows;        // row → device
     QList<int> m_rowOfDevice; // device → row or -1
     QString m_search;

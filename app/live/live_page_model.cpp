@@ -34,9 +34,10 @@ constexpr int kReadingsOfRecording = 40;
 
 } // namespace
 
-LivePageModel::LivePageModel(BuildingStore &store, QObject *parent)
-    : QAbstractListModel(parent), m_store(store), m_picker(store)
+LivePageModel::LivePageModel(BuildingStore &store, const DisplayUnits &units, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_units(units), m_picker(store, units)
 {
+    connect(&units, &DisplayUnits::changed, this, &LivePageModel::regroup);
     connect(&store, &BuildingStore::linkChanged, this, &LivePageModel::refreshed);
 }
 
@@ -244,24 +245,57 @@ void LivePageModel::pick(int point)
 {
     if (m_picked.contains(point) || m_picked.size() >= kMaxPicked)
         return;
+    addToPanel(point);
+    m_picked.append(point);
+    m_picker.setPicked(point, true);
+    m_store.watch(point);
+    wantHistory(point);
+}
+
+void LivePageModel::addToPanel(int point)
+{
     const PointState &state = m_store.point(point);
     const bool states = state.point.kind == Kind::Bool;
-    auto panel = std::ranges::find_if(m_panels, [&](const LivePanel *p) {
-        return p->isStates() == states && (states || p->unit() == state.point.unit);
-    });
+    const Unit unit = m_units.shown(state.point.unit);
+    auto panel = std::ranges::find_if(
+        m_panels, [&](const LivePanel *p) { return p->isStates() == states && (states || p->unit() == unit); });
     if (panel == m_panels.end()) {
         const int row = int(m_panels.size());
         beginInsertRows({}, row, row);
-        m_panels.append(new LivePanel(m_store, state.point.unit, states, this));
+        m_panels.append(new LivePanel(m_store, m_units, unit, states, this));
         endInsertRows();
         panel = std::prev(m_panels.end());
         Q_EMIT panelCountChanged();
     }
     (*panel)->add(point);
-    m_picked.append(point);
-    m_picker.setPicked(point, true);
-    m_store.watch(point);
-    wantHistory(point);
+}
+
+void LivePageModel::regroup()
+{
+    QList<int> focused;
+    for (const LivePanel *panel : std::as_const(m_panels)) {
+        for (const LiveSeries &series : panel->series()) {
+            if (series.focused)
+                focused.append(series.point);
+        }
+    }
+    beginResetModel();
+    const QList<LivePanel *> before = std::exchange(m_panels, {});
+    endResetModel();
+    for (LivePanel *panel : before)
+        panel->deleteLater(); // after the items that show it
+    for (const int point : std::as_const(m_picked))
+        addToPanel(point);
+    // Of panels that became one the first decides.
+    std::ranges::reverse(focused);
+    for (const int point : std::as_const(focused)) {
+        for (LivePanel *panel : std::as_const(m_panels)) {
+            if (panel->contains(point))
+                panel->focus(point);
+        }
+    }
+    Q_EMIT panelCountChanged();
+    refresh();
 }
 
 void LivePageModel::unpick(int point)
@@ -291,7 +325,7 @@ void LivePageModel::suggest()
 {
     if (m_chosenByHand)
         return;
-    const QList<QList<int>> panels = suggestedPoints(m_store);
+    const QList<QList<int>> panels = suggestedPoints(m_store, m_units);
     QList<int> wanted;
     for (const QList<int> &panel : panels)
         wanted += panel;

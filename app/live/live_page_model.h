@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// Feeds LivePage.qml: picked points as small multiples by unit over one time window. Owned by
+// Feeds LivePage.qml: picked points as small multiples by the unit that is shown, over one time window. Owned by
 // AppModel, which calls refresh() once a second. GUI thread.
 //
 // Redraws only while the page is visible. Paused, the window stands still and readings go on being
@@ -47,7 +47,7 @@ public:
     static constexpr int kMaxPicked = 12;
     enum Role { PanelRole = Qt::UserRole + 1 };
 
-    explicit LivePageModel(BuildingStore &store, QObject *parent = nullptr);
+    LivePageModel(BuildingStore &store, const DisplayUnits &units, QObject *parent = nullptr);
 
     [[nodiscard]] PageState::State state() const;
     [[nodiscard]] QString heading() const;
@@ -101,6 +101,9 @@ Q_SIGNALS:
 private:
     void pick(int point);
     void unpick(int point);
+    void addToPanel(int point);
+    /// Other units, other panels: the same points, the same ones to look at.
+    void regroup();
     void suggest();
     void wantHistory(int point);
     /// Moves the window to where the point's readings are: a recording's time, or now.
@@ -111,6 +114,7 @@ private:
     void computeTimeTicks(qint64 from, qint64 to);
 
     BuildingStore &m_store;
+    const DisplayUnits &m_units;
     PointPickerModel m_picker;
     QList<LivePanel *> m_panels; // owned as children
     QList<int> m_picked;

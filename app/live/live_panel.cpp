@@ -28,6 +28,8 @@ double minSpanOf(Unit unit)
         return 40;
     if (unit == Unit::Percent || unit == Unit::RelativeHumidity || unit == Unit::Lux)
         return 8;
+    if (unit == Unit::Fahrenheit || unit == Unit::DeltaFahrenheit)
+        return 2; // as much as one degree Celsius
     const int decimals = format::decimals(unit);
     return decimals == 0 ? 4.0 : 10 * std::pow(10.0, -decimals);
 }
@@ -53,8 +55,8 @@ QList<QPointF> asSteps(const QList<QPointF> &line)
 
 } // namespace
 
-LivePanel::LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent)
-    : QAbstractListModel(parent), m_store(store), m_unit(unit), m_states(states),
+LivePanel::LivePanel(const BuildingStore &store, const DisplayUnits &units, Unit unit, bool states, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_units(units), m_unit(unit), m_states(states),
       m_unitText(states ? tr("on / off") : format::unit(unit))
 {}
 
@@ -182,8 +184,9 @@ void LivePanel::drawLines(qint64 from, qint64 to)
         if (!samples.empty() && samples.back().at > to)
             samples = samples.first(samples.size() - 1);
         lines.append(decimate(samples, gapAfter(state), kMaxSamples));
-        for (const LinePiece &piece : lines.last()) {
-            for (const Sample &sample : piece) {
+        for (LinePiece &piece : lines.last()) {
+            for (Sample &sample : piece) {
+                sample.value = m_units.number(sample.value, state.point.unit);
                 if (sample.at < from || sample.at > to)
                     continue;
                 low = std::min(low, sample.value);
@@ -294,7 +297,7 @@ void LivePanel::drawBands(qint64 from, qint64 to, Timestamp now)
 
 void LivePanel::setValue(LiveSeries &series, const Value &value) const
 {
-    const auto shown = format::quantity(value, m_unit);
+    const auto shown = m_units.quantity(value, m_store.point(series.point).point.unit);
     series.valueText = shown.number;
     series.unitText = m_states ? QString() : shown.unit;
 }

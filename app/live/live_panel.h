@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// One small multiple of the Live page: all picked points of one unit, over the page's time window.
+// One small multiple of the Live page: all picked points shown in one unit, over the page's time window.
 // Owned by LivePageModel. GUI thread.
 //
 // Everything that is drawn is given in fractions of the plot (0 … 1, y upwards), so the page needs
@@ -8,6 +8,7 @@
 
 #include "feed/building_store.h"
 #include "live/decimation.h"
+#include "text/display_units.h"
 
 #include <QAbstractListModel>
 #include <QPointF>
@@ -60,7 +61,8 @@ public:
         AccessibleRole
     };
 
-    LivePanel(const BuildingStore &store, Unit unit, bool states, QObject *parent);
+    /// `unit` is the one that is shown: an owner makes new panels when `units` change.
+    LivePanel(const BuildingStore &store, const DisplayUnits &units, Unit unit, bool states, QObject *parent);
 
     [[nodiscard]] Unit unit() const { return m_unit; }
     [[nodiscard]] bool isStates() const { return m_states; }
@@ -100,6 +102,7 @@ private:
     void setValue(LiveSeries &series, const Value &value) const;
 
     const BuildingStore &m_store;
+    const DisplayUnits &m_units;
     Unit m_unit;
     bool m_states; // on/off points: drawn as steps
     QList<LiveSeries> m_series;

@@ -2,28 +2,28 @@
 #include "live/point_picker_model.h"
 
 #include "feed/building_order.h"
-#include "text/format.h"
 
 namespace lintel {
 namespace {
 
-bool matches(const PointState &state, const DeviceState &device, const QStringList &words)
+bool matches(const PointState &state, const DeviceState &device, const QString &unit, const QStringList &words)
 {
     return std::ranges::all_of(words, [&](const QString &word) {
         const auto has = [&word](const QString &text) { return text.contains(word, Qt::CaseInsensitive); };
         return has(state.point.name) || has(state.point.id) || has(device.name) || has(state.point.spaceRef)
-               || has(state.point.equipRef) || has(state.point.brickClass) || has(format::unit(state.point.unit));
+               || has(state.point.equipRef) || has(state.point.brickClass) || has(unit);
     });
 }
 
 } // namespace
 
-PointPickerModel::PointPickerModel(const BuildingStore &store, QObject *parent)
-    : QAbstractListModel(parent), m_store(store)
+PointPickerModel::PointPickerModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent)
+    : QAbstractListModel(parent), m_store(store), m_units(units)
 {
     const auto outdate = [this] { m_outdated = true; };
     connect(&store, &BuildingStore::pointAdded, this, outdate);
     connect(&store, &BuildingStore::deviceChanged, this, outdate);
+    connect(&units, &DisplayUnits::changed, this, &PointPickerModel::onUnitsChanged);
 }
 
 void PointPickerModel::setSearch(const QString &search)
@@ -55,6 +55,13 @@ void PointPickerModel::refresh()
         list();
 }
 
+void PointPickerModel::onUnitsChanged()
+{
+    list(); // a search may name a unit
+    if (!m_rows.isEmpty())
+        Q_EMIT dataChanged(index(0), index(count() - 1), {UnitRole});
+}
+
 void PointPickerModel::list()
 {
     m_outdated = false;
@@ -63,7 +70,8 @@ void PointPickerModel::list()
     for (const int device : inOrder(m_store)) {
         for (const int point : m_store.device(device).points) {
             const PointState &state = m_store.point(point);
-            if (state.point.kind != Kind::Text && matches(state, m_store.device(device), words))
+            const QString unit = m_units.symbol(state.point.unit);
+            if (state.point.kind != Kind::Text && matches(state, m_store.device(device), unit, words))
                 rows.append(point);
         }
     }
@@ -90,7 +98,7 @@ QVariant PointPickerModel::data(const QModelIndex &index, int role) const
     case PointRole: return point;
     case NameRole: return state.point.name.isEmpty() ? state.point.id : state.point.name;
     case DeviceRole: return labelOf(m_store, m_store.device(state.device));
-    case UnitRole: return state.point.kind == Kind::Bool ? tr("on / off") : format::unit(state.point.unit);
+    case UnitRole: return state.point.kind == Kind::Bool ? tr("on / off") : m_units.symbol(state.point.unit);
     case PickedRole: return m_picked.contains(point);
     default: return {};
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "feed/building_store.h"
+#include "text/display_units.h"
 
 #include <QAbstractListModel>
 #include <QSet>
@@ -23,7 +24,7 @@ class PointPickerModel : public QAbstractListModel
 public:
     enum Role { PointRole = Qt::UserRole + 1, NameRole, DeviceRole, UnitRole, PickedRole };
 
-    explicit PointPickerModel(const BuildingStore &store, QObject *parent = nullptr);
+    PointPickerModel(const BuildingStore &store, const DisplayUnits &units, QObject *parent = nullptr);
 
     [[nodiscard]] QString search() const { return m_search; }
     void setSearch(const QString &search);
@@ -46,8 +47,10 @@ Q_SIGNALS:
 
 private:
     void list();
+    void onUnitsChanged();
 
     const BuildingStore &m_store;
+    const DisplayUnits &m_units;
     QString m_search;
     QList<int> m_rows;
     QSet<int> m_picked;

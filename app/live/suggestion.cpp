@@ -40,7 +40,8 @@ int rank(const Point &point)
 class Suggestion
 {
 public:
-    explicit Suggestion(const BuildingStore &store) : m_store(store), m_devices(inOrder(store))
+    Suggestion(const BuildingStore &store, const DisplayUnits &units)
+        : m_store(store), m_units(units), m_devices(inOrder(store))
     {
         m_onlyRecorded = true;
         for (int i = 0; i < store.pointCount(); ++i)
@@ -68,11 +69,11 @@ private:
             // Beside made-up points, everything that is real and fits.
             if (!simulated && m_hasSimulated)
                 points += pointsOf(unit, simulated, false);
-            const auto at = m_units.indexOf(unit);
+            const auto at = m_unitsOfPanels.indexOf(unit);
             if (points.isEmpty() || (at < 0 && m_panels.size() >= kSuggestedPanels))
                 continue;
             if (at < 0) {
-                m_units.append(unit);
+                m_unitsOfPanels.append(unit);
                 m_panels.append(QList<int>());
             }
             QList<int> &panel = at < 0 ? m_panels.last() : m_panels[at];
@@ -104,7 +105,8 @@ private:
             std::ranges::stable_sort(points, {}, [this](int point) { return rank(m_store.point(point).point); });
             for (const int point : std::as_const(points)) {
                 const PointState &state = m_store.point(point);
-                if (state.point.unit != unit || !isLine(state.point) || isSimulated(state) != simulated || !fits(state))
+                if (m_units.shown(state.point.unit) != unit || !isLine(state.point) || isSimulated(state) != simulated
+                    || !fits(state))
                     continue;
                 found.append(point);
                 if (oneOfEach)
@@ -115,12 +117,13 @@ private:
     }
 
     const BuildingStore &m_store;
+    const DisplayUnits &m_units;
     QList<int> m_devices;
     bool m_hasSimulated = false;
     bool m_hasMeasured = false;
     bool m_onlyRecorded = false;
     std::optional<Timestamp> m_day; // of the recordings
-    QList<Unit> m_units;            // of m_panels
+    QList<Unit> m_unitsOfPanels;
     QList<QList<int>> m_panels;
 };
 
@@ -138,9 +141,9 @@ QList<int> tellingPoints(const BuildingStore &store, const DeviceState &device, 
     return points.first(std::min<qsizetype>(count, points.size()));
 }
 
-QList<QList<int>> suggestedPoints(const BuildingStore &store)
+QList<QList<int>> suggestedPoints(const BuildingStore &store, const DisplayUnits &units)
 {
-    return Suggestion(store).panels();
+    return Suggestion(store, units).panels();
 }
 
 } // namespace lintel

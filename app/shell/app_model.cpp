@@ -4,7 +4,8 @@
 namespace lintel {
 
 AppModel::AppModel(BuildingStore &store, const QString &place, QObject *parent)
-    : QObject(parent), m_connection(store, place), m_live(store), m_devices(store), m_detail(store)
+    : QObject(parent), m_connection(store, place), m_live(store, m_units), m_devices(store, m_units),
+      m_detail(store, m_units)
 {
     m_flush.setInterval(250);
     m_refresh.setInterval(1'000);

@@ -7,6 +7,7 @@
 #include "devices/device_detail_model.h"
 #include "devices/device_list_model.h"
 #include "live/live_page_model.h"
+#include "text/display_units.h"
 
 #include <QTimer>
 #include <QtQml/qqmlregistration.h>
@@ -22,6 +23,7 @@ class AppModel : public QObject
     Q_PROPERTY(lintel::LivePageModel *live READ live CONSTANT)
     Q_PROPERTY(lintel::DeviceListModel *devices READ devices CONSTANT)
     Q_PROPERTY(lintel::DeviceDetailModel *detail READ detail CONSTANT)
+    Q_PROPERTY(lintel::DisplayUnits *units READ units CONSTANT)
 
 public:
     /// `place` is what the console looks at, for people: "building-1"; empty = ask the devices.
@@ -31,12 +33,14 @@ public:
     [[nodiscard]] LivePageModel *live() { return &m_live; }
     [[nodiscard]] DeviceListModel *devices() { return &m_devices; }
     [[nodiscard]] DeviceDetailModel *detail() { return &m_detail; }
+    [[nodiscard]] DisplayUnits *units() { return &m_units; }
 
     /// Lets the models follow time by themselves: changes every 250 ms, ages every second.
     void run();
     void refresh();
 
 private:
+    DisplayUnits m_units; // before those who ask it
     ConnectionModel m_connection;
     LivePageModel m_live;
     DeviceListModel m_devices;

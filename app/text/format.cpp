@@ -5,6 +5,7 @@
 #include <QDateTime>
 #include <QLocale>
 
+#include <algorithm>
 #include <cmath>
 
 namespace lintel::format {
@@ -75,22 +76,26 @@ QString unit(Unit unit)
     return unitInfo(unit).symbol.toString();
 }
 
+int decimalsOfConverted(int reported, Unit from, Unit to)
+{
+    const auto zero = convert(0, from, to);
+    const auto one = convert(1, from, to);
+    if (!zero || !one)
+        return decimals(to);
+    const double step = std::abs(*one - *zero) * std::pow(10.0, -reported);
+    return std::clamp(int(std::ceil(-std::log10(step) - 1e-9)), 0, decimals(to));
+}
+
 LargerUnit largerUnit(Unit unit, double largest)
 {
     // Thousands stay readable with their separators; from here on nobody counts the digits.
-    constexpr double kManyKilowattHours = 100'000;
-    constexpr double kMany = 10'000;
-    if (unit == Unit::KilowattHour && largest >= 1'000 * kManyKilowattHours)
-        return {1'000'000, QStringLiteral("GWh")};
-    if (unit == Unit::KilowattHour && largest >= kManyKilowattHours)
-        return {1'000, QStringLiteral("MWh")};
-    if (unit == Unit::Watt && largest >= kMany)
-        return {1'000, QStringLiteral("kW")};
-    if (unit == Unit::Kilowatt && largest >= kMany)
-        return {1'000, QStringLiteral("MW")};
-    if (unit == Unit::Pascal && largest >= kMany)
-        return {1'000, QStringLiteral("kPa")};
-    return {1, format::unit(unit)};
+    const double many = unit == Unit::KilowattHour ? 100'000 : 10'000;
+    LargerUnit fits{1, format::unit(unit)};
+    for (const Multiple &multiple : multiplesOf(unit)) {
+        if (largest >= many * fits.factor)
+            fits = {multiple.factor, multiple.symbol.toString()};
+    }
+    return fits;
 }
 
 Quantity quantity(const Value &value, Unit unit)

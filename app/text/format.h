@@ -11,6 +11,9 @@ namespace lintel::format {
 
 /// Digits after the decimal point that make sense for a unit.
 [[nodiscard]] int decimals(Unit unit);
+/// The same for a value that was converted from one with `reported` digits: no finer than it was measured, so
+/// 21 °C is 70 °F, and never finer than decimals(to).
+[[nodiscard]] int decimalsOfConverted(int reported, Unit from, Unit to);
 /// "21.4", "−3.0", "on", "12,400": without the unit.
 [[nodiscard]] QString value(const Value &value, Unit unit);
 [[nodiscard]] QString number(double value, int decimals);

@@ -57,10 +57,19 @@ constexpr Scale scaleOf(Unit unit)
     case Unit::DeltaCelsius: return {Quantity::TemperatureDifference, 1, 0};
     case Unit::DeltaFahrenheit: return {Quantity::TemperatureDifference, 1.8, 0};
     case Unit::Kilowatt: return {Quantity::Power, 1, 0};
-    case Unit::Watt: return {Quantity::Power, 1000, 0};
+    case Unit::Watt: return {Quantity::Power, 1'000, 0};
     default: return {};
     }
 }
+
+constexpr double kKilo = 1'000;
+constexpr double kMega = kKilo * kKilo;
+constexpr std::array multiplesOfWatt{
+    Multiple{u"kW", scaleOf(Unit::Watt).scale / scaleOf(Unit::Kilowatt).scale},
+};
+constexpr std::array multiplesOfKilowatt{Multiple{u"MW", kKilo}};
+constexpr std::array multiplesOfKilowattHour{Multiple{u"MWh", kKilo}, Multiple{u"GWh", kMega}};
+constexpr std::array multiplesOfPascal{Multiple{u"kPa", kKilo}};
 
 } // namespace
 
@@ -99,6 +108,17 @@ Result<double> convert(double value, Unit from, Unit to)
                          .arg(unitInfo(from).code, unitInfo(to).code)};
     }
     return (value - source.offset) / source.scale * target.scale + target.offset;
+}
+
+std::span<const Multiple> multiplesOf(Unit unit)
+{
+    switch (unit) {
+    case Unit::Watt: return multiplesOfWatt;
+    case Unit::Kilowatt: return multiplesOfKilowatt;
+    case Unit::KilowattHour: return multiplesOfKilowattHour;
+    case Unit::Pascal: return multiplesOfPascal;
+    default: return {};
+    }
 }
 
 } // namespace lintel

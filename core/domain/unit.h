@@ -54,4 +54,12 @@ struct UnitInfo {
 /// Converts between units of one quantity; other pairs are OutOfRange.
 [[nodiscard]] Result<double> convert(double value, Unit from, Unit to);
 
+/// A larger unit in which large values are read: MWh for kWh.
+struct Multiple {
+    QStringView symbol;
+    double factor; // how many of the unit it is
+};
+/// The multiples of a unit, smallest first; empty where nobody uses one.
+[[nodiscard]] std::span<const Multiple> multiplesOf(Unit unit);
+
 } // namespace lintel

@@ -23,16 +23,25 @@ Item {
     property bool ring: false
     /// What is refused has no values of now: the state and its reason take their room.
     readonly property bool explains: reason.length > 0 || state.implicitText > 148
+    // Values are wide enough for their names where the row has the room; the first 200 pixels are the device's.
+    readonly property int valueWidth: Math.max(140, Math.min(216, (state.x - 16 - 200) / Math.max(1, shownValues)))
     readonly property int shownValues: (width > 820 ? 3 : width > 600 ? 2 : 1) - (explains ? 1 : 0)
     signal pressed()
 
-    implicitHeight: 60
+    // Names that need two lines make their row higher; everything in it keeps its distance to the upper edge.
+    implicitHeight: 20 + Math.max(40, figures.height)
     Accessible.role: Accessible.ListItem
     Accessible.name: accessibleText
     Accessible.focusable: true
     Accessible.selected: current
     Accessible.onPressAction: pressed()
 
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        onClicked: row.pressed()
+    }
     Rectangle {
         anchors.fill: parent
         radius: Theme.radius - 1
@@ -44,7 +53,7 @@ Item {
         color: Theme.grid
     }
     Column {
-        anchors { left: parent.left; leftMargin: 16; right: figures.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
+        anchors { left: parent.left; leftMargin: 16; right: figures.left; rightMargin: 12; top: parent.top; topMargin: 12 }
         spacing: 3
 
         AppText {
@@ -61,7 +70,7 @@ Item {
     }
     Row {
         id: figures
-        anchors { right: state.left; rightMargin: 16; verticalCenter: parent.verticalCenter }
+        anchors { right: state.left; rightMargin: 16; top: parent.top; topMargin: 10 }
 
         Repeater {
             model: row.shownValues
@@ -72,8 +81,8 @@ Item {
                 required property int index
                 readonly property var entry: index < row.values.length ? row.values[index] : null
 
-                width: 140
-                height: 40
+                width: row.valueWidth
+                height: 22 + label.height
 
                 ValueText {
                     anchors { right: parent.right; top: parent.top }
@@ -83,22 +92,27 @@ Item {
                     muted: figure.entry ? figure.entry.muted : false
                     size: 15
                 }
-                AppText {
-                    anchors { right: parent.right; bottom: parent.bottom }
-                    width: Math.min(implicitWidth, 132)
+                WholeText {
+                    id: label
+                    anchors { right: parent.right; left: parent.left; leftMargin: 8; top: parent.top; topMargin: 22 }
                     text: figure.entry ? figure.entry.name : ""
                     color: Theme.muted
                     font.pixelSize: 11
+                    lineHeight: 13
+                    lineHeightMode: Text.FixedHeight
+                    horizontalAlignment: Text.AlignRight
+                    wrapMode: Text.Wrap
+                    maximumLineCount: 2
                 }
             }
         }
     }
     Item {
         id: state
-        anchors { right: parent.right; rightMargin: 16; verticalCenter: parent.verticalCenter }
+        anchors { right: parent.right; rightMargin: 16; top: parent.top; topMargin: 10 }
         readonly property real implicitText: words.implicitWidth + 17
         width: row.explains ? 288 : 148
-        height: 40
+        height: 37 // the second line is level with the place
 
         Row {
             anchors { right: parent.right; top: parent.top; topMargin: 3 }
@@ -132,12 +146,6 @@ Item {
             font.pixelSize: Theme.noteSize
             horizontalAlignment: Text.AlignRight
         }
-    }
-    MouseArea {
-        id: pointer
-        anchors.fill: parent
-        hoverEnabled: true
-        onClicked: row.pressed()
     }
     Rectangle {
         anchors { fill: parent; margins: 2 }

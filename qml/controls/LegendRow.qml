@@ -50,7 +50,13 @@ Item {
             }
         }
     }
-    AppText {
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        onClicked: row.pressed()
+    }
+    WholeText {
         id: label
         anchors { left: parent.left; leftMargin: 36; right: parent.right; rightMargin: 8; top: parent.top; topMargin: 7 }
         text: row.name
@@ -70,11 +76,5 @@ Item {
         muted: row.muted
         size: 18
         weight: row.focused ? Font.DemiBold : Font.Medium
-    }
-    MouseArea {
-        id: pointer
-        anchors.fill: parent
-        hoverEnabled: true
-        onClicked: row.pressed()
     }
 }

@@ -13,7 +13,7 @@ Item {
     property bool ring: false
     signal pressed()
 
-    implicitHeight: 34
+    implicitHeight: Math.max(34, label.height + 14)
     Accessible.role: Accessible.CheckBox
     Accessible.name: unitText ? name + ", " + unitText : name
     Accessible.checkable: true
@@ -26,6 +26,12 @@ Item {
         radius: Theme.radius
         color: pointer.containsMouse ? Theme.hover : "transparent"
         border { width: row.ring ? 2 : 0; color: Theme.accent }
+    }
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        onClicked: row.pressed()
     }
     Rectangle {
         id: box
@@ -57,9 +63,12 @@ Item {
             }
         }
     }
-    AppText {
+    WholeText {
+        id: label
         anchors { left: box.right; leftMargin: 10; right: unit.left; rightMargin: 8; verticalCenter: parent.verticalCenter }
         text: row.name
+        wrapMode: Text.Wrap
+        maximumLineCount: 2
     }
     AppText {
         id: unit
@@ -67,11 +76,5 @@ Item {
         text: row.unitText
         color: Theme.muted
         font.pixelSize: Theme.noteSize
-    }
-    MouseArea {
-        id: pointer
-        anchors.fill: parent
-        hoverEnabled: true
-        onClicked: row.pressed()
     }
 }

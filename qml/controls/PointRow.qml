@@ -20,7 +20,7 @@ Item {
     property bool ring: false
     signal pressed()
 
-    implicitHeight: 56
+    implicitHeight: Math.max(56, words.height + 20)
     Accessible.role: Accessible.ListItem
     Accessible.name: accessibleText
     Accessible.description: chartable ? qsTr("Press to show it on the Live page") : ""
@@ -33,13 +33,23 @@ Item {
         color: pointer.containsMouse && row.chartable ? Theme.hover : "transparent"
         border { width: row.ring ? 2 : 0; color: Theme.accent }
     }
+    MouseArea {
+        id: pointer
+        anchors.fill: parent
+        hoverEnabled: true
+        cursorShape: row.chartable ? Qt.PointingHandCursor : Qt.ArrowCursor
+        onClicked: row.pressed()
+    }
     Column {
+        id: words
         anchors { left: parent.left; leftMargin: 16; right: spark.left; rightMargin: 12; verticalCenter: parent.verticalCenter }
         spacing: 3
 
-        AppText {
+        WholeText {
             width: parent.width
             text: row.name
+            wrapMode: Text.Wrap
+            maximumLineCount: 3
         }
         Row {
             spacing: 5
@@ -84,12 +94,5 @@ Item {
         anchors { left: parent.left; leftMargin: 16; right: parent.right; rightMargin: 16; bottom: parent.bottom }
         height: 1
         color: Theme.grid
-    }
-    MouseArea {
-        id: pointer
-        anchors.fill: parent
-        hoverEnabled: true
-        cursorShape: row.chartable ? Qt.PointingHandCursor : Qt.ArrowCursor
-        onClicked: row.pressed()
     }
 }

@@ -43,6 +43,16 @@ QQuickItem *findItem(QQuickItem *item, const QString &name)
     return nullptr;
 }
 
+QList<QQuickItem *> itemsWithText(QQuickItem *item, const QString &text)
+{
+    QList<QQuickItem *> found;
+    if (item->isVisible() && item->property("text").toString() == text)
+        found.append(item);
+    for (QQuickItem *child : item->childItems())
+        found += itemsWithText(child, text);
+    return found;
+}
+
 /// The window over a store that the test fills.
 struct Stage {
     FakeClock clock;
@@ -376,6 +386,76 @@ private Q_SLOTS:
         points->setProperty("currentIndex", 1);
         QTest::keyClick(stage.window, Qt::Key_Space);
         QCOMPARE(std::abs(stage.app.live()->picker()->pickedCount() - drawn), 1);
+    }
+
+    void units_areChosenInTheRailAndShownOnEveryPage()
+    {
+        ExampleStage stage;
+        QVERIFY(stage.open(u"devices"_s));
+        QVERIFY(stage.fill());
+        stage.window->requestActivate();
+        QVERIFY(QTest::qWaitForWindowActive(stage.window));
+        const auto firstUnit = [devices = stage.app.devices()] {
+            constexpr int kRowOfHvac = 2;
+            const QVariant values = devices->data(devices->index(kRowOfHvac), DeviceListModel::ValuesRole);
+            return values.toList().value(0).toMap().value(u"unit"_s).toString();
+        };
+        QCOMPARE(firstUnit(), u"°C"_s);
+        QQuickItem *choice = stage.item("unitChoice");
+        QVERIFY(choice);
+        QCOMPARE(choice->property("displayText").toString(), u"As reported"_s);
+        choice->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(stage.window, Qt::Key_Space);
+        QTest::keyClick(stage.window, Qt::Key_Down);
+        QTest::keyClick(stage.window, Qt::Key_Down);
+        stage.save(u"units-open"_s);
+        QTest::keyClick(stage.window, Qt::Key_Space);
+        QCOMPARE(stage.app.units()->choice(), u"us"_s);
+        QCOMPARE(choice->property("displayText").toString(), u"US"_s);
+        QCOMPARE(firstUnit(), u"°F"_s);
+        stage.save(u"units-devices"_s);
+        QTest::keyClick(stage.window, Qt::Key_1, Qt::ControlModifier);
+        QTRY_COMPARE(stage.app.live()->panelCount(), 3);
+        QCOMPARE(stage.app.live()->panels()[0]->unitText(), u"°F"_s);
+        stage.save(u"units-live"_s);
+        stage.app.units()->setSystem(UnitSystem::Metric);
+        QCOMPARE(choice->property("displayText").toString(), u"Metric"_s);
+        QCOMPARE(stage.app.live()->panels()[0]->unitText(), u"°C"_s);
+    }
+
+    void longName_isToldWhereThePointerRests()
+    {
+        Stage stage;
+        Point point;
+        point.id = u"p"_s;
+        point.name = u"Power demand of the second floor's lighting, mean of the last fifteen minutes"_s;
+        point.unit = Unit::Kilowatt;
+        point.staleAfter = 60s;
+        sparkplug::Participant who;
+        who.node = {u"building-1"_s, u"energy-1"_s};
+        who.online = true;
+        who.since = stage.clock.now();
+        who.points = {point};
+        QVERIFY(stage.open(u"devices"_s));
+        stage.store.applyBirth(who);
+        stage.link(LinkState::Phase::Connected);
+        stage.app.refresh();
+        const auto texts = [&stage, &point] { return itemsWithText(stage.window->contentItem(), point.name); };
+        const auto inList = [&stage, &point] { return itemsWithText(stage.item("deviceList"), point.name).value(0); };
+        QTRY_VERIFY(inList() && inList()->property("truncated").toBool());
+        const auto before = texts().size();
+        QQuickItem *text = inList();
+        const QPoint middle = text->mapToScene(QPointF(text->width() / 2, text->height() / 2)).toPoint();
+        QTest::mouseMove(stage.window, middle + QPoint(0, 200));
+        QTest::mouseMove(stage.window, middle);
+        // The note, above everything.
+        QTRY_COMPARE(texts().size(), before + 1);
+        QTRY_VERIFY(texts().last()->width() > text->width() && !texts().last()->property("truncated").toBool());
+        stage.save(u"long-name"_s);
+        stage.app.detail()->setDevice(-1);
+        QTest::mouseClick(stage.window, Qt::LeftButton, {}, middle); // what lies above the row takes no press
+        QCOMPARE(stage.app.detail()->device(), 0);
+        QTest::mouseMove(stage.window, {1, 1}); // pictures of other tests are without a pointer
     }
 
     void assistiveTechnology_hearsANameForEverythingThatTakesFocus()

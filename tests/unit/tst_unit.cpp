@@ -19,6 +19,7 @@ private Q_SLOTS:
     void convert_refusesDifferentQuantities_data();
     void convert_refusesDifferentQuantities();
     void convert_comesBack();
+    void multiples_growAndAgreeWithTheUnitsThatDevicesReport();
 };
 
 void TestUnit::table_namesEveryUnitOnce()
@@ -164,6 +165,25 @@ void TestUnit::convert_comesBack()
             QVERIFY(back && qAbs(*back - 21.4) < 1e-9);
         }
     }
+}
+
+void TestUnit::multiples_growAndAgreeWithTheUnitsThatDevicesReport()
+{
+    for (const UnitInfo &info : allUnits()) {
+        double before = 1;
+        for (const Multiple &multiple : multiplesOf(info.unit)) {
+            QVERIFY(multiple.factor > before);
+            before = multiple.factor;
+            for (const UnitInfo &reported : allUnits()) {
+                if (reported.symbol != multiple.symbol)
+                    continue;
+                const auto converted = convert(multiple.factor, info.unit, reported.unit);
+                QVERIFY(converted && qAbs(*converted - 1) < 1e-12);
+            }
+        }
+    }
+    QCOMPARE(multiplesOf(Unit::KilowattHour).back().symbol, QStringView(u"GWh"));
+    QVERIFY(multiplesOf(Unit::Celsius).empty());
 }
 
 QTEST_GUILESS_MAIN(TestUnit)

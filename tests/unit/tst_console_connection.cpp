@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-only
+// The strip on every page: connection, buffer, trust.
+#include "fakes/console_building.h"
+
+#include "connection/connection_model.h"
+#include "devices/device_detail_model.h"
+
+#include <QTest>
+
+using namespace lintel;
+using namespace std::chrono_literals;
+using namespace Qt::StringLiterals;
+
+class TestConsoleConnection : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void trustRunway_isThatOfTheGateway_data()
+    {
+        QTest::addColumn<int>("seconds"); // −1: nothing ends
+        QTest::addColumn<QString>("text");
+        QTest::addColumn<QString>("sentence");
+        QTest::addColumn<int>("priority");
+        QTest::newRow("hours") << 6 * 3'600 + 12 * 60 << u"6 h 12 min"_s
+                               << u"Trust holds for 6 h 12 min without the uplink"_s << 0;
+        QTest::newRow("at the threshold") << 900 << u"15 min"_s << u"Trust holds for 15 min without the uplink"_s << 0;
+        QTest::newRow("short") << 899 << u"14 min"_s << u"Trust holds for 14 min without the uplink"_s << 2;
+        QTest::newRow("over") << 0 << u"none"_s << u"Trust has ended: SVID of the gateway"_s << 1;
+        QTest::newRow("no end") << -1 << u"no end"_s << u"Trust does not end without the uplink"_s << 0;
+    }
+    void trustRunway_isThatOfTheGateway()
+    {
+        QFETCH(int, seconds);
+        QFETCH(QString, text);
+        QFETCH(QString, sentence);
+        QFETCH(int, priority);
+        Building b;
+        ConnectionModel model(b.store, {});
+        b.store.setIdentityExpiry(b.clock.now() + 5min); // the console's own says nothing of the building
+        auto who = participant(u"gateway"_s, {}, b.clock.now());
+        who.trust = sparkplug::TrustState{};
+        if (seconds >= 0)
+            who.trust->runway = std::chrono::seconds(seconds);
+        who.trust->credential = u"SVID of the gateway"_s;
+        who.trust->clock = u"trusted"_s;
+        b.store.applyBirth(who);
+        QCOMPARE(model.trustRunwayText(), text);
+        QCOMPARE(model.trustSentence(), sentence);
+        QCOMPARE(model.trustPriority(), priority);
+
+        DeviceDetailModel detail(b.store, b.units);
+        detail.setDevice(0);
+        const QVariantList facts = detail.facts();
+        const auto told = [&facts](const QString &label) {
+            const auto fact = std::ranges::find_if(
+                facts, [&label](const QVariant &one) { return one.toMap().value(u"label"_s) == label; });
+            return fact == facts.end() ? QString() : fact->toMap().value(u"text"_s).toString();
+        };
+        QCOMPARE(told(u"Clock"_s), u"trusted"_s);
+        QCOMPARE(told(u"Ends first"_s), seconds < 0 ? QString() : u"SVID of the gateway"_s);
+
+        // An uplink that is cut now: what was told counts down, and who is cut himself knows nothing.
+        b.store.applyDeath(who);
+        b.clock.advance(1min);
+        if (seconds > 3'600)
+            QCOMPARE(model.trustRunwayText(), u"6 h 11 min"_s);
+        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, {}, b.clock.now(), {}});
+        QVERIFY(model.trustRunwayText().isEmpty());
+        QVERIFY(model.trustSentence().isEmpty());
+        QCOMPARE(model.trustPriority(), 0);
+    }
+
+    void trustRunway_anOldBirthSaysLessThanWhatWasSaidSince()
+    {
+        Building b;
+        auto who = participant(u"gateway"_s, {}, b.clock.now());
+        who.trust = sparkplug::TrustState{3h, {}, {}};
+        b.store.applyTrust(who);
+        who.since = b.clock.now() - 5h;
+        who.trust->runway = 1h;
+        b.store.applyBirth(who);
+        QCOMPARE(b.store.trust()->left(b.clock.now()).value_or(Millis{}), Millis(3h));
+    }
+
+    void connection_saysWhatIsKnownAndNothingElse()
+    {
+        Building b;
+        ConnectionModel model(b.store, u"building-1"_s);
+        QVERIFY(model.stateText().startsWith(u"connected since"_s));
+        QVERIFY(model.oldestUnsentText().isEmpty());
+        QVERIFY(model.bufferRunwayText().isEmpty());
+        QVERIFY(model.trustRunwayText().isEmpty());
+        b.store.setIdentityExpiry(b.clock.now() + 5min);
+        QCOMPARE(model.trustRunwayText(), u"5 min"_s);
+        QCOMPARE(model.trustPriority(), 2);
+        b.store.setCustody({b.clock.now(), 3, b.clock.now() - 4s, 90h});
+        QCOMPARE(model.oldestUnsentText(), u"0:04"_s);
+        b.clock.advance(2min); // what the host said is old now
+        QVERIFY(model.oldestUnsentText().isEmpty());
+        b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, u"The broker closed the connection."_s,
+                         b.clock.now(), b.clock.now() + 4s});
+        QVERIFY(model.stateText().startsWith(u"not connected since"_s));
+        QCOMPARE(model.priority(), 2);
+        QVERIFY(model.sentence().contains(u"Next attempt in 4 s"_s));
+    }
+};
+
+QTEST_GUILESS_MAIN(TestConsoleConnection)
+#include "tst_console_connection.moc"
