@@ -193,8 +193,8 @@ Result<int> run(const GatewayConfig &config)
         return storage.error();
     if (!isPlausible(clock.now()))
         qCWarning(lcGateway).noquote()
-            << u"the clock was never set (%1); late and live readings cannot be told apart until it is."_s.arg(
-                   toIso8601(clock.now()));
+            << u"the clock was never set (%1); set it, for example with timedatectl or NTP: until then late and live "
+               "readings cannot be told apart."_s.arg(toIso8601(clock.now()));
 
     const Principal self(config.common.agent.spiffeId);
     PahoTransport building(service::endpointOf(config.buildingBroker), **identity);

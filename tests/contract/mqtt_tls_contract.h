@@ -8,6 +8,7 @@
 #include "fakes/tcp_proxy.h"
 #include "ports/system_clock.h"
 
+#include <atomic>
 #include <map>
 
 namespace lintel::test {
@@ -51,6 +52,22 @@ protected:
         if (!m_broker.isRunning())
             QVERIFY(m_broker.start());
     }
+
+    /// An identity on a machine with a clock of its own.
+    class ClockedIdentity final : public IdentitySource
+    {
+    public:
+        explicit ClockedIdentity(IdentitySnapshot snapshot)
+            : m_snapshot(std::make_shared<const IdentitySnapshot>(std::move(snapshot)))
+        {}
+        [[nodiscard]] Result<std::shared_ptr<const IdentitySnapshot>> current() const override { return m_snapshot; }
+        [[nodiscard]] Timestamp trustedNow() const override { return m_now.load(); }
+        void setNow(Timestamp now) { m_now.store(now); }
+
+    private:
+        const std::shared_ptr<const IdentitySnapshot> m_snapshot;
+        std::atomic<Timestamp> m_now{};
+    };
 
     struct Attempt {
         explicit Attempt(std::unique_ptr<MqttTransport> t)
@@ -212,6 +229,30 @@ private Q_SLOTS:
             !attempt.failed.isEmpty() && attempt.failed.last().first().value<Error>().code == Errc::Denied, kWait);
         QVERIFY(attempt.failed.last().first().value<Error>().message.contains(QStringLiteral("expired")));
         identity.set(m_broker.identity(idOf(QStringLiteral("c1"))));
+        QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
+    }
+
+    void ourClock_behindOurCertificateIsSaid()
+    {
+        ClockedIdentity identity(m_broker.identity(idOf(QStringLiteral("c1"))));
+        const Timestamp begin = (*identity.current())->svid.notBefore;
+        Attempt attempt(makeTransport(m_broker.endpoint(), identity));
+        const auto said = [&attempt](const QString &words) {
+            if (attempt.failed.isEmpty())
+                return false;
+            const auto why = attempt.failed.last().first().value<Error>();
+            return why.code == Errc::Denied && why.message.contains(words)
+                   && why.message.contains(QStringLiteral("set it, for example with timedatectl or NTP."));
+        };
+        identity.setNow(fromEpochMillis(300'000));
+        attempt.start();
+        QTRY_VERIFY_WITH_TIMEOUT(said(QStringLiteral("This machine's clock says 1970-01-01, so no ")), kWait);
+        identity.setNow(begin - std::chrono::seconds{90});
+        QTRY_VERIFY_WITH_TIMEOUT(said(QStringLiteral("is before %1, when our certificate").arg(toIso8601(begin))),
+                                 kWait);
+        QVERIFY(attempt.connected.isEmpty());
+        // It recovers by itself when the clock is set.
+        identity.setNow(SystemClock().now());
         QTRY_COMPARE_WITH_TIMEOUT(attempt.connected.size(), 1, kWait);
     }
 

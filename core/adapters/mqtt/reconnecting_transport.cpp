@@ -7,6 +7,27 @@ namespace lintel {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+
+/// By so much the clock of whoever issued our certificate may be ahead of ours.
+constexpr Millis kClockSkew{60'000};
+
+/// A clock that makes every certificate look wrong, the broker's too. Tells the day only, so that the
+/// sentence stays the same from attempt to attempt.
+Result<void> checkClock(const X509Svid &svid, Timestamp now)
+{
+    const QString said = u"This machine's clock says %1"_s.arg(toIso8601(now).left(10));
+    const QString cure = u"set it, for example with timedatectl or NTP."_s;
+    if (!isPlausible(now))
+        return Error{Errc::Denied, u"%1, so no certificate can be judged; %2"_s.arg(said, cure)};
+    if (now + kClockSkew < svid.notBefore)
+        return Error{Errc::Denied, u"%1 and is before %2, when our certificate (%3) begins; %4"_s.arg(
+                                       said, toIso8601(svid.notBefore), svid.id.toString(), cure)};
+    return {};
+}
+
+} // namespace
+
 ReconnectingTransport::ReconnectingTransport(MqttEndpoint endpoint, const IdentitySource &identity, QObject *parent)
     : MqttTransport(parent), m_endpoint(std::move(endpoint)), m_identity(identity), m_backoff(m_endpoint.backoff)
 {
@@ -96,7 +117,10 @@ Result<void> ReconnectingTransport::open()
     if (!current)
         return current.error();
     const X509Svid &svid = (*current)->svid;
-    if (svid.notAfter <= m_identity.trustedNow())
+    const Timestamp now = m_identity.trustedNow();
+    if (const auto usable = checkClock(svid, now); !usable)
+        return usable.error();
+    if (svid.notAfter <= now)
         return Error{Errc::Denied,
                      u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
                          svid.id.toString(), toIso8601(svid.notAfter))};
