@@ -122,6 +122,10 @@ QString ConnectionModel::oldestUnsentText() const
     const auto &custody = m_store.custody();
     if (!knowsCustody())
         return {};
+    // Readings of a recording that is played back are as old as they were recorded, not waiting so long.
+    constexpr Millis kOneDay = std::chrono::hours(24);
+    if (custody.oldestUnsent && m_store.hasRecordings() && *custody.asOf - *custody.oldestUnsent > kOneDay)
+        return {};
     if (custody.oldestUnsent)
         return format::stopwatch(*custody.asOf - *custody.oldestUnsent);
     return custody.pendingReadings && *custody.pendingReadings == 0 ? tr("none") : QString();

@@ -3,6 +3,8 @@
 
 #include "feed/building_order.h"
 
+#include <algorithm>
+
 namespace lintel {
 
 using namespace Qt::StringLiterals;
@@ -40,6 +42,11 @@ std::optional<Millis> BuildingTrust::left(Timestamp now) const
 }
 
 BuildingStore::BuildingStore(const Clock &clock, QObject *parent) : QObject(parent), m_clock(clock) {}
+
+bool BuildingStore::hasRecordings() const
+{
+    return std::ranges::any_of(m_points, &PointState::isRecorded);
+}
 
 int BuildingStore::deviceIndex(const sparkplug::NodeId &node, const QString &device)
 {

@@ -135,6 +135,8 @@ public:
     [[nodiscard]] const Clock &clock() const { return m_clock; }
     [[nodiscard]] int deviceCount() const { return int(m_devices.size()); }
     [[nodiscard]] int pointCount() const { return int(m_points.size()); }
+    /// Whether anybody plays a recording.
+    [[nodiscard]] bool hasRecordings() const;
     [[nodiscard]] const DeviceState &device(int index) const { return m_devices[std::size_t(index)]; }
     [[nodiscard]] const PointState &point(int index) const { return m_points[std::size_t(index)]; }
     [[nodiscard]] Freshness freshness(const PointState &state, Timestamp now) const;

@@ -43,11 +43,15 @@ public:
     Suggestion(const BuildingStore &store, const DisplayUnits &units)
         : m_store(store), m_units(units), m_devices(inOrder(store))
     {
-        m_onlyRecorded = true;
-        for (int i = 0; i < store.pointCount(); ++i)
-            m_onlyRecorded = m_onlyRecorded && (store.point(i).isRecorded() || !isLine(store.point(i).point));
+        bool measuresNow = false;
         for (int i = 0; i < store.pointCount(); ++i) {
-            if (!m_onlyRecorded && store.point(i).isRecorded())
+            const PointState &state = store.point(i);
+            m_showsRecorded = m_showsRecorded || (state.isRecorded() && isLine(state.point));
+            measuresNow = measuresNow || (!state.isRecorded() && !isSimulated(state) && isLine(state.point));
+        }
+        m_showsRecorded = m_showsRecorded && !measuresNow;
+        for (int i = 0; i < store.pointCount(); ++i) {
+            if (m_showsRecorded != store.point(i).isRecorded())
                 continue;
             (isSimulated(store.point(i)) ? m_hasSimulated : m_hasMeasured) = true;
         }
@@ -87,8 +91,10 @@ private:
     /// Lines of other days would not be in the window.
     [[nodiscard]] bool fits(const PointState &state)
     {
-        if (!m_onlyRecorded)
-            return !state.isRecorded();
+        if (state.isRecorded() != m_showsRecorded)
+            return false;
+        if (!m_showsRecorded)
+            return true;
         constexpr Millis kOneDay = std::chrono::hours(24);
         if (!state.last)
             return false;
@@ -121,7 +127,7 @@ private:
     QList<int> m_devices;
     bool m_hasSimulated = false;
     bool m_hasMeasured = false;
-    bool m_onlyRecorded = false;
+    bool m_showsRecorded = false;
     std::optional<Timestamp> m_day; // of the recordings
     QList<Unit> m_unitsOfPanels;
     QList<QList<int>> m_panels;

@@ -13,10 +13,10 @@ namespace lintel {
 inline constexpr int kSuggestedPanels = 3;
 inline constexpr int kSuggestedLines = 3;
 
-/// Points by panel, one unit (as it is shown) a panel, in the order of the page. One point of each device; where some
-/// points of the building are simulated, what was measured goes first, in as many lines as fit, and
-/// made-up points fill what is left. Recordings only where there is nothing of the present, and then
-/// those of one time.
+/// Points by panel, one unit (as it is shown) a panel, in the order of the page. One point of each device;
+/// where some points of the building are simulated, what was measured goes first, in as many lines as fit,
+/// and made-up points fill what is left. Recordings where nothing is measured at present, and then those
+/// of one time and nothing else, for a panel has one time.
 [[nodiscard]] QList<QList<int>> suggestedPoints(const BuildingStore &store, const DisplayUnits &units);
 
 /// The points of a device that say most, at most `count`: measurements before setpoints, in an order

@@ -20,7 +20,7 @@ Item {
     property bool ring: false
     signal pressed()
 
-    implicitHeight: 54
+    implicitHeight: noteText ? 69 : 54
     Accessible.role: Accessible.ListItem
     Accessible.name: accessibleText
     Accessible.focusable: true
@@ -63,8 +63,16 @@ Item {
         font.weight: row.focused ? Font.DemiBold : Font.Normal
     }
     AppText {
+        id: who
         anchors { left: label.left; right: value.left; rightMargin: 12; baseline: value.baseline }
-        text: row.noteText ? row.noteText : row.device
+        text: row.device
+        color: Theme.muted
+        font.pixelSize: Theme.noteSize
+    }
+    AppText {
+        anchors { left: label.left; right: label.right; top: who.bottom }
+        visible: row.noteText.length > 0
+        text: row.noteText
         color: Theme.muted
         font.pixelSize: Theme.noteSize
     }

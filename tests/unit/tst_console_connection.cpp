@@ -95,6 +95,12 @@ private Q_SLOTS:
         QCOMPARE(model.trustPriority(), 2);
         b.store.setCustody({b.clock.now(), 3, b.clock.now() - 4s, 90h});
         QCOMPARE(model.oldestUnsentText(), u"0:04"_s);
+        b.store.setCustody({b.clock.now(), 3, b.clock.now() - 50h, 90h});
+        QCOMPARE(model.oldestUnsentText().isEmpty(), false); // a long outage
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
+        QVERIFY(model.oldestUnsentText().isEmpty()); // or the recording's own time
+        b.store.setCustody({b.clock.now(), 3, b.clock.now() - 4s, 90h});
+        QCOMPARE(model.oldestUnsentText(), u"0:04"_s);
         b.clock.advance(2min); // what the host said is old now
         QVERIFY(model.oldestUnsentText().isEmpty());
         b.store.setLink({LinkState::Phase::Lost, u"gateway:8883"_s, u"The broker closed the connection."_s,

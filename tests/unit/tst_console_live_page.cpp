@@ -93,14 +93,32 @@ private Q_SLOTS:
         QVERIFY(next.x() - end.x() > 0.05);
     }
 
-    void recording_isNoneOfTheFirstPointsWhereThereIsAnythingOfNow()
+    void recording_goesBeforeWhatIsMadeUp()
+    {
+        Building b;
+        LivePageModel live(b.store, b.units);
+        Point madeUp = point(u"t"_s);
+        madeUp.tags = {u"simulated"_s};
+        b.store.applyBirth(participant(u"hvac-1"_s, {madeUp}, b.clock.now()));
+        b.send(u"hvac-1"_s, u"t"_s, 20);
+        live.refresh();
+        QCOMPARE(live.panelCount(), 1);
+        QVERIFY(!live.isAtRecording());
+        b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
+        b.play(u"replay-1"_s, u"t"_s, 21, kRecordedAt);
+        live.refresh();
+        QCOMPARE(live.panelCount(), 1);
+        QCOMPARE(live.panels()[0]->rowCount(), 1);
+        QCOMPARE(b.store.device(b.store.point(live.panels()[0]->series()[0].point).device).name, u"replay-1"_s);
+        QVERIFY(live.isAtRecording());
+    }
+
+    void recording_isNoneOfTheFirstPointsWhereSomethingIsMeasuredNow()
     {
         Building b;
         LivePageModel live(b.store, b.units);
         b.store.applyBirth(participant(u"replay-1"_s, {recorded(u"t"_s)}, b.clock.now()));
-        Point madeUp = point(u"t"_s);
-        madeUp.tags = {u"simulated"_s};
-        b.store.applyBirth(participant(u"hvac-1"_s, {madeUp}, b.clock.now()));
+        b.store.applyBirth(participant(u"hvac-1"_s, {point(u"t"_s)}, b.clock.now()));
         b.play(u"replay-1"_s, u"t"_s, 21, kRecordedAt);
         b.send(u"hvac-1"_s, u"t"_s, 20);
         live.refresh();
