@@ -56,7 +56,6 @@ int runCall(const QStringList &arguments)
         reportError(connection.error(), json);
         return kCannotConnect;
     }
-    (*connection)->client().failWhenNobodyListens();
     const auto answer = callAndWait(**connection, *options);
     int code = kOk;
     if (answer) {

@@ -209,7 +209,7 @@ QString callHelp()
             "A client of a broker has one connection for each identity: a call with the identity of a\n"
             "console that is running takes that console's connection for a moment.\n\n"
             "Exit codes: 0 answered, 1 the callee answered with an error, 2 wrong options, 3 no answer in\n"
-            "time, 4 no connection to the broker, no identity, or the callee is not connected to this broker.\n"_s;
+            "time (also when the callee is not connected to this broker), 4 no connection or no identity.\n"_s;
     return help;
 }
 

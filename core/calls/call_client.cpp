@@ -31,7 +31,6 @@ CallClient::CallClient(Principal self, const Clock &clock, MqttTransport &transp
     connect(&m_transport, &MqttTransport::connected, this, &CallClient::onConnected);
     connect(&m_transport, &MqttTransport::messageReceived, this, &CallClient::onMessage);
     connect(&m_transport, &MqttTransport::subscriptionRefused, this, &CallClient::onRefused);
-    connect(&m_transport, &MqttTransport::nobodyListens, this, &CallClient::onNobodyListens);
     if (m_transport.state() == MqttTransport::State::Connected)
         onConnected();
 }
@@ -102,29 +101,6 @@ void CallClient::onMessage(const MqttMessage &message)
                                           .arg(nameOf(address->callee), pending->method, response.error().message)});
     } else if (response->correlation == address->correlation) {
         finish(address->correlation, response->outcome);
-    }
-}
-
-void CallClient::onNobodyListens(const QString &topic)
-{
-    if (!m_failsUnheard)
-        return;
-    QStringList unheard;
-    for (auto it = m_pending.cbegin(); it != m_pending.cend(); ++it) {
-        if (toString(RequestTopic{it->callee, m_self, it->method}) == topic)
-            unheard.append(it.key());
-    }
-    const QPointer<CallClient> alive(this); // `done` may destroy whoever called
-    for (const QString &correlation : std::as_const(unheard)) {
-        const auto it = m_pending.constFind(correlation);
-        if (it == m_pending.constEnd())
-            continue;
-        finish(correlation, Error{Errc::Unavailable,
-                                  QStringLiteral("%1 is not connected to this broker; start it, or call it through "
-                                                 "the broker that it uses.")
-                                      .arg(it->callee.spiffeId().toString())});
-        if (!alive)
-            return;
     }
 }
 

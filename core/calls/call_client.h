@@ -30,15 +30,10 @@ public:
     /// topic is Malformed.
     void call(const Principal &callee, const QString &method, const QCborMap &args, Millis timeout, Done done);
 
-    /// From now on a call ends at once, with Unavailable, when the broker says that nobody listens for it: for
-    /// who asks once and does not wait for a callee that is just connecting.
-    void failWhenNobodyListens() { m_failsUnheard = true; }
-
 private:
     void onConnected();
     void onMessage(const MqttMessage &message);
     void onRefused(const QString &filter, const Error &why);
-    void onNobodyListens(const QString &topic);
     void onTimer();
     struct Pending {
         Principal callee;
@@ -56,8 +51,7 @@ private:
     const Clock &m_clock;
     MqttTransport &m_transport;
     QHash<QString, Pending> m_pending; // by correlation
-    bool m_failsUnheard = false;
-    std::optional<Error> m_refused; // the broker does not let us hear answers on this connection
+    std::optional<Error> m_refused;    // the broker does not let us hear answers on this connection
     QTimer m_timer;
 };
 

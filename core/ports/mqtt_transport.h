@@ -78,9 +78,6 @@ Q_SIGNALS:
     /// The broker does not let us subscribe to this; why and what to do, in a sentence. The connection
     /// stays, and nothing of the filter comes on it. Ask again on the next connected(), as always.
     void subscriptionRefused(const QString &filter, const lintel::Error &why);
-    /// The broker took this QoS 1 message and has nobody to give it to (MQTT 5.0 section 3.4.2.1, reason
-    /// 0x10). Brokers may say so and need not; an adapter whose library keeps it to itself never emits.
-    void nobodyListens(const QString &topic);
     void stateChanged(lintel::MqttTransport::State state);
 };
 

@@ -1,6 +1,7 @@
 // `lintelctl call` as people run it, against agents that live: what it prints and how it ends.
 #include "integration/running_building.h"
 
+#include <QElapsedTimer>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QProcess>
@@ -113,6 +114,21 @@ private Q_SLOTS:
         QVERIFY2(outcome.exitCode == 3, outcome.output + outcome.errors);
         const QJsonObject error = objectOf(outcome.output).value(u"error"_s).toObject();
         QVERIFY2(error.value(u"code"_s).toString() == u"timeout", outcome.output + outcome.errors);
+    }
+
+    /// The broker's word that nobody listens does not come through the MQTT library: the time says it.
+    void calleeWhoIsNotThere_endsWithThreeWhenTheTimeIsOver()
+    {
+        const QString nobody = demo::ids::sensor(u"nobody"_s);
+        QElapsedTimer running;
+        running.start();
+        const Outcome outcome = call(nobody, {u"--capability"_s, u"status"_s, u"--timeout"_s, u"1s"_s});
+        QVERIFY2(outcome.exitCode == 3, outcome.output + outcome.errors);
+        QVERIFY2(running.elapsed() >= 1'000, qPrintable(QString::number(running.elapsed())));
+        const QJsonObject error = objectOf(outcome.output).value(u"error"_s).toObject();
+        QCOMPARE(error.value(u"code"_s).toString(), u"timeout"_s);
+        const QString message = error.value(u"message"_s).toString();
+        QVERIFY2(message.contains(nobody) && message.contains(u"connected"), qPrintable(message));
     }
 
     /// agent.capabilities of gateway and backend. The last: afterwards they answer one call only.

@@ -107,11 +107,9 @@ int PahoCallbacks::messageArrived(void *context, char *topic, int topicLength, M
     return 1;
 }
 
-void PahoCallbacks::delivered(void *context, MQTTAsync_successData5 *data)
+/// Of a message that was taken the library keeps the reason to itself, also 0x10, "nobody listens".
+void PahoCallbacks::delivered(void *context, MQTTAsync_successData5 *)
 {
-    const auto link = data && data->reasonCode == MQTTREASONCODE_NO_MATCHING_SUBSCRIBERS ? find(context) : nullptr;
-    if (link)
-        link->onUnheard(reinterpret_cast<quintptr>(context));
     finishDelivery(context);
 }
 

@@ -27,13 +27,13 @@ class PahoLink : public std::enable_shared_from_this<PahoLink>
 {
 public:
     struct Event {
-        enum class Kind { Connected, Failed, Lost, Message, SubscriptionRefused, Unheard, Closed };
+        enum class Kind { Connected, Failed, Lost, Message, SubscriptionRefused, Closed };
         Kind kind = Kind::Failed;
         bool sessionPresent = false;
         bool mayTryNextAddress = false; // Failed: nobody answered at this address and there is another
         Error error;
         MqttMessage message;
-        QString filter; // SubscriptionRefused; the topic of Unheard
+        QString filter; // SubscriptionRefused
     };
     using Sink = std::function<void(Event)>;
     using Post = std::function<void(std::function<void()>)>;
@@ -74,7 +74,7 @@ private:
     struct Delivery {
         bool inFlight = false;
         qint64 bytes = 0;
-        QString topic; // or a subscription's filter
+        QString filter; // of a subscription
     };
 
     [[nodiscard]] Result<QByteArray> resolve();
@@ -83,7 +83,6 @@ private:
     [[nodiscard]] bool handOver(const Outgoing &outgoing);
     void onDelivered(quintptr key);
     void onRefused(quintptr key, int reasonCode);
-    void onUnheard(quintptr key);
     void onConnected(bool sessionPresent, int receiveMaximum);
     void onFailed(int code, int reasonCode);
     void onLost(const Error &reason);

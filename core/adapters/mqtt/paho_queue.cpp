@@ -72,7 +72,8 @@ bool PahoLink::handOver(const Outgoing &outgoing)
     const quintptr key = PahoCallbacks::enrol(shared_from_this());
     {
         const std::lock_guard lock(m_mutex);
-        m_deliveries.emplace(key, Delivery{outgoing.needsWindow(), outgoing.bytes(), message.topic});
+        m_deliveries.emplace(
+            key, Delivery{outgoing.needsWindow(), outgoing.bytes(), outgoing.subscription ? message.topic : QString()});
         m_inFlight += outgoing.needsWindow() ? 1 : 0;
     }
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
@@ -121,24 +122,10 @@ void PahoLink::onRefused(quintptr key, int reasonCode)
         const auto it = m_deliveries.find(key);
         if (it == m_deliveries.end())
             return;
-        event.filter = it->second.topic;
+        event.filter = it->second.filter;
     }
     event.error = mqtt::subscriptionRefused(u"%1:%2"_s.arg(m_endpoint.host).arg(m_endpoint.port), m_packet.clientId,
                                             event.filter, pahoReasonText(reasonCode));
-    m_sink(std::move(event));
-}
-
-void PahoLink::onUnheard(quintptr key)
-{
-    Event event;
-    event.kind = Event::Kind::Unheard;
-    {
-        const std::lock_guard lock(m_mutex);
-        const auto it = m_deliveries.find(key);
-        if (it == m_deliveries.end() || !it->second.inFlight)
-            return; // a subscription, or QoS 0, of which no broker says anything
-        event.filter = it->second.topic;
-    }
     m_sink(std::move(event));
 }
 

@@ -132,10 +132,6 @@ void PahoTransport::Private::onEvent(quint64 linkGeneration, const PahoLink::Eve
         if (q.state() == State::Connected)
             Q_EMIT q.subscriptionRefused(event.filter, event.error);
         return;
-    case Kind::Unheard:
-        if (q.state() == State::Connected)
-            Q_EMIT q.nobodyListens(event.filter);
-        return;
     case Kind::Closed: return;
     }
 }
