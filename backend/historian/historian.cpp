@@ -41,6 +41,8 @@ Result<std::unique_ptr<Historian>> Historian::open(const HistorianOptions &optio
     std::unique_ptr<Historian> historian(new Historian(nextConnectionName(), clock));
     if (const auto connected = historian->connect(options); !connected)
         return connected.error();
+    if (const auto locked = historian->lockDatabase(); !locked) // not by the reader that counts beside this one
+        return locked.error();
     if (const auto migrated = migrate(historian->m_database); !migrated)
         return migrated.error();
     if (const auto loaded = historian->load(); !loaded)
@@ -66,8 +68,6 @@ Result<void> Historian::connect(const HistorianOptions &options)
                 .arg(m_path, qt_error_string(errno))};
     }
     ::close(file);
-    if (const auto locked = lockDatabase(); !locked)
-        return locked;
     m_database = QSqlDatabase::addDatabase(QStringLiteral("QSQLITE"), m_connection);
     m_database.setDatabaseName(m_path);
     m_database.setConnectOptions(QStringLiteral("QSQLITE_BUSY_TIMEOUT=5000"));
