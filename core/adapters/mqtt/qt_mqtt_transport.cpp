@@ -91,7 +91,7 @@ struct QtMqttTransport::Private {
     {
         QMetaObject::invokeMethod(
             &q,
-            [this, mine = q.generation(), action] {
+            [this, mine = q.generation(), action = std::move(action)] {
                 if (mine == q.generation())
                     action();
             },
@@ -156,7 +156,6 @@ Result<void> QtMqttTransport::openLink(const MqttConnect &packet, const X509Svid
         return configuration.error();
     d->link = std::make_unique<Private::Link>();
     d->link->socket.setSslConfiguration(*configuration);
-    d->link->socket.setSocketOption(QAbstractSocket::LowDelayOption, 1);
     d->wire(packet);
     d->link->socket.connectToHostEncrypted(endpoint().host, endpoint().port);
     return {};
@@ -216,6 +215,7 @@ void QtMqttTransport::Private::onEncrypted()
             q.linkFailed({error.code, u"The broker was refused. %1"_s.arg(error.message)});
         });
     link->lastHeard.start();
+    link->socket.setSocketOption(QAbstractSocket::LowDelayOption, 1); // lost when set before there is a connection
     link->client->setTransport(&link->socket, QMqttClient::SecureSocket);
     QObject::connect(&link->socket, &QSslSocket::readyRead, &q, [this] {
         if (link)
