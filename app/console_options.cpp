@@ -46,6 +46,26 @@ Error malformed(const QString &sentence)
     return {Errc::Malformed, sentence};
 }
 
+/// Before what else may be wrong: the keys of another provider are of no use here.
+Result<void> checkProvider(const QString &path, IdentityConfig::Provider provider)
+{
+    using Provider = IdentityConfig::Provider;
+    if (provider == Provider::Files)
+        return {};
+    return malformed(
+        u"%1: identity.provider \"%2\" is not for the console, which takes its identity from a folder; set it to \"files\" and name one with identity.directory."_s
+            .arg(path, provider == Provider::Embedded ? u"embedded"_s : u"spiffe"_s));
+}
+
+log::Settings loggingOf(const ObservabilityConfig &config)
+{
+    log::Settings settings;
+    settings.level = static_cast<log::Level>(config.level);
+    settings.destination = static_cast<log::Destination>(config.destination);
+    settings.program = u"lintel-console"_s;
+    return settings;
+}
+
 Result<void> readFile(const QString &path, ConsoleOptions &options)
 {
     const auto document = config::readConfigFile(path);
@@ -57,6 +77,8 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         const TransportConfig transport = readTransport(root.section(u"transport"));
         const MqttConfig mqtt = readMqtt(root.section(u"mqtt"), transport.keepaliveInterval, {});
         const IdentityConfig identity = readIdentity(root.section(u"identity"));
+        if (const auto usable = checkProvider(path, identity.provider); !usable)
+            return usable;
         options.broker.host = mqtt.host;
         options.broker.port = mqtt.port;
         options.broker.brokerId = mqtt.brokerId;
@@ -71,7 +93,11 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         using enum UnitSystem;
         console.choice(u"units", options.usualUnits,
                        {{codeOf(AsReported), AsReported}, {codeOf(Metric), Metric}, {codeOf(Us), Us}});
-        root.section(u"observability").accept(u"level");
+        if (config::Section section = root.section(u"observability"); section.isPresent()) {
+            const ObservabilityConfig observability = readObservability(std::move(section));
+            options.logging = loggingOf(observability);
+            options.wantsMetrics = observability.metricsEnabled;
+        }
     }
     if (!problems.isEmpty())
         return problems.error();

@@ -2,6 +2,7 @@
 // The console's command line and configuration file as one struct. Values only.
 #pragma once
 
+#include "adapters/log/log.h"
 #include "mqtt/broker_options.h"
 #include "text/unit_system.h"
 
@@ -35,6 +36,9 @@ struct ConsoleOptions {
     std::optional<std::chrono::seconds> after;
     std::optional<std::chrono::seconds> exitAfter;
     QString report;
+
+    std::optional<log::Settings> logging; // where the file has a section observability
+    bool wantsMetrics = false;            // there are none; it is said
 
     bool help = false;
     bool version = false;

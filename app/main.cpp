@@ -10,6 +10,7 @@
 #include "text/fonts.h"
 
 #include <QApplication>
+#include <QScopeGuard>
 #include <QTimer>
 #include <QtQml/qqmlextensionplugin.h>
 
@@ -168,6 +169,14 @@ int main(int argc, char **argv)
     QApplication::setApplicationDisplayName(u"Lintel"_s);
     QApplication::setApplicationVersion(QStringLiteral(LINTEL_VERSION));
     QQuickWindow::setTextRenderType(QQuickWindow::NativeTextRendering);
+    // Not before the display is open: a sentence about that belongs to whoever started the console.
+    if (options->logging) {
+        if (const auto installed = log::install(*options->logging); !installed)
+            (void)fail(1, installed.error().message);
+    }
+    const auto logged = qScopeGuard([] { log::uninstall(); });
+    if (options->wantsMetrics)
+        qWarning("observability.metrics is enabled, but lintel-console serves no metrics");
     if (const auto fonts = installFonts(); !fonts)
         return fail(1, fonts.error().message);
     return options->offline ? runOffline(*options) : runConnected(*options);

@@ -29,6 +29,11 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
     add_dependencies(tst_console_screen lintel-console)
   endif()
 
+  lintel_add_test(tst_console_config integration/tst_console_config.cpp LABELS gui)
+  if(TARGET tst_console_config)
+    add_dependencies(tst_console_config lintel-console)
+  endif()
+
   add_test(NAME console_loadsItsShippedExample COMMAND lintel-console
     --config "${PROJECT_SOURCE_DIR}/resources/config/console.yaml" --offline --exit-after 0)
   set_tests_properties(console_loadsItsShippedExample PROPERTIES LABELS gui TIMEOUT 60
