@@ -137,7 +137,7 @@ Result<Request> readInit(const Arguments &arguments)
             request->domains.append(*domain);
     }
     for (const SpiffeId &id : std::as_const(request->ids)) {
-        const TrustDomain domain = id.trustDomain();
+        const TrustDomain &domain = id.trustDomain();
         if (!request->domains.contains(domain) && !tls::Pki::exists(request->dir, domain))
             return usage(u"There is no root for %1; add --trust-domain %2."_s.arg(id.toString(), domain.name()));
     }
