@@ -46,3 +46,10 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
     set_tests_properties(qml_lint PROPERTIES LABELS gui FAIL_REGULAR_EXPRESSION "Warning:;Error:")
   endif()
 endif()
+
+# Needs nothing of the GUI: the file that reads, by itself.
+lintel_add_fuzzer(fuzz_call_answers fuzz/fuzz_call_answers.cpp "${PROJECT_SOURCE_DIR}/app/feed/call_answers.cpp"
+  LIBRARIES Lintel::Sparkplug Lintel::Calls)
+if(TARGET fuzz_call_answers)
+  target_include_directories(fuzz_call_answers PRIVATE "${PROJECT_SOURCE_DIR}/app")
+endif()
