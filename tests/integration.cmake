@@ -17,6 +17,9 @@ if(LINTEL_BUILD_TESTS)
   lintel_add_test(tst_bad_input_live integration/tst_bad_input_live.cpp integration/running_building.h
     LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
   add_dependencies(tst_bad_input_live lintel-sensor lintel-gateway lintel-backend)
+  lintel_add_test(tst_full_disk integration/tst_full_disk.cpp integration/live_building.h
+    integration/running_building.h LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
+  add_dependencies(tst_full_disk lintel-sensor lintel-gateway lintel-backend)
   lintel_add_test(tst_bad_input integration/tst_bad_input.cpp LIBRARIES Lintel::Tls Qt6::Network)
   add_dependencies(tst_bad_input lintel-sensor lintel-gateway lintel-backend lintelctl)
 endif()
