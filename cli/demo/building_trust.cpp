@@ -8,6 +8,7 @@
 #include "tls/identity_files.h"
 
 #include <QFileInfo>
+#include <QLocalSocket>
 #include <QThread>
 
 #include <algorithm>
@@ -42,6 +43,14 @@ QString kindWord(SensorKind kind)
 Error cancelled()
 {
     return {Errc::Unavailable, u"The demo was ended while it was being prepared."_s};
+}
+
+/// The file of a socket is there a moment before anybody listens.
+bool somebodyListens(const QString &socket)
+{
+    QLocalSocket probe;
+    probe.connectToServer(socket);
+    return probe.waitForConnected(100);
 }
 
 } // namespace
@@ -163,7 +172,7 @@ Result<std::unique_ptr<AuthorityDesk>> Building::startAuthority(const QString &n
                                              {u"--config"_s, m_plan.configFile(name + u".yaml"_s)},
                                              m_plan.logFile(name),
                                              {}},
-                                            [&socket](ChildProcess &) { return QFileInfo::exists(socket); });
+                                            [&socket](ChildProcess &) { return somebodyListens(socket); });
         if (started) {
             auto desk = std::make_unique<AuthorityDesk>(socket, domain);
             if (const auto answers = desk->check(); !answers)
