@@ -58,6 +58,7 @@ Result<QCborMap> inspect(const QString &file)
     QCborMap answer = answers::spool((*spool)->status());
     // The file does not say how large it may become: that stands in its agent's configuration.
     answer.remove("max_bytes"_L1);
+    answer.remove("written_bytes"_L1); // since an agent opened it, which this copy never was
     const auto losses = (*spool)->losses(kShownLosses);
     if (!losses)
         return losses.error();
@@ -75,7 +76,7 @@ int runBuffer(const QStringList &arguments)
     QStringList rest = arguments;
     const bool json = rest.removeAll(u"--json"_s) > 0;
     if (rest.contains(u"--help"_s) || rest.contains(u"-h"_s)) {
-        printOut(kHelp);
+        printHelp(kHelp);
         return kOk;
     }
     for (const QString &argument : std::as_const(rest)) {

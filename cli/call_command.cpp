@@ -48,7 +48,7 @@ int runCall(const QStringList &arguments)
         return kUsage;
     }
     if (options->help) {
-        printOut(callHelp());
+        printHelp(callHelp());
         return kOk;
     }
     auto connection = BrokerConnection::open(options->broker);

@@ -53,6 +53,46 @@ void appendTree(QString &out, const QCborValue &value, int depth)
         appendEntry(out, u"-"_s, entry, depth);
 }
 
+constexpr qsizetype kHelpWidth = 100;
+
+/// Where the rest of a line goes on.
+qsizetype hangOf(const QString &line, bool isCommand)
+{
+    qsizetype start = 0;
+    while (start < line.size() && line[start] == u' ')
+        ++start;
+    if (isCommand)
+        return start + 8;
+    const qsizetype gap = line.mid(start).startsWith("--"_L1) ? line.indexOf("  "_L1, start) : -1;
+    if (gap < 0)
+        return start;
+    qsizetype column = gap;
+    while (column < line.size() && line[column] == u' ')
+        ++column;
+    return column;
+}
+
+/// The last blank before the edge at which the line may be parted: not inside of "[--tag TAG]", and in a
+/// command only before the next option.
+qsizetype breakOf(const QString &line, qsizetype from, bool isCommand)
+{
+    qsizetype best = -1;
+    int depth = 0;
+    for (qsizetype i = from; i < line.size(); ++i) {
+        if (line[i] == u'[')
+            ++depth;
+        else if (line[i] == u']')
+            --depth;
+        else if (line[i] == u' ' && depth == 0 && i + 1 < line.size()
+                 && (!isCommand || u"[-("_s.contains(line[i + 1]))) {
+            if (best >= 0 && i > kHelpWidth)
+                break;
+            best = i;
+        }
+    }
+    return best;
+}
+
 } // namespace
 
 ExitCode exitCodeOf(const Error &error)
@@ -67,6 +107,11 @@ ExitCode exitCodeOf(const Error &error)
 void printOut(const QString &text)
 {
     writeText(stdout, text);
+}
+
+void printHelp(const QString &text)
+{
+    printOut(helpLines(text));
 }
 
 void printError(const QString &text)
@@ -86,6 +131,32 @@ void reportError(const Error &error, bool json)
 void printJson(const QJsonObject &object)
 {
     writeText(stdout, QString::fromUtf8(QJsonDocument(object).toJson(QJsonDocument::Indented)));
+}
+
+QString helpLines(const QString &text)
+{
+    QStringList out;
+    const QStringList lines = text.split(u'\n');
+    for (QString line : lines) {
+        while (line.endsWith(u' '))
+            line.chop(1);
+        const bool isCommand = line.startsWith("  lintelctl "_L1);
+        const qsizetype hang = hangOf(line, isCommand);
+        while (line.size() > kHelpWidth) {
+            const qsizetype at = breakOf(line, hang, isCommand);
+            if (at < 0)
+                break;
+            out.append(line.left(at));
+            line = QString(hang, u' ') + line.mid(at + 1);
+        }
+        out.append(line);
+    }
+    return out.join(u'\n');
+}
+
+QString counted(quint64 count, const QString &one, const QString &many)
+{
+    return QString::number(count) + u' ' + (count == 1 ? one : many);
 }
 
 QString humanText(const QCborMap &map)

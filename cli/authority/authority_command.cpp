@@ -1,6 +1,7 @@
 #include "authority/bundle_view.h"
 #include "authority/commands.h"
 #include "authority/text_table.h"
+#include "output.h"
 
 #include "authority/authority.h"
 #include "authority/key_stores.h"
@@ -129,7 +130,8 @@ Result<Answer> status(const Arguments &arguments)
         {u"bundle"_s, u"number %1"_s.arg(status->bundle_sequence())},
         {u"deny list"_s, u"number %1"_s.arg(status->deny_list_sequence())},
         {u"since its start"_s,
-         u"%1 attestations, %2 SVIDs"_s.arg(status->attestations_accepted()).arg(status->svids_signed())},
+         u"%1, %2"_s.arg(counted(quint64(status->attestations_accepted()), u"attestation"_s, u"attestations"_s),
+                         counted(quint64(status->svids_signed()), u"SVID"_s, u"SVIDs"_s))},
         {u"keys are in"_s, textOf(status->issuing_key())},
         {u"runway"_s, runway},
     });
@@ -253,8 +255,8 @@ int runAuthority(const QStringList &arguments)
     const Option config{u"config"_s, u"FILE"_s, u"the configuration of lintel-authority"_s};
     return runGroup(
         {u"authority"_s,
-         u"The authority on this machine. \"init\" and \"restore\" work on its files, while it does not run and as the\n"
-         "user that it runs as; the others ask it over its socket."_s,
+         u"The authority on this machine. \"init\" and \"restore\" work on its files, while it does not run and\n"
+         "as the user that it runs as; the others ask it over its socket."_s,
          {{u"init"_s,
            u"--config FILE [--bundle FILE]"_s,
            u"makes its first keys and certificates; one that is there stays as it is"_s,

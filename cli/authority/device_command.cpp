@@ -2,6 +2,7 @@
 #include "authority/commands.h"
 #include "authority/device_view.h"
 #include "authority/text_table.h"
+#include "output.h"
 #include "spire/server_methods.h"
 #include "tls/identity_files.h"
 #include "tls/x509.h"
@@ -219,10 +220,11 @@ Result<Answer> enrollMany(const Arguments &arguments)
         QStringList lines;
         for (const auto &problem : outcome->problems())
             lines.append(u"line %1: %2"_s.arg(problem.line()).arg(textOf(problem.message())));
-        return Error{Errc::Malformed,
-                     u"Nothing was enrolled, because of %1 rows:\n%2"_s.arg(lines.size()).arg(lines.join(u'\n'))};
+        return Error{Errc::Malformed, u"Nothing was enrolled, because of %1:\n%2"_s.arg(
+                                          counted(quint64(lines.size()), u"row"_s, u"rows"_s), lines.join(u'\n'))};
     }
-    return Answer{{{u"enrolled"_s, outcome->enrolled()}}, u"%1 devices are enrolled.\n"_s.arg(outcome->enrolled())};
+    return Answer{{{u"enrolled"_s, outcome->enrolled()}},
+                  u"%1 enrolled.\n"_s.arg(counted(quint64(outcome->enrolled()), u"device is"_s, u"devices are"_s))};
 }
 
 Result<Answer> enroll(const Arguments &arguments)
@@ -247,8 +249,8 @@ int runDevice(const QStringList &arguments)
     const Option release{u"release"_s, u"RELEASE"_s, u"of the software on that hardware"_s};
     return runGroup(
         {u"device"_s,
-         u"Devices of the authority on this machine. DEVICE is a name, a SPIFFE ID, or 8 and more digits of the hash\n"
-         "of its TPM's endorsement key."_s,
+         u"Devices of the authority on this machine. DEVICE is a name, a SPIFFE ID, or 8 and more digits of\n"
+         "the hash of its TPM's endorsement key."_s,
          {{u"list"_s,
            u"[--state pending|approved|revoked]"_s,
            u"all devices, or those in one state"_s,

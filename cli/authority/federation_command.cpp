@@ -1,6 +1,7 @@
 #include "authority/bundle_view.h"
 #include "authority/commands.h"
 #include "authority/text_table.h"
+#include "output.h"
 #include "spire/server_methods.h"
 #include "tls/identity_files.h"
 #include "tls/x509.h"
@@ -82,9 +83,10 @@ Result<Answer> setBundle(const Arguments &arguments)
     AdminClient client = clientFor(arguments);
     if (const auto stored = storeBundle(client, domain, *document); !stored)
         return stored.error();
-    return Answer{bundleJson(domain, *document), u"The bundle of %1 is set: %2 roots, %3 JWT keys.\n"_s.arg(domain)
-                                                     .arg(document->x509Authorities.size())
-                                                     .arg(document->jwtAuthorities.size())};
+    return Answer{bundleJson(domain, *document),
+                  u"The bundle of %1 is set: %2, %3.\n"_s.arg(
+                      domain, counted(quint64(document->x509Authorities.size()), u"root"_s, u"roots"_s),
+                      counted(quint64(document->jwtAuthorities.size()), u"JWT key"_s, u"JWT keys"_s))};
 }
 
 // --- federation ----------------------------------------------------------------------------------
@@ -232,8 +234,8 @@ int runFederation(const QStringList &arguments)
     return runGroup(
         {u"federation"_s,
          u"Whose bundles the authority on this machine fetches by itself, from where, and how it went. With\n"
-         "--endpoint-id the server must prove that SPIFFE ID (profile https_spiffe; the first bundle comes with\n"
-         "--bundle), without it the system's certificates decide (https_web)."_s,
+         "--endpoint-id the server must prove that SPIFFE ID (profile https_spiffe; the first bundle comes\n"
+         "with --bundle), without it the system's certificates decide (https_web)."_s,
          {{u"list"_s, QString(), u"all relationships"_s, {socketOption()}, 0, list},
           {u"set"_s,
            u"DOMAIN --url URL [--endpoint-id SPIFFE-ID] [--bundle FILE]"_s,

@@ -19,11 +19,18 @@ QString commandOf(const Group &group, const Verb &verb)
     return verb.name.isEmpty() ? group.name : group.name + u' ' + verb.name;
 }
 
+/// The whole of it, with what belongs behind its name.
+QString usageOf(const Group &group, const Verb &verb)
+{
+    const QString command = u"lintelctl "_s + commandOf(group, verb);
+    return verb.usage.isEmpty() ? command : command + u' ' + verb.usage;
+}
+
 QString helpOf(const Group &group)
 {
     QString text = u"Usage:\n"_s;
     for (const Verb &verb : group.verbs)
-        text += u"  lintelctl %1 %2\n      %3\n"_s.arg(commandOf(group, verb), verb.usage, verb.summary);
+        text += u"  %1\n      %2\n"_s.arg(usageOf(group, verb), verb.summary);
     text += u'\n' + group.purpose + u"\n\nOptions:\n"_s;
     QList<Option> all;
     for (const Verb &verb : group.verbs)
@@ -32,7 +39,8 @@ QString helpOf(const Group &group)
                 all.append(option);
     text += describe(all);
     return text + u"\nExamples:\n"_s + group.examples
-           + u"\nExit codes: 0 done, 1 refused or failed, 2 wrong arguments, 3 no answer in time, 4 no authority there.\n"_s;
+           + u"\nExit codes: 0 done, 1 refused or failed, 2 wrong arguments, 3 no answer in time,\n"
+             "4 no authority there.\n"_s;
 }
 
 const Verb *verbOf(const Group &group, const QString &name)
@@ -49,7 +57,7 @@ Result<Answer> dispatch(const Group &group, const Verb &verb, const QStringList 
     if (!parsed)
         return wrongUsage(parsed.error().message);
     if (parsed->words().size() != verb.words)
-        return wrongUsage(u"Say: lintelctl %1 %2. See `%3`."_s.arg(commandOf(group, verb), verb.usage, help));
+        return wrongUsage(u"Say: %1. See `%2`."_s.arg(usageOf(group, verb), help));
     return verb.run(*parsed);
 }
 
@@ -64,14 +72,14 @@ int runGroup(const Group &group, const QStringList &arguments)
 {
     const bool json = arguments.contains(u"--json"_s);
     if (arguments.contains(u"--help"_s) || arguments.contains(u"-h"_s)) {
-        printOut(helpOf(group));
+        printHelp(helpOf(group));
         return kOk;
     }
     const Verb *direct = verbOf(group, {});
     const Verb *verb = direct ? direct : verbOf(group, arguments.value(0));
     if (!verb) {
         if (arguments.isEmpty()) {
-            printOut(helpOf(group));
+            printHelp(helpOf(group));
             return kUsage;
         }
         reportError({Errc::Malformed, u"There is no \"lintelctl %1 %2\". See `lintelctl %1 --help`."_s.arg(

@@ -80,8 +80,8 @@ int runReference(const QStringList &arguments)
     const Option release{u"release"_s, u"RELEASE"_s, u"of its software; without it: devices without a release"_s};
     return runGroup(
         {u"reference"_s,
-         u"What the boot of devices should have measured, by hardware and release. `lintelctl device accept-boot` takes\n"
-         "it from a device; these commands name the values themselves."_s,
+         u"What the boot of devices should have measured, by hardware and release. `lintelctl device\n"
+         "accept-boot` takes it from a device; these commands name the values themselves."_s,
          {{u"list"_s, QString(), u"all reference values"_s, {socketOption()}, 0, list},
           {u"set"_s,
            u"--hardware HARDWARE [--release RELEASE] --pcr NUMBER=VALUE..."_s,

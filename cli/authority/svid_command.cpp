@@ -104,20 +104,19 @@ Result<Answer> show(const Arguments &arguments)
 
 int runSvid(const QStringList &arguments)
 {
-    return runGroup(
-        {u"svid"_s,
-         u"An identity that lies in a folder: whose it is, its chain, how long it lasts, and whether it verifies\n"
-         "with the bundle beside it."_s,
-         {{u"show"_s,
-           u"(--dir DIR|--config FILE)"_s,
-           u"the identity in a folder, or the one that a program's configuration names"_s,
-           {{u"dir"_s, u"DIR"_s, u"holds svid.pem and <trust domain>.pem"_s},
-            {u"config"_s, u"FILE"_s, u"the YAML of a sensor, a gateway, the backend or the console"_s}},
-           0,
-           show}},
-         u"  lintelctl svid show --dir /etc/lintel/identity\n"
-         "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s},
-        arguments);
+    return runGroup({u"svid"_s,
+                     u"An identity that lies in a folder: whose it is, its chain, how long it lasts, and whether it\n"
+                     "verifies with the bundle beside it."_s,
+                     {{u"show"_s,
+                       u"(--dir DIR|--config FILE)"_s,
+                       u"the identity in a folder, or the one that a program's configuration names"_s,
+                       {{u"dir"_s, u"DIR"_s, u"holds svid.pem and <trust domain>.pem"_s},
+                        {u"config"_s, u"FILE"_s, u"the YAML of a sensor, a gateway, the backend or the console"_s}},
+                       0,
+                       show}},
+                     u"  lintelctl svid show --dir /etc/lintel/identity\n"
+                     "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s},
+                    arguments);
 }
 
 } // namespace lintel::cli

@@ -19,7 +19,7 @@ int runDemo(const QStringList &arguments)
         return kUsage;
     }
     if (options->help) {
-        printOut(demo::demoHelp());
+        printHelp(demo::demoHelp());
         return kOk;
     }
     StopSignals stopSignals;

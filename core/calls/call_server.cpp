@@ -92,9 +92,8 @@ void CallServer::onRequest(const RequestTopic &topic, const CallRequest &request
         refusal = Error{Errc::OutOfRange,
                         QStringLiteral("\"expires\" is more than ten minutes ahead; check the clocks of both sides.")};
     } else if (!isOffered(topic.method)) {
-        refusal = Error{
-            Errc::NotFound,
-            QStringLiteral("There is no method \"%1\" here; there are: %2.").arg(topic.method, methods().join(u", "))};
+        refusal = Error{Errc::NotFound, QStringLiteral("There is no capability \"%1\" here; there are: %2.")
+                                            .arg(topic.method, methods().join(u", "))};
     } else if (!makeRoom()) {
         refusal = Error{Errc::Full, QStringLiteral("Too many calls are running; try again later.")};
     }

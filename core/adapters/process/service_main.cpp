@@ -17,13 +17,13 @@ QString help(const Program &program)
 {
     QString text =
         u"Usage: %1 --config FILE [--check]%2\n%3\n\n"
-        "  --config FILE   its configuration (YAML)\n"
-        "  --check         read the configuration, say what is wrong with it or missing to run, and end\n"_s.arg(
+        "  --config FILE     its configuration (YAML)\n"
+        "  --check           read the configuration, say what is wrong with it or missing to run, and end\n"_s.arg(
             program.name, program.hasServices ? u" [--services NAMES]"_s : QString(), program.purpose);
     if (program.hasServices)
         text += u"  --services NAMES  which of its services to run, separated by commas: historian (default: all)\n"_s;
-    text += u"  --version       print the version\n"
-            "  --help          this text\n\n"
+    text += u"  --version         print the version\n"
+            "  --help            this text\n\n"
             "Example: %1 --config /etc/lintel/%2.yaml --check\n\n"
             "SIGTERM stops it in order. Exit codes: 0 stopped, 1 something that it needs is not usable,\n"
             "2 wrong command line or configuration.\n"_s.arg(program.name, program.name.section(u'-', 1));
