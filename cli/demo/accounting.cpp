@@ -1,5 +1,7 @@
 #include "demo/accounting.h"
 
+#include "output.h"
+
 #include <QJsonArray>
 
 #include <algorithm>
@@ -72,11 +74,12 @@ QString numberText(std::optional<quint64> value)
 
 QString sensorCount(int count)
 {
-    return count == 1 ? u"1 sensor"_s : u"%1 sensors"_s.arg(count);
+    return cli::counted(quint64(count), u"sensor"_s, u"sensors"_s);
 }
 
 QStringList problemsOf(const Totals &totals)
 {
+    const auto readings = [](quint64 count) { return cli::counted(count, u"reading"_s, u"readings"_s); };
     QStringList problems;
     const quint64 expected = totals.produced - std::min(totals.produced, totals.heldByRefused);
     const QString verb = totals.heldByRefused > 0 ? u"gave away"_s : u"produced"_s;
@@ -85,28 +88,32 @@ QStringList problemsOf(const Totals &totals)
     // What memory lost stands in the spool's list, too, once the disk has room for it: the same readings.
     if (const quint64 lost = std::max(totals.droppedBySensors, totals.lostBySensors); lost > 0)
         problems
-            << u"Sensors lost %1 readings because their spools or the disk were full; give them room where the demo keeps its state."_s
-                   .arg(lost);
+            << u"Sensors lost %1 because their spools or the disk were full; give them room where the demo keeps its state."_s
+                   .arg(readings(lost));
     if (totals.pendingAtSensors > 0)
-        problems << u"%1 readings still lie in sensors that have stopped; they would be sent at the next start."_s.arg(
-            totals.pendingAtSensors);
+        problems
+            << (totals.pendingAtSensors == 1
+                    ? u"1 reading still lies in a sensor that has stopped; it would be sent at the next start."_s
+                    : u"%1 readings still lie in sensors that have stopped; they would be sent at the next start."_s
+                          .arg(totals.pendingAtSensors));
     if (!totals.storedGateway)
         problems << u"The gateway did not tell what it has stored."_s;
     else if (*totals.storedGateway != expected)
-        problems << u"The sensors %1 %2 readings, but the gateway stored %3."_s.arg(verb).arg(expected).arg(
-            *totals.storedGateway);
+        problems << u"The sensors %1 %2, but the gateway stored %3."_s.arg(verb, readings(expected))
+                        .arg(*totals.storedGateway);
     if (totals.pendingAtGateway.value_or(0) > 0)
-        problems << u"The gateway still holds %1 readings that the cloud has not acknowledged."_s.arg(
-            *totals.pendingAtGateway);
+        problems << u"The gateway still holds %1 that the cloud has not acknowledged."_s.arg(
+            readings(*totals.pendingAtGateway));
     if (!totals.storedCloud)
         problems << u"The backend did not tell what it has stored."_s;
     else if (*totals.storedCloud != expected)
-        problems << u"The sensors %1 %2 readings, but the cloud stored %3."_s.arg(verb).arg(expected).arg(
-            *totals.storedCloud);
+        problems
+            << u"The sensors %1 %2, but the cloud stored %3."_s.arg(verb, readings(expected)).arg(*totals.storedCloud);
     if (totals.duplicates > 0)
-        problems << u"%1 readings stand in the historian more than once."_s.arg(totals.duplicates);
+        problems << u"%1 in the historian more than once."_s.arg(
+            cli::counted(totals.duplicates, u"reading stands"_s, u"readings stand"_s));
     if (totals.gaps > 0)
-        problems << u"The historian knows of %1 gaps."_s.arg(totals.gaps);
+        problems << u"The historian knows of %1."_s.arg(cli::counted(totals.gaps, u"gap"_s, u"gaps"_s));
     return problems;
 }
 
@@ -177,18 +184,18 @@ QString toText(const Report &report)
         text += line(u"batches still waiting"_s, QString::number(totals.waitingBatches));
     text += line(u"arrived late"_s, lateText(totals));
     text += line(u"gaps, duplicates"_s, u"%1, %2"_s.arg(totals.gaps).arg(totals.duplicates));
-    text += line(u"sent again on the wire"_s,
-                 u"%1 %2"_s.arg(totals.wireDuplicates).arg(totals.wireDuplicates == 1 ? u"batch"_s : u"batches"_s));
+    text += line(u"sent again on the wire"_s, cli::counted(totals.wireDuplicates, u"batch"_s, u"batches"_s));
     text += line(u"sensor to cloud"_s, latencyText(totals));
     if (report.attestedDevices)
-        text += line(u"attested by their TPM"_s, u"%1 devices"_s.arg(*report.attestedDevices));
+        text +=
+            line(u"attested by their TPM"_s, cli::counted(quint64(*report.attestedDevices), u"device"_s, u"devices"_s));
     if (report.identity == IdentityKind::Tpm)
         text += line(u"certificates renewed"_s, QString::number(report.svidRotations));
     if (report.revocation)
         text += line(u"revoked"_s, revocationText(*report.revocation));
     if (report.restarts > 0)
-        text += line(u"started again"_s, report.restarts == 1 ? u"1 process that had died"_s
-                                                              : u"%1 processes that had died"_s.arg(report.restarts));
+        text += line(u"started again"_s,
+                     cli::counted(quint64(report.restarts), u"process that had died"_s, u"processes that had died"_s));
     for (const QString &outage : report.outages)
         text += line(u"line to the cloud cut"_s, outage);
     for (auto it = report.processes.cbegin(); it != report.processes.cend(); ++it) {

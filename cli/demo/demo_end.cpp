@@ -1,6 +1,7 @@
 // How a run of the demo ends: everybody hands over, and what was durable is counted.
 #include "demo/demo_run.h"
 #include "demo/final_state.h"
+#include "output.h"
 
 #include <QCborArray>
 #include <QFileInfo>
@@ -245,7 +246,9 @@ void DemoRun::waitForGateway()
     connect(&poll, &QTimer::timeout, this, [this] {
         askForStatus();
         m_state.produced = m_report.totals.produced;
-        m_state.note = m_state.pendingAtGateway ? u"%1 readings to go"_s.arg(*m_state.pendingAtGateway) : QString();
+        m_state.note = m_state.pendingAtGateway
+                           ? cli::counted(*m_state.pendingAtGateway, u"reading to go"_s, u"readings to go"_s)
+                           : QString();
         m_state.waitingBatches = m_batchesAtGateway;
         showState();
     });

@@ -1,6 +1,7 @@
 #include "demo/revocation.h"
 
 #include "domain/topic.h"
+#include "output.h"
 
 #include <algorithm>
 
@@ -84,9 +85,9 @@ QStringList Revocation::problems() const
     if (!m_closedAt)
         problems << u"%1 was revoked, but its session at the gateway's broker did not end."_s.arg(m_sensor);
     if (const quint64 count = report().acceptedAfter; count > 0)
-        problems
-            << u"%1 messages of %2 were accepted later than %3 s after it was revoked."_s.arg(count).arg(m_sensor).arg(
-                   kGrace.count());
+        problems << u"%1 accepted later than %3 s after %2 was revoked."_s
+                        .arg(cli::counted(count, u"message was"_s, u"messages were"_s), m_sensor)
+                        .arg(kGrace.count());
     return problems;
 }
 

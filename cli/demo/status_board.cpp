@@ -21,7 +21,10 @@ QString oldest(const BoardState &state)
 {
     if (!state.oldestUnsentSeconds)
         return u"nothing waits"_s;
-    return u"%1 s, %2 readings wait"_s.arg(*state.oldestUnsentSeconds, 0, 'f', 0).arg(number(state.pendingAtGateway));
+    const QString waiting = state.pendingAtGateway
+                                ? cli::counted(*state.pendingAtGateway, u"reading waits"_s, u"readings wait"_s)
+                                : u"… readings wait"_s;
+    return u"%1 s, %2"_s.arg(*state.oldestUnsentSeconds, 0, 'f', 0).arg(waiting);
 }
 
 QString lineText(const BoardState &state)
@@ -65,10 +68,10 @@ QString StatusBoard::table(const BoardState &state)
 
 QString StatusBoard::line(const BoardState &state)
 {
-    return u"%1 s: %2 of %3 sensors online; readings: %4 produced, %5 at the gateway, %6 in the cloud; line to the cloud %7; oldest unsent: %8"_s
+    return u"%1 s: %2 of %3 online; readings: %4 produced, %5 at the gateway, %6 in the cloud; line to the cloud %7; oldest unsent: %8"_s
                .arg(state.seconds, 0, 'f', 0)
                .arg(state.sensorsOnline)
-               .arg(state.sensors)
+               .arg(cli::counted(quint64(state.sensors), u"sensor"_s, u"sensors"_s))
                .arg(number(state.produced), number(state.storedGateway), number(state.storedCloud), lineText(state),
                     oldest(state))
            + (state.revoked.isEmpty() ? QString() : u"; revoked: %1"_s.arg(state.revoked))
@@ -80,7 +83,7 @@ void StatusBoard::show(const BoardState &state)
     if (m_silent)
         return;
     if (m_isTerminal) {
-        erase();
+        clear();
         const QString text = table(state);
         cli::printOut(text);
         m_drawnLines = int(text.count(u'\n'));
@@ -94,11 +97,11 @@ void StatusBoard::say(const QString &text)
 {
     if (m_silent)
         return;
-    erase();
+    clear();
     cli::printOut(text + u'\n');
 }
 
-void StatusBoard::erase()
+void StatusBoard::clear()
 {
     if (m_drawnLines == 0)
         return;

@@ -39,13 +39,13 @@ public:
     void show(const BoardState &state);
     /// A line that stays.
     void say(const QString &text);
+    /// Takes the table off the terminal: the account that follows has later figures.
+    void clear();
 
     [[nodiscard]] static QString table(const BoardState &state);
     [[nodiscard]] static QString line(const BoardState &state);
 
 private:
-    void erase();
-
     bool m_silent;
     bool m_isTerminal;
     int m_drawnLines = 0;

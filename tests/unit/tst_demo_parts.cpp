@@ -1,6 +1,8 @@
 // Parts of the demo by themselves: what it quotes of a log, its work folder, the watch over a revoked sensor.
+#include "demo/accounting.h"
 #include "demo/child_process.h"
 #include "demo/revocation.h"
+#include "demo/status_board.h"
 #include "demo/work_folder.h"
 #include "fakes/fake_clock.h"
 #include "fakes/scripted_transport.h"
@@ -8,6 +10,10 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <QTest>
+
+#include <fcntl.h>
+#include <pty.h>
+#include <unistd.h>
 
 using namespace lintel;
 using namespace Qt::StringLiterals;
@@ -23,6 +29,60 @@ class TestDemoParts : public QObject
     }
 
 private Q_SLOTS:
+    void board_isClearedBeforeTheAccount()
+    {
+        int terminal = -1;
+        int screen = -1;
+        QCOMPARE(::openpty(&terminal, &screen, nullptr, nullptr, nullptr), 0);
+        std::fflush(stdout);
+        const int standardOutput = ::dup(STDOUT_FILENO);
+        ::dup2(screen, STDOUT_FILENO);
+        demo::StatusBoard board(false);
+        demo::BoardState state;
+        board.show(state);
+        board.clear();
+        board.clear(); // nothing is left to take away
+        ::dup2(standardOutput, STDOUT_FILENO);
+        ::close(standardOutput);
+        ::fcntl(terminal, F_SETFL, O_NONBLOCK);
+        QByteArray written(16'384, '\0');
+        const auto size = ::read(terminal, written.data(), size_t(written.size()));
+        ::close(screen);
+        ::close(terminal);
+        QVERIFY(size > 0);
+        written.truncate(size);
+        const qsizetype lines = demo::StatusBoard::table(state).count(u'\n');
+        QVERIFY(written.contains("sensors online"));
+        QVERIFY2(written.endsWith("\r\n\x1b[" + QByteArray::number(lines) + "A\x1b[J"), written);
+    }
+
+    void oneOfAKind_isSaidInTheSingular()
+    {
+        demo::BoardState state;
+        state.sensors = 1;
+        state.oldestUnsentSeconds = 2;
+        state.pendingAtGateway = 1;
+        QVERIFY2(demo::StatusBoard::table(state).contains(u"2 s, 1 reading waits\n"_s),
+                 qPrintable(demo::StatusBoard::table(state)));
+        QVERIFY2(demo::StatusBoard::line(state).contains(u"0 of 1 sensor online"_s),
+                 qPrintable(demo::StatusBoard::line(state)));
+        state.pendingAtGateway = 5;
+        QVERIFY(demo::StatusBoard::table(state).contains(u"2 s, 5 readings wait\n"_s));
+        demo::Totals totals;
+        totals.produced = totals.pendingAtSensors = totals.duplicates = totals.gaps = 1;
+        totals.storedGateway = totals.storedCloud = 0;
+        totals.pendingAtGateway = 1;
+        const QStringList expected{
+            u"1 reading still lies in a sensor that has stopped; it would be sent at the next start."_s,
+            u"The sensors produced 1 reading, but the gateway stored 0."_s,
+            u"The gateway still holds 1 reading that the cloud has not acknowledged."_s,
+            u"The sensors produced 1 reading, but the cloud stored 0."_s,
+            u"1 reading stands in the historian more than once."_s,
+            u"The historian knows of 1 gap."_s,
+        };
+        QCOMPARE(demo::problemsOf(totals), expected);
+    }
+
     void lastComplaints_quoteNoInformation()
     {
         QCOMPARE(demo::lastComplaints(u"2026-11-21T17:44:18.242Z level=INFO category=lintel.sensor msg=\"connected\"\n"
