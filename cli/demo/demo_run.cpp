@@ -53,15 +53,23 @@ int DemoRun::run()
     const auto started = startBuilding();
     if (isOver()) {
         if (!m_failed)
-            problem(u"The demo was ended before the whole building ran, so there is nothing to account for."_s);
+            m_refusal =
+                Error{Errc::Unavailable,
+                      u"The demo was ended before the whole building ran, so there is nothing to account for."_s};
     } else if (!started) {
-        problem(started.error().message);
+        m_refusal = started.error();
     } else {
         watch();
     }
     settle();
-    if (m_abort)
-        problem(u"The demo was told twice to end and ended at once, so the account is not complete."_s);
+    if (m_clock.isValid() && m_abort)
+        m_refusal =
+            Error{Errc::Unavailable, u"The demo was told twice to end and ended at once, so there is no account."_s};
+    m_board.clear();
+    if (m_refusal) {
+        reportRefusal(*m_refusal, m_options.json);
+        return cli::kFailed;
+    }
     report();
     return m_report.problems.isEmpty() ? cli::kOk : cli::kFailed;
 }
@@ -138,7 +146,7 @@ void DemoRun::onDeath(const QString &name, const QString &sentence)
         return;
     }
     if (!m_failed) // one that dies often takes others along; the first says why
-        problem(isWindow && !m_clock.isValid() ? noWindowSentence(m_building->child(name)->howItEnded()) : sentence);
+        fail(isWindow && !m_clock.isValid() ? noWindowSentence(m_building->child(name)->howItEnded()) : sentence);
     m_failed = true;
 }
 
@@ -367,9 +375,18 @@ void DemoRun::takeBackendStatus(const QCborMap &status)
     m_state.latencyP99 = latency.value("p99"_L1).toInteger();
 }
 
+/// Before the building runs there is no account that a problem could stand in.
+void DemoRun::fail(const QString &sentence)
+{
+    if (m_clock.isValid())
+        problem(sentence);
+    else
+        m_refusal = Error{Errc::Unavailable, sentence};
+}
+
 void DemoRun::problem(const QString &sentence)
 {
-    if (m_report.problems.contains(sentence))
+    if (m_abort || m_report.problems.contains(sentence)) // who wants to leave at once is not told what that cuts short
         return;
     m_report.problems << sentence;
     if (m_options.json)

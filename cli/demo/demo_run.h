@@ -17,6 +17,7 @@
 #include <QTimer>
 
 #include <memory>
+#include <optional>
 
 namespace lintel::demo {
 
@@ -49,6 +50,7 @@ private:
     void takeGatewayStatus(const QCborMap &status);
     void takeBackendStatus(const QCborMap &status);
     [[nodiscard]] double secondsRunning() const;
+    void fail(const QString &sentence);
     void problem(const QString &sentence);
     [[nodiscard]] bool isOver() const;
     void report();
@@ -78,6 +80,7 @@ private:
     DemoOptions m_options;
     StatusBoard m_board;
     Report m_report;
+    std::optional<Error> m_refusal; // why there is no account
     std::unique_ptr<WorkFolder> m_temporary;
     std::unique_ptr<Building> m_building;
     std::unique_ptr<ProductionCounter> m_production; // outlives the connection that it asks on

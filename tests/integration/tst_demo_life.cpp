@@ -84,16 +84,17 @@ const char *const kConsole = "#!/bin/sh\n"
 class Demo
 {
 public:
+    Demo() { process.setProcessChannelMode(QProcess::MergedChannels); }
     [[nodiscard]] bool start(const QString &identity, const QStringList &more = {})
     {
         const QString program = m_dir.filePath(u"bin/lintelctl"_s);
         if (!QDir(m_dir.path()).mkpath(u"bin"_s) || !QFile::copy(QStringLiteral(LINTEL_BIN_DIR "/lintelctl"), program))
             return false;
-        QFile console(m_dir.filePath(u"bin/lintel-console"_s));
-        if (!console.open(QIODevice::WriteOnly) || console.write(kConsole) < 0)
+        QFile file(m_dir.filePath(u"bin/lintel-console"_s));
+        if (!file.open(QIODevice::WriteOnly) || file.write(console) < 0)
             return false;
-        console.close();
-        console.setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+        file.close();
+        file.setPermissions(QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
 
         auto environment = QProcessEnvironment::systemEnvironment();
         environment.insert(u"PATH"_s, QStringLiteral(LINTEL_BIN_DIR ":") + environment.value(u"PATH"_s));
@@ -102,7 +103,6 @@ public:
         // exit codes count.
         environment.insert(u"ASAN_OPTIONS"_s, environment.value(u"ASAN_OPTIONS"_s) + u":detect_leaks=0"_s);
         process.setProcessEnvironment(environment);
-        process.setProcessChannelMode(QProcess::MergedChannels);
         process.setChildProcessModifier([] { prctl(PR_SET_PDEATHSIG, SIGKILL); });
         process.start(program, QStringList{u"demo"_s, u"--headless"_s, u"--sensors"_s, u"2"_s, u"--sensor-period"_s,
                                            u"0.2"_s, u"--identity"_s, identity, u"--keep"_s, m_dir.filePath(u"state"_s)}
@@ -146,6 +146,7 @@ public:
 
     QProcess process;
     QString output;
+    QByteArray console = kConsole;
 
 private:
     QTemporaryDir m_dir;
@@ -249,7 +250,41 @@ private Q_SLOTS:
         QVERIFY(!anyLives(children));
         QCOMPARE(demo.process.exitStatus(), QProcess::NormalExit);
         QCOMPARE(demo.process.exitCode(), 1);
-        QVERIFY2(demo.output.contains(u"ended before the whole building ran"_s), qPrintable(demo.output));
+        QCOMPARE(demo.output.count(u"ended before the whole building ran"_s), 1);
+        QVERIFY2(!demo.output.contains(u"readings produced"_s), qPrintable(demo.output)); // no account of nothing
+    }
+
+    /// As with a display that is not there.
+    void consoleThatDoesNotStart_isOneErrorObject()
+    {
+        Demo demo;
+        demo.console = "#!/bin/sh\nexit 1\n";
+        demo.process.setProcessChannelMode(QProcess::SeparateChannels);
+        QVERIFY(demo.start(kFiles, {u"--json"_s}));
+        QVERIFY(demo.ends());
+        QCOMPARE(demo.process.exitCode(), 1);
+        const QJsonObject object = QJsonDocument::fromJson(demo.output.toUtf8()).object();
+        QCOMPARE(object.keys(), (QStringList{u"error"_s, u"ok"_s}));
+        QCOMPARE(object.value(u"ok"_s), QJsonValue(false));
+        const QJsonObject error = object.value(u"error"_s).toObject();
+        QCOMPARE(error.value(u"code"_s).toString(), u"unavailable"_s);
+        QVERIFY2(error.value(u"message"_s).toString().contains(u"console"_s), qPrintable(demo.output));
+    }
+
+    void secondSignal_endsWithASentenceAndNoAccount()
+    {
+        Demo demo;
+        demo.console = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"; // it keeps the end waiting
+        QVERIFY(demo.start(kFiles));
+        QVERIFY2(demo.says(u"The building runs."_s), qPrintable(demo.output));
+        const auto pid = pid_t(demo.process.processId());
+        QCOMPARE(::kill(pid, SIGINT), 0);
+        QVERIFY2(demo.says(u"Ending: "_s), qPrintable(demo.output));
+        QCOMPARE(::kill(pid, SIGINT), 0);
+        QVERIFY(demo.ends());
+        QCOMPARE(demo.process.exitCode(), 1);
+        QCOMPARE(demo.output.count(u"told twice to end"_s), 1);
+        QVERIFY2(!demo.output.contains(u"readings produced"_s), qPrintable(demo.output));
     }
 
     void revokedSensor_isOutAndStaysOut()
