@@ -20,6 +20,20 @@ if(LINTEL_BUILD_TESTS)
   lintel_add_test(tst_full_disk integration/tst_full_disk.cpp integration/live_building.h
     integration/running_building.h LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
   add_dependencies(tst_full_disk lintel-sensor lintel-gateway lintel-backend)
+  # A clock of its own for one process; preloaded, so without the sanitizers' runtime in it.
+  add_library(lintel_shifted_clock MODULE fakes/shifted_clock.cpp)
+  set_target_properties(lintel_shifted_clock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  target_compile_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
+  target_link_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
+  target_link_libraries(lintel_shifted_clock PRIVATE Lintel::Warnings)
+  lintel_add_test(tst_bad_input_clock integration/tst_bad_input_clock.cpp integration/live_building.h
+    integration/running_building.h LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
+  target_compile_definitions(tst_bad_input_clock PRIVATE
+    LINTEL_SHIFTED_CLOCK="$<TARGET_FILE:lintel_shifted_clock>")
+  if(LINTEL_ASAN_RUNTIME)
+    target_compile_definitions(tst_bad_input_clock PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
+  endif()
+  add_dependencies(tst_bad_input_clock lintel_shifted_clock lintel-sensor lintel-gateway lintel-backend lintelctl)
   lintel_add_test(tst_bad_input integration/tst_bad_input.cpp LIBRARIES Lintel::Tls Qt6::Network)
   add_dependencies(tst_bad_input lintel-sensor lintel-gateway lintel-backend lintelctl)
 endif()

@@ -1,8 +1,7 @@
 // What others do wrong while everything runs: one sentence that says what and what to do, the process
 // keeps running, and nothing that was accepted is lost.
 //
-// A clock in 1970 is missing here, because a process cannot be given a clock of its own; the agent's
-// tests have it (tst_sensor_agent, clockIn1970_holdsAndStampsLater).
+// Clocks that are wrong: tst_bad_input_clock.
 #include "fakes/mosquitto_broker.h"
 #include "integration/running_building.h"
 #include "mqtt/paho_transport.h"
