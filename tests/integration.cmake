@@ -14,12 +14,12 @@ if(LINTEL_BUILD_TESTS)
     add_dependencies(tst_demo_replay lintel-authority lintel-sensor lintel-gateway lintel-backend lintel-console
       lintelctl lintel_mosquitto)
   endif()
-  lintel_add_test(tst_bad_input_live integration/tst_bad_input_live.cpp integration/running_building.h
-    LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
-  add_dependencies(tst_bad_input_live lintel-sensor lintel-gateway lintel-backend)
-  lintel_add_test(tst_full_disk integration/tst_full_disk.cpp integration/live_building.h
-    integration/running_building.h LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
-  add_dependencies(tst_full_disk lintel-sensor lintel-gateway lintel-backend)
+  # What goes wrong while everything runs.
+  foreach(name bad_input_live bad_messages_live wrong_identity_live full_disk)
+    lintel_add_test(tst_${name} integration/tst_${name}.cpp integration/live_building.h integration/running_building.h
+      LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
+    add_dependencies(tst_${name} lintel-sensor lintel-gateway lintel-backend)
+  endforeach()
   # A clock of its own for one process; preloaded, so without the sanitizers' runtime in it.
   add_library(lintel_shifted_clock MODULE fakes/shifted_clock.cpp)
   set_target_properties(lintel_shifted_clock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
