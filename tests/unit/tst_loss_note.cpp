@@ -3,6 +3,7 @@
 #include "contract/reading_spool_contract.h"
 #include "fakes/fake_clock.h"
 #include "fakes/small_disk.h"
+#include "fakes/spoilt_pages.h"
 
 #include <QDir>
 #include <QFile>
@@ -71,6 +72,16 @@ private Q_SLOTS:
         QCOMPARE(LossNote::open(path)->content(), std::optional(second));
     }
 
+    void note_thatWasTornFallsBackToTheOneBefore_data()
+    {
+        QTest::addColumn<int>("at");
+        QTest::newRow("mark") << 0;
+        QTest::newRow("generation") << 16;
+        QTest::newRow("readings before") << 24;
+        QTest::newRow("readings") << 32;
+        QTest::newRow("last time") << 48;
+        QTest::newRow("hash") << 80;
+    }
     void note_thatWasTornFallsBackToTheOneBefore()
     {
         const QString path = m_path + u".note"_s;
@@ -80,10 +91,12 @@ private Q_SLOTS:
             QVERIFY(note->write(first)); // generation 1, in the second slot
             QVERIFY(note->write({0, 6, {}, {}}));
         }
+        QFETCH(int, at);
         QFile file(path);
         QVERIFY(file.open(QIODevice::ReadWrite));
-        QVERIFY(file.seek(20));
-        QVERIFY(file.putChar('#'));
+        char byte = 0;
+        QVERIFY(file.seek(at) && file.getChar(&byte));
+        QVERIFY(file.seek(at) && file.putChar(char(byte ^ 1)));
         file.close();
         QCOMPARE(LossNote::open(path)->content(), std::optional(first));
     }
@@ -169,6 +182,22 @@ private Q_SLOTS:
         (void)QFile::remove(m_path + u"-wal"_s);
         expectWarning();
         QCOMPARE(open()->losses(10)->first().readings, 3u);
+    }
+
+    void spoolThatWasDamaged_stillKnowsWhatOfTheNoteIsSettled()
+    {
+        {
+            const auto spool = open();
+            QVERIFY(spool->noteUnstored(heldOf(4)));
+            QVERIFY(spool->append(std::vector{settling(0, 4)}));
+            for (int batch = 0; batch < 400; ++batch)
+                QVERIFY(spool->append(ReadingSpoolContract::group(batch, 1)));
+        }
+        QVERIFY(test::spoilBatchPages(m_path) > 0);
+        QTest::ignoreMessage(QtWarningMsg, QRegularExpression(u"is damaged"_s));
+        const auto losses = open()->losses(10);
+        QCOMPARE(losses->size(), 1);
+        QCOMPARE(losses->first().reason, LossReason::Unreadable);
     }
 
     void spoolWithoutItsNote_losesNothingElse()

@@ -1,7 +1,10 @@
+#include "adapters/sqlite/spool_group.h"
 #include "adapters/sqlite/sqlite_history.h"
 #include "adapters/sqlite/sqlite_spool.h"
+#include "adapters/sqlite/store_schema.h"
 #include "contract/reading_spool_contract.h"
 #include "fakes/fake_clock.h"
+#include "fakes/spoilt_pages.h"
 
 #include <QDir>
 #include <QFile>
@@ -71,11 +74,11 @@ class tst_SqliteSpool : public QObject
             qFatal("%s", qPrintable(spool.error().message));
         return *std::move(spool);
     }
-    void execute(const char *sql)
+    void execute(const QByteArray &sql)
     {
         auto database = sqlite::Database::open(m_path);
         QVERIFY(database);
-        QVERIFY((*database)->execute(sql));
+        QVERIFY((*database)->execute(sql.constData()));
     }
     QStringList setAside() const
     {
@@ -116,18 +119,29 @@ private Q_SLOTS:
     void open_refusesANewerVersionAndLeavesItAlone()
     {
         QVERIFY(open()->append(ReadingSpoolContract::group(0, 2)));
-        execute("PRAGMA user_version = 999");
-        const auto refused = SqliteSpool::open(options(), m_clock);
-        QVERIFY(!refused);
-        QCOMPARE(refused.error().code, Errc::Unsupported);
-        QVERIFY(setAside().isEmpty());
-        execute("PRAGMA user_version = 2");
+        const auto ours = int(sqlite::storeMigrations().size());
+        const auto mark = [this](int version) { execute("PRAGMA user_version = " + QByteArray::number(version)); };
+        for (const int newer : {ours + 1, 999}) {
+            mark(newer);
+            const auto refused = SqliteSpool::open(options(), m_clock);
+            QVERIFY(!refused);
+            QCOMPARE(refused.error().code, Errc::Unsupported);
+            QVERIFY(setAside().isEmpty());
+        }
+        mark(ours);
         QCOMPARE(open()->status().pendingBatches, quint64(2));
     }
 
+    void open_refusesAFileOfAnotherProgram_data()
+    {
+        QTest::addColumn<QByteArray>("sql");
+        QTest::newRow("a table") << QByteArray("CREATE TABLE theirs (a)");
+        QTest::newRow("empty, but theirs") << QByteArray("PRAGMA application_id = 7");
+    }
     void open_refusesAFileOfAnotherProgram()
     {
-        execute("CREATE TABLE theirs (a)");
+        QFETCH(QByteArray, sql);
+        execute(sql);
         const auto refused = SqliteSpool::open(options(), m_clock);
         QVERIFY(!refused);
         QCOMPARE(refused.error().code, Errc::Unsupported);
@@ -178,19 +192,7 @@ private Q_SLOTS:
                 QVERIFY(spool->append(std::vector{ReadingSpoolContract::received(sender, msn)}));
             QVERIFY(spool->acknowledge(100));
         }
-        // Spoil the pages of the batches, wherever they are.
-        QFile file(m_path);
-        QVERIFY(file.open(QIODevice::ReadOnly));
-        const QByteArray content = file.readAll();
-        file.close();
-        qint64 spoilt = 0;
-        for (qsizetype page = 4096; page + 4096 <= content.size(); page += 4096) {
-            if (content[page] == '\x0d' && content.mid(page, 4096).contains("air_temp")) {
-                overwrite(page + 1, QByteArray(200, '\xee'));
-                ++spoilt;
-            }
-        }
-        QVERIFY(spoilt > 0);
+        QVERIFY(test::spoilBatchPages(m_path) > 0);
         QTest::ignoreMessage(QtWarningMsg, QRegularExpression(QStringLiteral("is damaged")));
         const auto spool = open();
         QCOMPARE(setAside().size(), 1);
@@ -229,6 +231,31 @@ private Q_SLOTS:
         const auto notice = spool->read(3, 10);
         QCOMPARE(notice->size(), 1);
         QVERIFY(notice->first().batch.losses == *spool->losses(10));
+    }
+
+    void numberBeyondTheHighest_isRefused()
+    {
+        const auto spool = open();
+        const StreamId sender = QUuid::createUuid();
+        const auto refused = spool->append(std::vector{ReadingSpoolContract::received(sender, kHighestMsn + 1)});
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::OutOfRange);
+        const auto dropped = spool->senderDropped(sender, QStringLiteral("hvac-001"), kHighestMsn + 1);
+        QVERIFY(!dropped);
+        QCOMPARE(dropped.error().code, Errc::OutOfRange);
+        QCOMPARE(spool->contiguousReceipt(sender), Msn(0));
+        QVERIFY(spool->append(std::vector{ReadingSpoolContract::received(sender, kHighestMsn)}));
+    }
+
+    void lossOfAnotherStream_freesNothing()
+    {
+        const auto spool = open();
+        const StreamId sender = QUuid::createUuid();
+        IncomingBatch notice = ReadingSpoolContract::received(sender, 4);
+        notice.batch.losses.append(
+            Loss{QStringLiteral("hvac-001"), QUuid::createUuid(), 2, 3, 0, {}, {}, LossReason::Unreadable});
+        QVERIFY(spool->append(std::vector{ReadingSpoolContract::received(sender, 1), notice}));
+        QCOMPARE(spool->contiguousReceipt(sender), Msn(1));
     }
 
     void lossOfItsOwnStream_freesTheWatermark()
