@@ -3,8 +3,8 @@
 //
 // The broker knows subscriptions with wildcards, retained messages, wills, sessions that outlive a
 // connection, and that a client id belongs to one connection at a time. Deliveries go through the
-// event loop, so no signal is emitted from inside a call. Broker and transports live on one thread,
-// and the broker outlives its transports.
+// event loop, so no signal is emitted from inside a call. A half-open connection, which only a network
+// has, is not imitated. Broker and transports live on one thread, and the broker outlives its transports.
 #pragma once
 
 #include "ports/backoff.h"
