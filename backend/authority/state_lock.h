@@ -8,7 +8,7 @@
 
 #include <memory>
 
-namespace lintel::process {
+namespace lintel {
 class LockFile;
 }
 
@@ -24,8 +24,8 @@ public:
     StateLock &operator=(const StateLock &) = delete;
 
 private:
-    explicit StateLock(std::unique_ptr<process::LockFile> file);
-    std::unique_ptr<process::LockFile> m_file;
+    explicit StateLock(std::unique_ptr<LockFile> file);
+    std::unique_ptr<LockFile> m_file;
 };
 
 } // namespace lintel::authority

@@ -2,7 +2,7 @@
 #include "historian_change.h"
 #include "historian_schema.h"
 #include "historian_sql.h"
-#include "process/lock_file.h"
+#include "ports/lock_file.h"
 
 #include <QDir>
 #include <QFile>
@@ -85,7 +85,7 @@ Result<void> Historian::connect(const HistorianOptions &options)
 Result<void> Historian::lockDatabase()
 {
     // By the file's own name, so that a link to it is no second database.
-    auto lock = process::LockFile::take(
+    auto lock = LockFile::take(
         QFileInfo(m_path).canonicalFilePath() + QStringLiteral(".lock"),
         QStringLiteral("%1 is in use by another historian; stop that one or name another database.").arg(m_path));
     if (!lock)

@@ -30,7 +30,7 @@
 #include <memory>
 #include <span>
 
-namespace lintel::process {
+namespace lintel {
 class LockFile;
 }
 
@@ -159,7 +159,7 @@ private:
     QString m_connection;
     QString m_path;
     const Clock &m_clock;
-    std::unique_ptr<process::LockFile> m_lock;
+    std::unique_ptr<LockFile> m_lock;
     QSqlDatabase m_database;
     std::unique_ptr<Writes> m_writes;
     QHash<StreamId, Stream> m_streams;

@@ -10,7 +10,7 @@
 
 #include <memory>
 
-namespace lintel::process {
+namespace lintel {
 
 class LockFile
 {
@@ -27,4 +27,4 @@ private:
     int m_descriptor;
 };
 
-} // namespace lintel::process
+} // namespace lintel

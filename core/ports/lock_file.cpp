@@ -1,4 +1,4 @@
-#include "process/lock_file.h"
+#include "ports/lock_file.h"
 
 #include <QFile>
 
@@ -8,7 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-namespace lintel::process {
+namespace lintel {
 
 using namespace Qt::StringLiterals;
 
@@ -37,4 +37,4 @@ LockFile::~LockFile()
     ::close(m_descriptor);
 }
 
-} // namespace lintel::process
+} // namespace lintel
