@@ -111,6 +111,7 @@ private Q_SLOTS:
     void journald_absentFallsBackAndSaysSo();
     void syslog_writesOneLineWithPriorityAndTime();
     void syslog_receivesWhatIsLogged_alsoAfterItsRestart();
+    void syslog_thatHangsStopsNobody();
     void syslog_absentFallsBackAndSaysSo();
     void level_decidesWhatIsWritten_data();
     void level_decidesWhatIsWritten();
@@ -254,6 +255,24 @@ void TestLog::syslog_receivesWhatIsLogged_alsoAfterItsRestart()
     const QByteArray written = standardError.take();
     QVERIFY2(written.contains("nobody listens") && !written.contains("again"), written);
     QVERIFY(daemon->next().endsWith(": it listens again"));
+}
+
+void TestLog::syslog_thatHangsStopsNobody()
+{
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(u"log"_s);
+    LogService daemon(path); // takes nothing out of its queue
+    QVERIFY(install({Level::Info, Destination::Syslog, u"lintel-test"_s, {}, path}));
+    StandardError standardError;
+    constexpr int kLines = 2'000;
+    for (int line = 0; line < kLines; ++line)
+        qCInfo(lcTest) << "line" << line;
+    const QByteArray written = standardError.take();
+    int queued = 0;
+    while (!daemon.next().isEmpty())
+        ++queued;
+    QVERIFY(queued > 0);
+    QCOMPARE(queued + int(written.count('\n')), kLines);
 }
 
 void TestLog::syslog_absentFallsBackAndSaysSo()

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct Sink {
     Settings settings;
     RepeatFilter repeats;
     int service = -1; // connected to syslog or journald
+    std::chrono::steady_clock::time_point impatientUntil;
     bool isInstalled = false;
 };
 
@@ -60,6 +62,11 @@ void writeStderr(const QByteArray &text)
     }
 }
 
+// A service that hangs must not stop the threads that log: it is waited for a moment, and then not at all
+// for a while.
+constexpr timeval kPatience{1, 0};
+constexpr auto kImpatience = std::chrono::seconds{10};
+
 /// `service` and `remedy` belong to the sentence for a service that does not listen.
 Result<int> connectDatagram(const QString &path, const QString &service, const QString &remedy)
 {
@@ -72,6 +79,7 @@ Result<int> connectDatagram(const QString &path, const QString &service, const Q
     const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket < 0)
         return Error{Errc::Io, u"No socket for %1: %2."_s.arg(service, QString::fromLocal8Bit(std::strerror(errno)))};
+    (void)::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
     if (::connect(socket, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0)
         return socket;
     const QString why = QString::fromLocal8Bit(std::strerror(errno));
@@ -89,9 +97,28 @@ Result<int> connectService(const Settings &settings)
                : connectDatagram(settings.journalSocket, u"journald"_s, u"systemd-journald"_s);
 }
 
-bool sendTo(int service, const QByteArray &datagram)
+/// 0, or why not.
+int sendTo(Sink &to, const QByteArray &datagram)
 {
-    return service >= 0 && ::send(service, datagram.constData(), size_t(datagram.size()), MSG_NOSIGNAL) >= 0;
+    if (to.service < 0)
+        return ENOTCONN;
+    const auto now = std::chrono::steady_clock::now();
+    const int flags = MSG_NOSIGNAL | (now < to.impatientUntil ? MSG_DONTWAIT : 0);
+    for (;;) {
+        if (::send(to.service, datagram.constData(), size_t(datagram.size()), flags) >= 0)
+            return 0;
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            to.impatientUntil = now + kImpatience;
+        return errno;
+    }
+}
+
+/// It hangs, or the line is too long for it; another connection would not help.
+bool isFull(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK || error == EMSGSIZE || error == ENOBUFS;
 }
 
 void write(Sink &to, const Line &line)
@@ -103,15 +130,19 @@ void write(Sink &to, const Line &line)
     const QByteArray datagram = to.settings.destination == Destination::Syslog
                                     ? toSyslog(line, to.settings.program, ::getpid())
                                     : toJournal(line, to.settings.program);
-    if (sendTo(to.service, datagram))
+    int error = sendTo(to, datagram);
+    if (error == 0)
         return;
-    // A service that was restarted listens on a new socket.
-    if (to.service >= 0)
-        ::close(std::exchange(to.service, -1));
-    if (const auto again = connectService(to.settings))
-        to.service = *again;
-    if (!sendTo(to.service, datagram))
-        writeStderr(toLogfmt(line)); // it is gone, or the line is too long for it
+    if (!isFull(error)) {
+        // A service that was restarted listens on a new socket.
+        if (to.service >= 0)
+            ::close(std::exchange(to.service, -1));
+        if (const auto again = connectService(to.settings))
+            to.service = *again;
+        error = sendTo(to, datagram);
+    }
+    if (error != 0)
+        writeStderr(toLogfmt(line));
 }
 
 void handle(QtMsgType type, const QMessageLogContext &context, const QString &message)
@@ -151,6 +182,7 @@ Result<void> install(const Settings &settings)
         const QMutexLocker lock(&to.mutex);
         to.settings = settings;
         to.repeats = RepeatFilter{};
+        to.impatientUntil = {};
         if (settings.destination != Destination::Stderr) {
             const auto service = connectService(settings);
             if (service) {

@@ -3,7 +3,10 @@
 //
 // Destinations: stderr (one logfmt line: ISO time, level, category, msg), the local syslog daemon
 // (facility daemon, RFC 3164), and systemd-journald by its native protocol. A syslog or journald that
-// is not there is replaced by stderr, and a line says so; one that is restarted is found again. Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
+// is not there is replaced by stderr, and a line says so; one that is restarted is found again; what
+// it does not take within a second goes to stderr, and for a while what it does not take at once.
+//
+// Qt's levels map to DEBUG, INFO, WARNING, CRITICAL ("ERROR" is qCCritical) and
 // qFatal to CRITICAL.
 //
 // Values that belong to a message are named with field(): qCInfo(lc).noquote() << u"spool opened" <<
