@@ -325,7 +325,7 @@ bool HostSession::Private::catchUp(Timestamp seen)
     if (seen >= kBeyondBelief) {
         report({Errc::OutOfRange,
                 QStringLiteral("The STATE of the host \"%1\" that the broker kept has the time %2, which cannot be "
-                               "right and is ignored; nodes that believe it come back when they reconnect.")
+                               "right and is ignored; start nodes that do not report again.")
                     .arg(config.hostId, toIso8601(seen))});
         return false;
     }
@@ -339,8 +339,8 @@ bool HostSession::Private::catchUp(Timestamp seen)
     }
     report({Errc::OutOfRange,
             QStringLiteral("This machine's clock seems to have gone back: it says %1, and the host \"%2\" was seen at "
-                           "%3. It connects once more with a later time, so that its nodes listen; set the clock, for "
-                           "example with timedatectl or NTP.")
+                           "%3. It connects once more with a later time, so that its nodes listen; if the clock is "
+                           "wrong now, set it, for example with timedatectl or NTP.")
                 .arg(toIso8601(clock.now()), config.hostId, toIso8601(seen))});
     latestStateTime = seen;
     catchUpDue = true;

@@ -11,6 +11,8 @@
 //
 // Clock: nodes ignore a STATE that is older than one they have heard. A host whose clock went back finds
 // the later time in the STATE that the broker kept, says so, and connects once more just after that time.
+// (Sparkplug has it publish its birth before it can have heard: a host that ends in that moment leaves the
+// earlier time behind, and its nodes listen again when they reconnect.)
 //
 // Silence: some nodes leave with a clean DISCONNECT and without NDEATH, so that no broker tells of it.
 // A node that says nothing for too long is asked for a rebirth, and is dead when it does not answer.

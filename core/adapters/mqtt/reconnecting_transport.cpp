@@ -9,21 +9,21 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-/// By so much the clock of whoever issued our certificate may be ahead of ours.
-constexpr Millis kClockSkew{60'000};
-
-/// A clock that makes every certificate look wrong, the broker's too. Tells the day only, so that the
-/// sentence stays the same from attempt to attempt.
-Result<void> checkClock(const X509Svid &svid, Timestamp now)
+QString clockSays(Timestamp now)
 {
-    const QString said = u"This machine's clock says %1"_s.arg(toIso8601(now).left(10));
-    const QString cure = u"set it, for example with timedatectl or NTP."_s;
-    if (!isPlausible(now))
-        return Error{Errc::Denied, u"%1, so no certificate can be judged; %2"_s.arg(said, cure)};
-    if (now + kClockSkew < svid.notBefore)
-        return Error{Errc::Denied, u"%1 and is before %2, when our certificate (%3) begins; %4"_s.arg(
-                                       said, toIso8601(svid.notBefore), svid.id.toString(), cure)};
-    return {};
+    // The day only, so that the sentence stays the same from attempt to attempt.
+    return u"This machine's clock says %1"_s.arg(toIso8601(now).left(10));
+}
+
+constexpr QLatin1StringView kSetTheClock{"set it, for example with timedatectl or NTP."};
+
+/// What makes the broker's certificate look wrong, too, when the clock is so far behind that ours does.
+std::optional<Error> doubtOfClock(const X509Svid &svid, Timestamp now)
+{
+    if (now >= svid.notBefore)
+        return std::nullopt;
+    return Error{Errc::Denied, u"%1 and is before %2, when our certificate (%3) begins; %4"_s.arg(
+                                   clockSays(now), toIso8601(svid.notBefore), svid.id.toString(), kSetTheClock)};
 }
 
 } // namespace
@@ -111,6 +111,7 @@ void ReconnectingTransport::attempt()
 
 Result<void> ReconnectingTransport::open()
 {
+    m_clockDoubt.reset();
     const MqttConnect packet = m_connectPacket();
     m_keepAlive = packet.keepAlive;
     const auto current = m_identity.current();
@@ -118,8 +119,9 @@ Result<void> ReconnectingTransport::open()
         return current.error();
     const X509Svid &svid = (*current)->svid;
     const Timestamp now = m_identity.trustedNow();
-    if (const auto usable = checkClock(svid, now); !usable)
-        return usable.error();
+    if (!isPlausible(now))
+        return Error{Errc::Denied, u"%1, so no certificate can be judged; %2"_s.arg(clockSays(now), kSetTheClock)};
+    m_clockDoubt = doubtOfClock(svid, now);
     if (svid.notAfter <= now)
         return Error{Errc::Denied,
                      u"Our certificate (%1) expired at %2; a new one is needed, or the clock is wrong."_s.arg(
@@ -147,7 +149,7 @@ void ReconnectingTransport::linkFailed(const Error &reason)
     m_retryTimer.start(retryIn);
     ++m_generation;
     if (enter(State::WaitingToRetry))
-        Q_EMIT connectFailed(reason, retryIn);
+        Q_EMIT connectFailed(reason.code == Errc::Denied ? m_clockDoubt.value_or(reason) : reason, retryIn);
 }
 
 void ReconnectingTransport::linkLost(const Error &reason)

@@ -72,6 +72,7 @@ private:
     const MqttEndpoint m_endpoint;
     const IdentitySource &m_identity;
     Backoff m_backoff;
+    std::optional<Error> m_clockDoubt; // of this attempt: what is told in place of a certificate refused
     std::function<MqttConnect()> m_connectPacket;
     State m_state = State::Stopped;
     quint64 m_generation = 0;
