@@ -176,7 +176,7 @@ int main(int argc, char **argv)
     }
     const auto logged = qScopeGuard([] { log::uninstall(); });
     if (options->wantsMetrics)
-        qWarning("observability.metrics is enabled, but lintel-console serves no metrics");
+        qWarning("observability.metrics is enabled, but lintel-console serves no metrics; take it out of the file");
     if (const auto fonts = installFonts(); !fonts)
         return fail(1, fonts.error().message);
     return options->offline ? runOffline(*options) : runConnected(*options);

@@ -186,7 +186,8 @@ void LivePanel::drawLines(qint64 from, qint64 to)
         lines.append(decimate(samples, gapAfter(state), kMaxSamples));
         for (LinePiece &piece : lines.last()) {
             for (Sample &sample : piece) {
-                sample.value = m_units.number(sample.value, state.point.unit);
+                if (state.point.kind != Kind::Bool)
+                    sample.value = m_units.number(sample.value, state.point.unit);
                 if (sample.at < from || sample.at > to)
                     continue;
                 low = std::min(low, sample.value);

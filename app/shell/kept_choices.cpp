@@ -35,7 +35,8 @@ Result<void> KeptChoices::setUnits(UnitSystem units) const
     if (settings.status() == QSettings::NoError)
         return {};
     return Error{Errc::Io,
-                 u"The choice of units holds until the window is closed: %1 cannot be written."_s.arg(m_file)};
+                 u"The choice of units holds until the window is closed: %1 cannot be written. See that it and its "
+                 "folder belong to you, and that there is room."_s.arg(m_file)};
 }
 
 } // namespace lintel

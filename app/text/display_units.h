@@ -39,7 +39,7 @@ public:
     [[nodiscard]] Unit shown(Unit reported) const { return unitIn(m_system, reported); }
     /// In shown(reported).
     [[nodiscard]] double number(double value, Unit reported) const;
-    /// Value and unit as texts; converted, with as many digits as the reported value supports.
+    /// Value and unit as texts; converted; a whole number stays one, others have the digits of their unit.
     [[nodiscard]] format::Quantity quantity(const Value &value, Unit reported) const;
     /// A point that has no value yet: "–" and the unit.
     [[nodiscard]] format::Quantity nothing(Unit reported) const;

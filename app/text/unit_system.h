@@ -5,7 +5,7 @@
 
 #include "domain/unit.h"
 
-#include <QStringList>
+#include <QString>
 
 namespace lintel {
 

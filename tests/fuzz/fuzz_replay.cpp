@@ -42,7 +42,7 @@ void playAll(ReplayDriver &driver)
             require(!row.isEmpty());
             for (const Reading &reading : row) {
                 const double *number = std::get_if<double>(&reading.value);
-                require(!number || !std::isnan(*number));
+                require(!number || std::isfinite(*number));
             }
             readings += quint64(row.size());
         }
