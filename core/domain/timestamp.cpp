@@ -103,14 +103,20 @@ std::optional<Zone> zone(Scanner &scanner)
     return Zone{first == u'-' ? -1 : 1, *hours, *minutes};
 }
 
+/// RFC 3339 has no others.
+bool hasFourDigitYear(Timestamp t)
+{
+    constexpr Timestamp first{sys_days{year{0} / 1 / 1}};
+    constexpr Timestamp end{sys_days{year{10'000} / 1 / 1}};
+    return t >= first && t < end;
+}
+
 } // namespace
 
 QString toIso8601(Timestamp t)
 {
-    // RFC 3339 has four digits for the year; what lies outside is still told, never garbled.
-    constexpr Timestamp first{sys_days{year{0} / 1 / 1}};
-    constexpr Timestamp last{sys_days{year{10'000} / 1 / 1}};
-    if (t < first || t >= last)
+    // What lies outside is still told, never garbled.
+    if (!hasFourDigitYear(t))
         return QStringLiteral("%1 ms since 1970").arg(toEpochMillis(t));
     const sys_days midnight = floor<days>(t);
     const year_month_day date{midnight};
@@ -146,6 +152,9 @@ Result<Timestamp> timestampFromIso8601(const QString &text)
     const Timestamp utc = local - offset->sign * (hours{offset->hours} + minutes{offset->minutes});
     // A leap second (RFC 3339 section 5.7) exists only in the last minute of a day in UTC.
     if (field[5] == 60 && utc - *ms != floor<days>(utc))
+        return outOfRange(text);
+    // A zone or a leap second may lead out of the years that can be written.
+    if (!hasFourDigitYear(utc))
         return outOfRange(text);
     return utc;
 }

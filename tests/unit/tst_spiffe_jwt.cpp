@@ -481,6 +481,23 @@ private Q_SLOTS:
             k.bundles.value(kDomain), 0));
         QVERIFY(!k.isValid(*jws));
     }
+    void denyList_impossibleTimeIsRefused()
+    {
+        const Keys k;
+        const auto issuedAt = [&](qint64 seconds) {
+            return verifyDenyList(k.token({{u"iss"_s, kDomain.name()},
+                                           {u"seq"_s, 9},
+                                           {u"iat"_s, QJsonValue(seconds)},
+                                           {u"entries"_s, QJsonArray()}},
+                                          u"lintel-deny-list+jwt"_s),
+                                  kDomain, k.bundles.value(kDomain), 0);
+        };
+        QVERIFY(issuedAt(1'768'435'200));
+        QVERIFY(issuedAt(253'402'300'799)); // the last second of the year 9999
+        QVERIFY(!issuedAt(253'402'300'800));
+        QVERIFY(!issuedAt(17'684'352'008'435'200)); // beyond 64 bits in milliseconds
+        QVERIFY(!issuedAt(-1));
+    }
     void denyList_brokenEntriesAreRefused()
     {
         const Keys k;

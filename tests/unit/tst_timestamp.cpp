@@ -76,6 +76,9 @@ void TestTimestamp::parse_refusesWhatIsNotATime_data()
     bad("2026-11-21T09:60:00Z", Errc::OutOfRange);
     bad("2026-11-21T09:41:60Z", Errc::OutOfRange);
     bad("2026-11-21T09:41:61Z", Errc::OutOfRange);
+    bad("9999-12-31T23:59:60Z", Errc::OutOfRange);
+    bad("9999-12-31T23:59:59-00:01", Errc::OutOfRange);
+    bad("0000-01-01T00:00:00+00:01", Errc::OutOfRange);
     bad("2026-11-21T09:41:00+24:00", Errc::OutOfRange);
     bad("2026-11-21T09:41:00+01:60", Errc::OutOfRange);
 }

@@ -106,7 +106,8 @@ Result<DenyList> verifyDenyList(const QByteArray &jws, const TrustDomain &issuer
         return Error{Errc::Denied, u"The deny list is not one of %1."_s.arg(issuer.name())};
     const qint64 sequence = payload.value("seq"_L1).toInteger(-1);
     const qint64 issuedAt = payload.value("iat"_L1).toInteger(-1);
-    if (sequence < 0 || issuedAt < 0 || !payload.value("entries"_L1).isArray())
+    constexpr qint64 kNever = 253'402'300'800; // seconds; the year 10000
+    if (sequence < 0 || issuedAt < 0 || issuedAt >= kNever || !payload.value("entries"_L1).isArray())
         return malformed(u"The deny list needs a number, a time and its entries."_s);
     if (quint64(sequence) < lastSequence)
         return Error{
