@@ -50,6 +50,7 @@ private Q_SLOTS:
     void open_refusesAMissingColumn();
     void take_readsRowsWithTheirRecordedTime();
     void take_skipsBrokenRowsAndSaysWhere();
+    void take_skipsWhatTheScaleMakesInfinite();
     void take_refusesBrokenRowsWhenAsked();
     void take_leavesMissingValuesOut();
     void pace_waitsBetweenRows_data();
@@ -133,6 +134,19 @@ void TestDriverReplay::take_skipsBrokenRowsAndSaysWhere()
     QVERIFY(trouble[1][0].value<Error>().message.contains(u"data.csv:4: expected 4 fields, found 2"_s));
     QVERIFY(trouble[2][0].value<Error>().message.contains(u"data.csv:6:"_s));
     QCOMPARE(driver.brokenRows(), 3u);
+}
+
+void TestDriverReplay::take_skipsWhatTheScaleMakesInfinite()
+{
+    write(m_header + rowText(0, "1e308") + rowText(1));
+    ReplayConfig scaled = config();
+    scaled.map.columns.first().scale = 2;
+    MemoryStateStore state;
+    ReplayDriver driver(scaled, m_clock, state);
+    QVERIFY(driver.open());
+    QVERIFY(driver.resume(QUuid::createUuid(), 0));
+    QCOMPARE(driver.take(10)->size(), 1);
+    QCOMPARE(driver.brokenRows(), 1u);
 }
 
 void TestDriverReplay::take_refusesBrokenRowsWhenAsked()

@@ -309,10 +309,10 @@ Result<Value> ReplayDriver::valueOf(const ColumnMap::Column &column, const QStri
     bool ok = false;
     switch (column.point.kind) {
     case Kind::Number: {
-        const double number = cell.toDouble(&ok);
-        if (!ok || !std::isfinite(number))
+        const double number = cell.toDouble(&ok) * column.scale + column.offset;
+        if (!ok || !std::isfinite(number)) // the scale may lead out of what a double holds
             return notA(u"a number"_s);
-        return Value{number * column.scale + column.offset};
+        return Value{number};
     }
     case Kind::Integer: {
         const qint64 number = cell.toLongLong(&ok);
