@@ -1,6 +1,6 @@
 # lintelctl: command lines, the demo's parts.
 lintel_add_test(tst_cli_options unit/tst_cli_options.cpp LIBRARIES Lintel::Cli)
-lintel_add_test(tst_demo_parts unit/tst_demo_parts.cpp fakes/scripted_transport.h LIBRARIES Lintel::Cli)
+lintel_add_test(tst_demo_parts unit/tst_demo_parts.cpp fakes/scripted_transport.h LIBRARIES Lintel::Cli Lintel::Gateway Lintel::Sqlite)
 lintel_add_test(tst_cli_help integration/tst_cli_help.cpp LIBRARIES Lintel::Cli)
 if(TARGET tst_cli_help)
   add_dependencies(tst_cli_help lintelctl)

@@ -1,6 +1,7 @@
 #include "demo/final_state.h"
 
 #include "adapters/sqlite/sqlite_spool.h"
+#include "custody/ledger.h"
 #include "demo/accounting.h"
 #include "ports/system_clock.h"
 
@@ -58,7 +59,8 @@ Result<quint64> readingsNobodyElseHas(const DemoPlan &plan, const QString &senso
         return spool.error();
     const SpoolStatus status = (*spool)->status();
     // The acknowledgement of what was sent last may not have come back any more.
-    Msn seen = std::max(status.acknowledged, (*gateway)->contiguousReceipt(status.stream));
+    const StreamId ledger = ledgerOf({ids::kSite, sensor}, status.stream);
+    Msn seen = std::max(status.acknowledged, (*gateway)->contiguousReceipt(ledger));
     quint64 readings = 0;
     for (;;) {
         const auto batches = (*spool)->read(seen, kBatchesAtOnce);

@@ -1,11 +1,14 @@
 // Parts of the demo by themselves: what it quotes of a log, its work folder, the watch over a revoked sensor.
+#include "adapters/sqlite/sqlite_spool.h"
 #include "demo/accounting.h"
 #include "demo/child_process.h"
+#include "demo/final_state.h"
 #include "demo/revocation.h"
 #include "demo/status_board.h"
 #include "demo/work_folder.h"
 #include "fakes/fake_clock.h"
 #include "fakes/scripted_transport.h"
+#include "gateway/spool_store.h"
 
 #include <QFile>
 #include <QTemporaryDir>
@@ -161,6 +164,41 @@ private Q_SLOTS:
         Q_EMIT transport.messageReceived(message("NCMD")); // the gateway's, not the sensor's
         QCOMPARE(revocation.report().acceptedAfter, 0u);
         QCOMPARE(revocation.problems(), QStringList());
+    }
+
+    /// It was sent away between a message and its acknowledgement: the gateway has what it still holds.
+    void account_knowsWhatTheGatewayTookOfARefusedSensor()
+    {
+        const QTemporaryDir folder;
+        demo::DemoPlan plan;
+        plan.root = QDir(folder.path());
+        const FakeClock clock;
+        const auto open = [&](const QString &agent) {
+            plan.root.mkpath(plan.stateDir(agent));
+            return SqliteSpool::open({plan.stateDir(agent) + u"/spool.db"_s, agent, {}, {}}, clock);
+        };
+        {
+            const auto sensor = open(u"energy-001"_s);
+            const auto gateway = open(u"gateway"_s);
+            QVERIFY(sensor && gateway);
+            const StreamId stream = (*sensor)->status().stream;
+            std::vector<IncomingBatch> taken;
+            std::vector<sparkplug::HostBatch> arrived;
+            for (Msn msn = 1; msn <= 4; ++msn) {
+                const ReadingBatch batch{u"energy-001"_s,
+                                         {Reading{u"power"_s, double(msn), Unit::Kilowatt, clock.now()}},
+                                         {}};
+                taken.push_back({batch, {}});
+                if (msn <= 3)
+                    arrived.push_back({{demo::ids::kSite, u"energy-001"_s}, {}, batch, Receipt{stream, msn}});
+            }
+            QVERIFY((*sensor)->append(taken));
+            QVERIFY((*sensor)->acknowledge(1));
+            QVERIFY(SpoolStore(**gateway).append(arrived));
+        }
+        const auto held = demo::readingsNobodyElseHas(plan, u"energy-001"_s);
+        QVERIFY2(held, held ? "" : qPrintable(held.error().message));
+        QCOMPARE(*held, 1u);
     }
 
     void revocation_noticesWhoComesBack()
