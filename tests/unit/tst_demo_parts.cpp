@@ -185,9 +185,8 @@ private Q_SLOTS:
             std::vector<IncomingBatch> taken;
             std::vector<sparkplug::HostBatch> arrived;
             for (Msn msn = 1; msn <= 4; ++msn) {
-                const ReadingBatch batch{u"energy-001"_s,
-                                         {Reading{u"power"_s, double(msn), Unit::Kilowatt, clock.now()}},
-                                         {}};
+                const ReadingBatch batch{
+                    u"energy-001"_s, {Reading{u"power"_s, double(msn), Unit::Kilowatt, clock.now()}}, {}};
                 taken.push_back({batch, {}});
                 if (msn <= 3)
                     arrived.push_back({{demo::ids::kSite, u"energy-001"_s}, {}, batch, Receipt{stream, msn}});
