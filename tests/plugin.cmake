@@ -35,3 +35,8 @@ lintel_add_fuzzer(fuzz_broker_files fuzz/fuzz_broker_files.cpp LIBRARIES Lintel:
 lintel_add_fuzzer(fuzz_topic_filter fuzz/fuzz_topic_filter.cpp LIBRARIES Lintel::BrokerRules)
 
 lintel_add_benchmark(bench_broker_plugin bench/bench_broker_plugin.cpp LIBRARIES Lintel::GuardedBroker)
+
+# The queue, as the agent of a broker hears of it.
+lintel_add_test(tst_waiting_devices integration/tst_waiting_devices.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::TestTpm Lintel::Tpm LABELS slow TIMEOUT 200)
+lintel_add_fuzzer(fuzz_waiting_devices fuzz/fuzz_waiting_devices.cpp LIBRARIES Lintel::Spire)

@@ -210,6 +210,8 @@ public:
     /// CSV with the head line hash,name,kind,site,space,tags,hardware,release. All rows or none.
     [[nodiscard]] Result<BatchOutcome> enrollBatch(const QByteArray &csv, const Actor &actor);
     [[nodiscard]] Result<QList<Device>> devices(std::optional<DeviceState> state = {});
+    /// Who waits for approval: at most `most`, of more the ones that were enqueued last.
+    [[nodiscard]] Result<WaitingDevices> waiting(int most);
     /// By EK hash (or 8 and more of its first digits), name or SPIFFE ID.
     [[nodiscard]] Result<Device> device(const QString &which);
     /// Out of the queue, under a name.

@@ -221,6 +221,27 @@ Result<QList<Device>> Authority::devices(std::optional<DeviceState> state)
     return d->store->devices(state);
 }
 
+Result<WaitingDevices> Authority::waiting(int most)
+{
+    const auto total = d->store->countDevices(DeviceState::Pending);
+    if (!total)
+        return total.error();
+    const auto devices = d->store->latestDevices(DeviceState::Pending, most);
+    if (!devices)
+        return devices.error();
+    WaitingDevices waiting;
+    waiting.total = *total;
+    for (const Device &device : *devices) {
+        const WaitingNotes::Note note = d->waitingNotes.of(device.ekHash);
+        waiting.latest.append(
+            {device.ekHash, device.vendor, device.enrolledAt, note.lastAt, note.address, note.attempts});
+    }
+    std::stable_sort(waiting.latest.begin(), waiting.latest.end(), [](const WaitingDevice &a, const WaitingDevice &b) {
+        return std::max(a.firstAt, a.lastAt) > std::max(b.firstAt, b.lastAt);
+    });
+    return waiting;
+}
+
 Result<Device> Authority::device(const QString &which)
 {
     return d->findDevice(which);

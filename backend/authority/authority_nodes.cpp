@@ -87,6 +87,7 @@ Result<Device> Authority::considerDevice(const FirstContact &contact)
         switch ((*known)->state) {
         case DeviceState::Approved: return **known;
         case DeviceState::Pending:
+            d->waitingNotes.add(*hash, contact.address, d->now());
             return Error{Errc::Unavailable,
                          u"This device waits for approval; run: lintelctl device approve %1"_s.arg(hash->left(16))};
         case DeviceState::Revoked:
@@ -163,6 +164,7 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
                 return written.error();
             if (const auto committed = transaction->commit(); !committed)
                 return committed.error();
+            d->waitingNotes.add(device->ekHash, node.address, now);
             return Error{Errc::Unavailable,
                          u"This device is new here and waits for approval; run: lintelctl device approve %1"_s.arg(
                              device->ekHash.left(16))};

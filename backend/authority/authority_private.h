@@ -5,6 +5,7 @@
 #include "authority/refusal_log.h"
 #include "authority/signing_pool.h"
 #include "authority/store.h"
+#include "authority/waiting_notes.h"
 
 #include <QCache>
 #include <QMultiHash>
@@ -86,6 +87,7 @@ struct Authority::Private {
     QString denyKeyId;
     RefusalLog refusalLog;
     Timestamp refusalsStoredAt{};
+    WaitingNotes waitingNotes;
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;

@@ -79,6 +79,20 @@ struct Device {
     QString revokedWhy;
 };
 
+/// A device that waits for approval.
+struct WaitingDevice {
+    QString ekHash;
+    QString vendor; // as in Device
+    Timestamp firstAt{};
+    Timestamp lastAt{}; // this and what follows since the authority started; zero: not since then
+    QString address;
+    qint64 attempts = 0;
+};
+struct WaitingDevices {
+    QList<WaitingDevice> latest; // those that came last first
+    qint64 total = 0;
+};
+
 // --- Agents --------------------------------------------------------------------------------------
 
 struct Agent {

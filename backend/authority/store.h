@@ -44,6 +44,8 @@ public:
     [[nodiscard]] Result<std::optional<Device>> deviceByAgent(const SpiffeId &agent);
     [[nodiscard]] Result<QList<Device>> devicesLike(const QString &which);
     [[nodiscard]] Result<int> countDevices(DeviceState state);
+    /// In that state, those that were added last first.
+    [[nodiscard]] Result<QList<Device>> latestDevices(DeviceState state, int most);
 
     // --- Agents ---------------------------------------------------------------------------------
     [[nodiscard]] Result<void> putAgent(const Agent &agent);

@@ -192,6 +192,16 @@ Result<QList<Device>> Store::devicesLike(const QString &which)
     return readDevices(*query);
 }
 
+Result<QList<Device>> Store::latestDevices(DeviceState state, int most)
+{
+    auto query =
+        m_database->prepare("SELECT " LINTEL_DEVICE_COLUMNS " FROM devices WHERE state = ? ORDER BY id DESC LIMIT ?");
+    if (!query)
+        return query.error();
+    query->bind(int(state)).bind(most);
+    return readDevices(*query);
+}
+
 Result<int> Store::countDevices(DeviceState state)
 {
     auto query = m_database->prepare("SELECT COUNT(*) FROM devices WHERE state = ?");

@@ -39,14 +39,6 @@ QString verb(Action action)
 }
 } // namespace
 
-QLatin1StringView nameOf(Refusal cause)
-{
-    constexpr std::array names{"no_certificate"_L1, "bad_certificate"_L1, "foreign_domain"_L1, "not_trusted"_L1,
-                               "denied"_L1,         "expired"_L1,         "no_role"_L1,        "client_id"_L1};
-    static_assert(names.size() == kRefusals);
-    return names[static_cast<size_t>(cause)];
-}
-
 QLatin1StringView nameOf(Action action)
 {
     constexpr std::array names{"publish"_L1, "receive"_L1, "subscribe"_L1, "will"_L1};
@@ -92,34 +84,37 @@ const tls::DenyEntry *BrokerGuard::deniedBy(const Peer &peer) const
     return list == m_denyLists.constEnd() ? nullptr : list->find(peer.id, peer.serial, peer.notBefore);
 }
 
-Error BrokerGuard::refuse(Refusal cause, const QString &from, const QString &sentence)
+Error BrokerGuard::refuse(Refusal cause, const Refused &whom, const QString &sentence)
 {
     ++countOf(m_counters.refused, cause);
     ++m_revision;
-    m_log(u"Refused %1 (%2): %3"_s.arg(from, nameOf(cause), sentence));
+    m_refusals.add({cause, whom.who, whom.isProved, whom.from, sentence, {}, whom.at, 0});
+    m_log(u"Refused %1 (%2): %3"_s.arg(whom.from, nameOf(cause), sentence));
     return {Errc::Denied, sentence};
 }
 
 Result<Peer> BrokerGuard::verifyChain(const QList<QByteArray> &chainDer, const QString &from, Timestamp now)
 {
+    Refused whom{from, from, false, now};
     if (chainDer.isEmpty())
-        return refuse(Refusal::NoCertificate, from, u"It showed no certificate; give the client its SVID."_s);
+        return refuse(Refusal::NoCertificate, whom, u"It showed no certificate; give the client its SVID."_s);
     const auto id = tls::leafSpiffeId(chainDer.first());
     if (!id)
-        return refuse(Refusal::BadCertificate, from, id.error().message);
+        return refuse(Refusal::BadCertificate, whom, id.error().message);
+    whom.who = id->toString();
     if (!m_bundles.contains(id->trustDomain()))
-        return refuse(Refusal::ForeignDomain, from,
+        return refuse(Refusal::ForeignDomain, whom,
                       u"%1 belongs to a trust domain whose bundle is not here; federate with %2, or give the client "
                       "an identity of this site."_s.arg(id->toString(), id->trustDomain().name()));
     const auto facts = tls::describeCertificate(chainDer.first());
     if (!facts)
-        return refuse(Refusal::BadCertificate, from, facts.error().message);
+        return refuse(Refusal::BadCertificate, whom, facts.error().message);
     if (facts->notAfter <= now)
-        return refuse(Refusal::Expired, from,
+        return refuse(Refusal::Expired, whom,
                       u"The certificate of %1 ended at %2; renew it, and look at the clocks of both."_s.arg(
                           id->toString(), toIso8601(facts->notAfter)));
     if (const auto valid = tls::verifyPeer(chainDer, *id, m_bundles, tls::PeerRole::Client, now); !valid)
-        return refuse(Refusal::NotTrusted, from, valid.error().message);
+        return refuse(Refusal::NotTrusted, whom, valid.error().message);
     return Peer{*id, facts->serial, facts->notBefore, facts->notAfter};
 }
 
@@ -128,24 +123,25 @@ Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> 
 {
     disconnected(session); // the broker reuses its objects
     if (!peer)
-        return refuse(Refusal::NoCertificate, from,
+        return refuse(Refusal::NoCertificate, {from, clientId.empty() ? from : shown(clientId), false, now},
                       u"Its certificate was not verified by this plugin; connect by TLS to a listener with "
                       "require_certificate true, without resuming an older connection."_s);
     const QString who = peer->id.toString();
+    const Refused whom{from, who, true, now};
     if (peer->notAfter <= now)
-        return refuse(Refusal::Expired, from,
+        return refuse(Refusal::Expired, whom,
                       u"The certificate of %1 ended at %2; renew it."_s.arg(who, toIso8601(peer->notAfter)));
     if (const tls::DenyEntry *entry = deniedBy(*peer))
-        return refuse(Refusal::Denied, from,
+        return refuse(Refusal::Denied, whom,
                       u"%1 was revoked at %2 (%3); enrol it anew if it is to come back."_s.arg(
                           who, toIso8601(entry->revokedAt), entry->reason));
     const QString principal = Principal(peer->id).toString();
     if (clientId != std::string_view(principal.toStdString()))
-        return refuse(Refusal::ClientId, from,
+        return refuse(Refusal::ClientId, whom,
                       u"%1 asked for the client id \"%2\"; its own is \"%3\"."_s.arg(who, shown(clientId), principal));
     auto grants = grantsFor(peer->id, m_roles);
     if (!grants)
-        return refuse(Refusal::NoRole, from,
+        return refuse(Refusal::NoRole, whom,
                       u"%1 has no role on this broker; name it in the broker's roles file."_s.arg(who));
 
     Session fresh{*peer, who.toStdString(), std::string(clientId)};

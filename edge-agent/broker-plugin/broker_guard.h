@@ -6,6 +6,7 @@
 // sentence goes to the log; the client learns no more than "not authorised".
 #pragma once
 
+#include "broker-plugin/refusal_list.h"
 #include "broker-plugin/topic_table.h"
 #include "mqtt/broker_roles.h"
 #include "ports/identity_source.h"
@@ -30,10 +31,8 @@ struct Peer {
     Timestamp notAfter{};
 };
 
-enum class Refusal { NoCertificate, BadCertificate, ForeignDomain, NotTrusted, Denied, Expired, NoRole, ClientId };
 enum class Action { Publish, Receive, Subscribe, Will };
 enum class KickReason { Expired, Denied, NoRole, DomainRemoved };
-inline constexpr size_t kRefusals = 8;
 inline constexpr size_t kActions = 4;
 inline constexpr size_t kKickReasons = 4;
 
@@ -46,7 +45,6 @@ struct BrokerCounters {
     friend bool operator==(const BrokerCounters &, const BrokerCounters &) = default;
 };
 
-[[nodiscard]] QLatin1StringView nameOf(Refusal cause);
 [[nodiscard]] QLatin1StringView nameOf(Action action);
 [[nodiscard]] QLatin1StringView nameOf(KickReason reason);
 
@@ -106,6 +104,7 @@ public:
                               Timestamp now);
 
     [[nodiscard]] const BrokerCounters &counters() const { return m_counters; }
+    [[nodiscard]] QList<RefusedClient> latestRefusals() const { return m_refusals.latest(); }
     /// Another number whenever something changed that a status tells.
     [[nodiscard]] quint64 revision() const { return m_revision; }
     [[nodiscard]] qsizetype sessionCount() const { return static_cast<qsizetype>(m_sessions.size()); }
@@ -132,7 +131,14 @@ private:
     };
 
     [[nodiscard]] const tls::DenyEntry *deniedBy(const Peer &peer) const;
-    [[nodiscard]] Error refuse(Refusal cause, const QString &from, const QString &sentence);
+    /// Whom, as far as it is known; `isProved`: by a verified certificate.
+    struct Refused {
+        QString from;
+        QString who;
+        bool isProved = false;
+        Timestamp at{};
+    };
+    [[nodiscard]] Error refuse(Refusal cause, const Refused &whom, const QString &sentence);
     [[nodiscard]] std::optional<Kick> reasonToEnd(const Session &session, Timestamp now) const;
     [[nodiscard]] bool mayActWithoutSession(Known &known, Action action, std::string_view topic) const;
     void countDenial(Known *known, Action action, std::string_view topic, Timestamp now);
@@ -144,6 +150,7 @@ private:
     std::unordered_map<SessionKey, Session> m_sessions;
     std::map<std::string, Known, std::less<>> m_known; // by SPIFFE ID: everybody who was here
     BrokerCounters m_counters;
+    RefusalList m_refusals;
     quint64 m_revision = 0;
     bool m_changed = true;    // roles, bundles or lists: every session is looked at again
     Timestamp m_nextExpiry{}; // of any session

@@ -33,6 +33,15 @@ const auto connected = u"connected"_s;
 const auto connectedAt = u"connected_at"_s;
 const auto expiresAt = u"expires_at"_s;
 const auto lastAccepted = u"last_accepted_at"_s;
+const auto refusals = u"refusals"_s;
+const auto cause = u"cause"_s;
+const auto who = u"who"_s;
+const auto proved = u"proved"_s;
+const auto from = u"from"_s;
+const auto why = u"why"_s;
+const auto firstAt = u"first_at"_s;
+const auto lastAt = u"last_at"_s;
+const auto count = u"count"_s;
 } // namespace key
 
 qint64 number(quint64 count)
@@ -59,6 +68,18 @@ QJsonObject printPrincipal(const PrincipalFacts &facts)
     if (facts.lastAccepted)
         object.insert(key::lastAccepted, toEpochMillis(*facts.lastAccepted));
     return object;
+}
+
+QJsonObject printRefusal(const RefusedClient &refused)
+{
+    return {{key::cause, nameOf(refused.cause)},
+            {key::who, refused.who},
+            {key::proved, refused.isProved},
+            {key::from, refused.from},
+            {key::why, refused.why},
+            {key::firstAt, toEpochMillis(refused.firstAt)},
+            {key::lastAt, toEpochMillis(refused.lastAt)},
+            {key::count, number(refused.count)}};
 }
 
 /// Reads the fields of one object and remembers whether all of them were right.
@@ -96,6 +117,11 @@ public:
         ok = ok && m_object.value(name).isObject();
         return m_object.value(name).toObject();
     }
+    QJsonArray optionalArray(const QString &name)
+    {
+        ok = ok && (!m_object.contains(name) || m_object.value(name).isArray());
+        return m_object.value(name).toArray();
+    }
     template <class E>
     void counts(const QString &name, auto &into)
     {
@@ -110,12 +136,40 @@ public:
 private:
     QJsonObject m_object;
 };
+
+bool readRefusals(Reader &root, QList<RefusedClient> &into)
+{
+    const QJsonArray refusals = root.optionalArray(key::refusals);
+    if (!root.ok || refusals.size() > RefusalList::kMost)
+        return false;
+    for (const auto &value : refusals) {
+        Reader reader(value.toObject());
+        const auto cause = refusalNamed(reader.text(key::cause));
+        RefusedClient refused{cause.value_or(Refusal::NoCertificate),
+                              reader.text(key::who),
+                              reader.flag(key::proved),
+                              reader.text(key::from),
+                              reader.text(key::why),
+                              reader.time(key::firstAt),
+                              reader.time(key::lastAt),
+                              reader.count(key::count)};
+        if (!cause || !reader.ok)
+            return false;
+        into.append(std::move(refused));
+    }
+    return true;
+}
 } // namespace
 
 BrokerStatus statusOf(const BrokerGuard &guard, Timestamp now)
 {
-    BrokerStatus status{now, guard.counters(),  static_cast<quint64>(guard.sessionCount()), guard.firstExpiry(),
-                        {},  guard.principals()};
+    BrokerStatus status;
+    status.writtenAt = now;
+    status.counters = guard.counters();
+    status.sessions = static_cast<quint64>(guard.sessionCount());
+    status.firstExpiry = guard.firstExpiry();
+    status.principals = guard.principals();
+    status.refusals = guard.latestRefusals();
     const auto &lists = guard.denyLists();
     for (auto it = lists.cbegin(); it != lists.cend(); ++it)
         status.denyLists.insert(it.key().name(), it->sequence);
@@ -130,6 +184,9 @@ QByteArray printStatus(const BrokerStatus &status)
     QJsonObject principals;
     for (auto it = status.principals.cbegin(); it != status.principals.cend(); ++it)
         principals.insert(it.key(), printPrincipal(it.value()));
+    QJsonArray refusals;
+    for (const RefusedClient &refused : status.refusals)
+        refusals.append(printRefusal(refused));
     QJsonObject root{{key::version, kVersion},
                      {key::writtenAt, toEpochMillis(status.writtenAt)},
                      {key::connects, number(status.counters.connects)},
@@ -139,7 +196,8 @@ QByteArray printStatus(const BrokerStatus &status)
                      {key::kicked, printCounts<KickReason>(status.counters.kicked)},
                      {key::sessions, number(status.sessions)},
                      {key::denyLists, lists},
-                     {key::principals, principals}};
+                     {key::principals, principals},
+                     {key::refusals, refusals}};
     if (status.firstExpiry)
         root.insert(key::firstExpiry, toEpochMillis(*status.firstExpiry));
     return QJsonDocument(root).toJson(QJsonDocument::Compact) + '\n';
@@ -174,6 +232,7 @@ Result<BrokerStatus> parseStatus(const QByteArray &json)
         ok = ok && reader.ok;
         status.principals.insert(id, facts);
     }
+    ok = ok && readRefusals(root, status.refusals);
     if (!ok)
         return Error{Errc::Malformed, u"A field of the broker's status is missing or has the wrong type."_s};
     return status;

@@ -16,6 +16,7 @@ struct BrokerStatus {
     std::optional<Timestamp> firstExpiry;     // the next session that ends with its SVID
     QMap<QString, quint64> denyLists;         // sequence in use, by trust domain
     QMap<QString, PrincipalFacts> principals; // by SPIFFE ID
+    QList<RefusedClient> refusals;            // the latest, last first; none of a plugin that did not tell yet
     friend bool operator==(const BrokerStatus &, const BrokerStatus &) = default;
 };
 

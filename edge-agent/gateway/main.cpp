@@ -59,6 +59,27 @@ QCborMap agentIdentities(const QString &statusFile, const TrustDomain &domain)
     return identities;
 }
 
+/// [{who, proved, from, cause, sentence, first, last, count}]: whom the broker refused, last first.
+QCborArray refusedCertificates(const QString &statusFile)
+{
+    QCborArray refused;
+    const auto bytes = tls::readWholeFile(statusFile);
+    const auto status = bytes ? broker::parseStatus(*bytes) : Result<broker::BrokerStatus>(bytes.error());
+    if (!status)
+        return refused;
+    for (const broker::RefusedClient &one : status->refusals) {
+        refused.append(QCborMap{{"who"_L1, one.who},
+                                {"proved"_L1, one.isProved},
+                                {"from"_L1, one.from},
+                                {"cause"_L1, nameOf(one.cause)},
+                                {"sentence"_L1, one.why},
+                                {"first"_L1, toIso8601(one.firstAt)},
+                                {"last"_L1, toIso8601(one.lastAt)},
+                                {"count"_L1, qint64(one.count)}});
+    }
+    return refused;
+}
+
 /// [{device, state, sentence, since}]: this site's agents that the authority has revoked, and why.
 QCborArray revokedAgents(const spire::DenyListWatch &denyLists, const TrustDomain &domain)
 {
@@ -246,10 +267,13 @@ Result<int> run(const GatewayConfig &config)
         gateway.addReport(u"refused"_s, [&trust, &config] {
             return revokedAgents(trust->denyLists(), config.common.agent.trustDomain);
         });
+        gateway.addReport(u"waiting"_s, [&trust] { return service::waitingReport(trust->waitingDevices()); });
     }
-    if (!config.broker.status.isEmpty())
+    if (!config.broker.status.isEmpty()) {
         gateway.addReport(u"agent_identities"_s,
                           [&config] { return agentIdentities(config.broker.status, config.common.agent.trustDomain); });
+        gateway.addReport(u"refused_certificates"_s, [&config] { return refusedCertificates(config.broker.status); });
+    }
 
     gateway.setTrust([&source = **identity, &trust, &clock] {
         const service::TrustSummary summary = service::trustSummary(source, clock, service::credentialsOf(trust.get()));

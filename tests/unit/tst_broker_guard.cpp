@@ -7,6 +7,9 @@
 #include "tls/pki.h"
 #include "tls/x509.h"
 
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QTemporaryDir>
 #include <QtTest>
 
@@ -42,6 +45,10 @@ private Q_SLOTS:
     void roles_changeLiveSessions();
     void denials_areLoggedOnceAMinute();
     void status_printsAndParses();
+    void status_ofAPluginThatToldNoRefusalsIsRead();
+    void refusals_sayWhoAndWhyAndHowOften();
+    void refusals_ofStrangersPushOutNobodyWhoIsKnown();
+    void refusals_showWhatAStrangerWroteOnOneShortLine();
     void files_bundleWithALowerSequenceIsRefused();
     void files_denyListIsKeptOverARestart();
     void service_startsOnlyWithRoles();
@@ -323,6 +330,107 @@ void TestBrokerGuard::status_printsAndParses()
     QVERIFY(!parseStatus(printStatus(status).replace("\"published\":1", "\"published\":-1")));
     QVERIFY(!parseStatus(printStatus(status).replace("\"client_id\"", "\"klient_id\"")));
     m_lines.clear();
+}
+
+void TestBrokerGuard::status_ofAPluginThatToldNoRefusalsIsRead()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    QVERIFY(!guard.connect(nullptr, std::nullopt, "client-7", u"192.0.2.7"_s, m_clock.now()));
+    const QByteArray now = printStatus(statusOf(guard, m_clock.now()));
+    const auto parsed = parseStatus(now);
+    QVERIFY(parsed);
+    QCOMPARE(parsed->refusals.size(), 1);
+    QJsonObject before = QJsonDocument::fromJson(now).object();
+    before.remove(u"refusals"_s);
+    const auto old = parseStatus(QJsonDocument(before).toJson());
+    QVERIFY(old);
+    QVERIFY(old->refusals.isEmpty());
+    QCOMPARE(old->counters.refused[size_t(Refusal::NoCertificate)], 1u);
+
+    QVERIFY(!parseStatus(QByteArray(now).replace("\"cause\":\"no_certificate\"", "\"cause\":\"mood\"")));
+    QVERIFY(!parseStatus(QByteArray(now).replace("\"count\":1", "\"count\":\"often\"")));
+    QJsonArray many;
+    for (int i = 0; i <= RefusalList::kMost; ++i)
+        many.append(QJsonDocument::fromJson(now).object().value(u"refusals"_s).toArray().first());
+    before.insert(u"refusals"_s, many);
+    QVERIFY(!parseStatus(QJsonDocument(before).toJson()));
+    m_lines.clear();
+}
+
+void TestBrokerGuard::refusals_sayWhoAndWhyAndHowOften()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    const auto impostor = *tls::Pki::create(domain(u"building-1.smart.local"), m_clock.now());
+    const auto forged = *impostor.issue(*SpiffeId::parse(kSensor), tls::Pki::kMinTtl, m_clock.now());
+    const Timestamp first = m_clock.now();
+    for (int i = 0; i < 3; ++i) {
+        QVERIFY(!guard.verifyChain(forged.chainDer, u"192.0.2.%1"_s.arg(i), m_clock.now()));
+        m_clock.advance(std::chrono::seconds{5});
+    }
+    QVERIFY(!guard.connect(nullptr, peer(), "another", u"192.0.2.9"_s, m_clock.now()));
+    const QList<RefusedClient> refused = guard.latestRefusals();
+    QCOMPARE(refused.size(), 2);
+    // The certificate is good, the name is not: that one is known to be who it is.
+    QCOMPARE(refused[0].who, kSensor);
+    QCOMPARE(refused[0].cause, Refusal::ClientId);
+    QVERIFY(refused[0].isProved);
+    QVERIFY2(refused[0].why.contains(u"\"another\""_s), qPrintable(refused[0].why));
+    QCOMPARE(refused[1].who, kSensor);
+    QCOMPARE(refused[1].cause, Refusal::NotTrusted);
+    QVERIFY(!refused[1].isProved);
+    QCOMPARE(refused[1].count, 3u);
+    QCOMPARE(refused[1].firstAt, first);
+    QCOMPARE(refused[1].lastAt, first + std::chrono::seconds{10});
+    QCOMPARE(refused[1].from, u"192.0.2.2"_s);
+    m_lines.clear();
+}
+
+void TestBrokerGuard::refusals_ofStrangersPushOutNobodyWhoIsKnown()
+{
+    RefusalList list;
+    const auto add = [&list](const QString &who, const QString &from, bool isProved, int second) {
+        list.add({Refusal::Denied, who, isProved, from, u"why"_s, {}, Timestamp{} + std::chrono::seconds{second}, 0});
+    };
+    add(u"known"_s, u"192.0.2.1"_s, true, 0);
+    add(u"a stranger elsewhere"_s, u"192.0.2.2"_s, false, 1);
+    for (int i = 0; i < 500; ++i)
+        add(u"flood %1"_s.arg(i), u"192.0.2.66"_s, false, 10 + i);
+    QList<RefusedClient> latest = list.latest();
+    QCOMPARE(latest.size(), RefusalList::kMost);
+    const auto has = [&latest](const QString &who) {
+        return std::ranges::any_of(latest, [&who](const RefusedClient &one) { return one.who == who; });
+    };
+    QVERIFY(has(u"known"_s));
+    QVERIFY(has(u"a stranger elsewhere"_s));
+    QVERIFY(has(u"flood 499"_s));
+    QVERIFY(!has(u"flood 0"_s));
+    // Only those who are known: then the oldest goes.
+    RefusalList known;
+    list = known;
+    for (int i = 0; i <= RefusalList::kMost; ++i)
+        add(u"known %1"_s.arg(i), u"192.0.2.%1"_s.arg(i), true, i);
+    latest = list.latest();
+    QCOMPARE(latest.size(), RefusalList::kMost);
+    QVERIFY(!has(u"known 0"_s) && has(u"known 1"_s));
+}
+
+void TestBrokerGuard::refusals_showWhatAStrangerWroteOnOneShortLine()
+{
+    RefusalList list;
+    list.add({Refusal::BadCertificate,
+              u"a\nb"_s + QString(5'000, u'x'),
+              false,
+              u"192.0.2.1"_s,
+              QString(5'000, u'y') + u"\x1b[31m"_s,
+              {},
+              Timestamp{},
+              0});
+    const RefusedClient refused = list.latest().value(0);
+    QVERIFY(refused.who.startsWith(u"a?bxxx"_s));
+    QVERIFY(refused.who.size() <= RefusalList::kMostWho);
+    QVERIFY(refused.why.size() <= RefusalList::kMostWhy && !refused.why.contains(QChar(0x1b)));
 }
 
 void TestBrokerGuard::files_bundleWithALowerSequenceIsRefused()

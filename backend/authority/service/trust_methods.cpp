@@ -19,8 +19,9 @@ namespace {
 constexpr int kMinNonce = 16;
 constexpr int kMaxNonce = 64;
 constexpr int kMaxReports = 1'000;
+constexpr int kMaxWaiting = 100; // in one answer
 
-/// Whoever runs a domain's broker may say what it accepted.
+/// Whoever runs a domain's broker may say what it accepted, and tells its people who waits.
 bool runsBroker(const QList<Entry> &entries)
 {
     return std::any_of(entries.begin(), entries.end(),
@@ -170,6 +171,28 @@ void AuthorityService::serveTrustMethods()
                 return refusal(noted.error());
         }
         return replyNothing();
+    });
+    forAgents(method::trust("ListWaiting"), [this](const QByteArray &, const Agent &agent) {
+        const auto entries = m_authority.authorizedEntries(agent);
+        if (!entries)
+            return refusal(entries.error());
+        if (!runsBroker(*entries))
+            return refusal({Errc::Denied, u"Only the agent of a broker may hear who waits for approval."_s});
+        const auto waiting = m_authority.waiting(kMaxWaiting);
+        if (!waiting)
+            return refusal(waiting.error());
+        wire::ListWaitingResponse response;
+        response.set_total(waiting->total);
+        for (const WaitingDevice &device : waiting->latest) {
+            auto *out = response.add_devices();
+            out->set_ek_hash(device.ekHash.toStdString());
+            out->set_ek_issuer(device.vendor.toStdString());
+            out->set_first_seen_at_ms(toEpochMillis(device.firstAt));
+            out->set_last_seen_at_ms(toEpochMillis(device.lastAt));
+            out->set_address(device.address.toStdString());
+            out->set_attempts(device.attempts);
+        }
+        return reply(response);
     });
 }
 

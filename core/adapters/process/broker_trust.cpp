@@ -1,5 +1,6 @@
 #include "process/broker_trust.h"
 
+#include <QCborArray>
 #include <QRandomGenerator>
 
 namespace lintel::service {
@@ -56,6 +57,32 @@ QCborMap brokerTrustReport(const BrokerTrustKeeper &keeper)
         report.insert("certificate_expires"_L1, toIso8601(status.certificateExpiresAt));
     if (!status.problem.isEmpty())
         report.insert("problem"_L1, status.problem);
+    return report;
+}
+
+QCborMap waitingReport(const spire::WaitingDevicesWatch &waiting)
+{
+    QCborMap report;
+    if (!waiting.problem().isEmpty())
+        report.insert("problem"_L1, waiting.problem());
+    if (!waiting.latest())
+        return report;
+    QCborArray devices;
+    for (const spire::WaitingDevice &device : waiting.latest()->latest) {
+        if (devices.size() >= kMostWaiting)
+            break;
+        QCborMap one{
+            {"ek_hash"_L1, device.ekHash}, {"maker"_L1, device.maker}, {"first_seen"_L1, toIso8601(device.firstSeen)}};
+        if (device.lastSeen) {
+            one.insert("last_seen"_L1, toIso8601(*device.lastSeen));
+            one.insert("address"_L1, device.address);
+            one.insert("attempts"_L1, qint64(device.attempts));
+        }
+        devices.append(one);
+    }
+    report.insert("as_of"_L1, toIso8601(waiting.latest()->asOf));
+    report.insert("total"_L1, qint64(waiting.latest()->total));
+    report.insert("devices"_L1, devices);
     return report;
 }
 

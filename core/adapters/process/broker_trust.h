@@ -19,6 +19,10 @@ namespace lintel::service {
 /// {certificate, certificate_expires, certificate_rotations, watching, deny_list, denied, bundles,
 /// reports, problem}
 [[nodiscard]] QCborMap brokerTrustReport(const spire::BrokerTrustKeeper &keeper);
+/// {as_of, total, devices: [{ek_hash, maker, first_seen, last_seen, address, attempts}], problem}: who waits
+/// for approval, of more than kMostWaiting those that came last.
+[[nodiscard]] QCborMap waitingReport(const spire::WaitingDevicesWatch &waiting);
+inline constexpr int kMostWaiting = 50;
 /// The broker's certificate, for the trust runway; nothing of null.
 [[nodiscard]] QList<Credential> credentialsOf(const spire::BrokerTrustKeeper *keeper);
 

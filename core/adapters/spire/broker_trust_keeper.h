@@ -11,6 +11,7 @@
 #include "identity/svid_keeper.h"
 #include "spire/deny_list_watch.h"
 #include "spire/embedded_identity_source.h"
+#include "spire/waiting_devices.h"
 #include "tls/deny_list.h"
 
 #include <QMap>
@@ -71,6 +72,8 @@ public:
     [[nodiscard]] BrokerTrustStatus status() const;
     /// What the authority says of who is revoked; for others in this process who have to obey it, too.
     [[nodiscard]] const DenyListWatch &denyLists() const { return m_watch; }
+    /// Who waits for approval there.
+    [[nodiscard]] const WaitingDevicesWatch &waitingDevices() const { return m_waiting; }
 
 Q_SIGNALS:
     /// Once per new sentence.
@@ -113,6 +116,7 @@ private:
     QTimer m_step;
     QTimer m_reportTimer;
     DenyListWatch m_watch;
+    WaitingDevicesWatch m_waiting{m_channel, m_identity};
     struct Unwritten {
         tls::DenyList list;
         QByteArray jws;

@@ -1,0 +1,32 @@
+// When those who wait for approval came again, and from where: in memory, since anybody on the network who
+// has seen their chip's public key can cause it. Bounded: of too many, those whose last attempt is longest
+// ago are forgotten. Pure; one thread.
+#pragma once
+
+#include "domain/timestamp.h"
+
+#include <QHash>
+#include <QString>
+
+namespace lintel::authority {
+
+class WaitingNotes
+{
+public:
+    static constexpr qsizetype kMost = 1'000;
+
+    struct Note {
+        Timestamp lastAt{}; // zero: it has not come
+        QString address;
+        qint64 attempts = 0;
+    };
+
+    void add(const QString &ekHash, const QString &address, Timestamp now);
+    [[nodiscard]] Note of(const QString &ekHash) const { return m_notes.value(ekHash); }
+    [[nodiscard]] qsizetype size() const { return m_notes.size(); }
+
+private:
+    QHash<QString, Note> m_notes;
+};
+
+} // namespace lintel::authority
