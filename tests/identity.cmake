@@ -17,3 +17,5 @@ lintel_add_test(tst_http1_response unit/tst_http1_response.cpp LIBRARIES Lintel:
 lintel_add_fuzzer(fuzz_http1_response fuzz/fuzz_http1_response.cpp LIBRARIES Lintel::Grpc)
 lintel_add_test(tst_partner_deny_lists integration/tst_partner_deny_lists.cpp fakes/live_authority.h
   LIBRARIES Lintel::AuthorityProgram Lintel::GuardedBroker Lintel::TestTpm Lintel::Tpm LABELS slow TIMEOUT 300)
+lintel_add_test(tst_bundle_replay integration/tst_bundle_replay.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::WorkloadApi Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)

@@ -54,6 +54,7 @@ struct SpireWorkloadIssuer::Round {
     QList<WorkloadEntry> entries;
     QHash<TrustDomain, tls::BundleDocument> bundles;
     QList<TrustDomain> missing; // the first is being asked for
+    std::optional<Error> refusedBundle;
 };
 
 struct SpireWorkloadIssuer::Order {
@@ -158,7 +159,11 @@ void SpireWorkloadIssuer::askBundles(const std::shared_ptr<Round> &round)
                 return giveUp(bundle.error());
             if (isOwn && bundle->x509Authorities.isEmpty())
                 return giveUp({Errc::Malformed, u"The authority's trust bundle has no root."_s});
-            round->bundles.insert(domain, *bundle);
+            const auto known = m_bundles.constFind(domain);
+            const auto allowed = known == m_bundles.constEnd() ? Result<void>() : tls::mayReplace(*known, *bundle);
+            if (!allowed)
+                round->refusedBundle = spire::olderBundle(domain, allowed.error());
+            round->bundles.insert(domain, allowed ? *bundle : *known);
             askBundles(round);
         });
 }
@@ -169,7 +174,9 @@ void SpireWorkloadIssuer::conclude(const std::shared_ptr<Round> &round)
     m_isReady = true;
     m_entries = round->entries;
     m_bundles = round->bundles;
-    if (!std::exchange(m_told, QString()).isEmpty())
+    if (round->refusedBundle)
+        tell(*round->refusedBundle);
+    else if (!std::exchange(m_told, QString()).isEmpty())
         Q_EMIT problemSolved();
     if (isNew)
         Q_EMIT changed();
@@ -179,9 +186,14 @@ void SpireWorkloadIssuer::conclude(const std::shared_ptr<Round> &round)
 void SpireWorkloadIssuer::giveUp(const Error &why)
 {
     m_problem = {Errc::Unavailable, why.message};
+    tell(why);
+    endRound();
+}
+
+void SpireWorkloadIssuer::tell(const Error &why)
+{
     if (std::exchange(m_told, why.message) != why.message)
         Q_EMIT problemFound(why);
-    endRound();
 }
 
 void SpireWorkloadIssuer::endRound()

@@ -3,7 +3,7 @@
 // they need, and for SVIDs and tokens when the server wants one.
 //
 // Lives on the thread of the Workload API server. While the authority is away, entries and bundles
-// stay as they were. Nothing is kept on disk.
+// stay as they were, and a bundle whose number is lower than the last one's is not taken. Nothing is kept on disk.
 #pragma once
 
 #include "grpc/grpc_channel.h"
@@ -59,6 +59,7 @@ private:
     void askBundles(const std::shared_ptr<Round> &round);
     void conclude(const std::shared_ptr<Round> &round);
     void giveUp(const Error &why);
+    void tell(const Error &why);
     void endRound();
     void sendOrders();
 

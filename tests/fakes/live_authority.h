@@ -118,8 +118,14 @@ struct LiveAuthority {
         const QString file = dir.filePath(name + QStringLiteral(".token"));
         if (!token || !tls::writePrivateFile(file, token->token.toUtf8()))
             return nullptr;
+        return restarted(name);
+    }
+    /// What joiner() made, again, with what it has kept; the one before is gone by then.
+    [[nodiscard]] std::unique_ptr<spire::EmbeddedIdentitySource> restarted(const QString &name) const
+    {
         auto options = optionsFor(name, 0.5);
-        options.makeAttestor = [file]() -> Result<std::unique_ptr<Attestor>> {
+        options.makeAttestor =
+            [file = dir.filePath(name + QStringLiteral(".token"))]() -> Result<std::unique_ptr<Attestor>> {
             return std::unique_ptr<Attestor>(std::make_unique<spire::JoinTokenAttestor>(file));
         };
         return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);

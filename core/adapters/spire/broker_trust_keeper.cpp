@@ -40,6 +40,14 @@ Result<void> replaceFile(const QString &path, const QByteArray &bytes)
     return tls::writePublicFile(path, bytes);
 }
 
+/// The file may be younger than what this agent remembers, which has a folder of its own.
+Result<void> mayBeWritten(const QString &path, const tls::BundleDocument &fresh)
+{
+    const auto there = tls::readWholeFile(path);
+    const auto known = there ? tls::parseBundle(*there) : Result<tls::BundleDocument>(there.error());
+    return known ? tls::mayReplace(*known, fresh) : Result<void>();
+}
+
 Result<void> makeFolder(const QString &path)
 {
     if (QDir().mkpath(path))
@@ -187,12 +195,17 @@ void BrokerTrustKeeper::writeBundles()
     if (documents.isEmpty())
         return; // nothing was fetched yet; what lies there stays
     QStringList names;
+    std::optional<Error> older;
     for (auto it = documents.cbegin(); it != documents.cend(); ++it) {
         const QString name = it.key().name() + u".json"_s;
+        const QString path = u"%1/%2"_s.arg(m_options.bundlesDir, name);
         names.append(name);
+        if (const auto allowed = mayBeWritten(path, it.value()); !allowed) {
+            older = olderBundle(it.key(), allowed.error());
+            continue;
+        }
         const auto text = tls::printBundle(it.value());
-        const auto written =
-            text ? replaceFile(u"%1/%2"_s.arg(m_options.bundlesDir, name), *text) : Result<void>(text.error());
+        const auto written = text ? replaceFile(path, *text) : Result<void>(text.error());
         if (!written)
             return troubled(Part::Bundles, written.error());
     }
@@ -209,6 +222,8 @@ void BrokerTrustKeeper::writeBundles()
         Q_EMIT notice(u"the trust domain of %1 is no longer ours; its bundle is removed"_s.arg(name));
     }
     m_bundles = names.size();
+    if (older)
+        return troubled(Part::Bundles, *older);
     fine(Part::Bundles);
 }
 

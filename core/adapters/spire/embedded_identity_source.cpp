@@ -23,23 +23,26 @@ namespace {
 constexpr Millis kLookAgain{30s};
 constexpr int kThreadStack = 512 * 1024;
 
+const QString kBundlePrefix = u"bundle/"_s;
+
 QString bundleKey(const TrustDomain &domain)
 {
-    return u"bundle/"_s + domain.name();
+    return kBundlePrefix + domain.name();
 }
 // Certificates and key in one value: they are kept together or not at all.
 const QString kAgent = u"agent/credential"_s;
 
 /// PEM or a SPIFFE bundle document.
-Result<QList<QByteArray>> rootsOf(const QByteArray &text)
+Result<tls::BundleDocument> readBundle(const QByteArray &text)
 {
-    if (text.trimmed().startsWith('{')) {
-        const auto document = tls::parseBundle(text);
-        if (!document)
-            return document.error();
-        return document->x509Authorities;
-    }
-    return tls::certificatesFromPem(text);
+    if (text.trimmed().startsWith('{'))
+        return tls::parseBundle(text);
+    auto roots = tls::certificatesFromPem(text);
+    if (!roots)
+        return roots.error();
+    tls::BundleDocument document;
+    document.x509Authorities = *std::move(roots);
+    return document;
 }
 
 IdentityStatus::State stateOf(SvidKeeper::State state)
@@ -85,6 +88,7 @@ public:
         if (const auto opened = m_shared->time.open(); !opened)
             report(opened.error());
         readAgent();
+        readBundles();
         publishStatus();
         step();
     }
@@ -126,10 +130,10 @@ private:
                 return failed(attestor.error());
             m_attestor = std::move(*attestor);
         }
-        auto bundles = trusted();
-        if (!bundles)
-            return failed(bundles.error());
-        FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *bundles, {}, {}};
+        auto known = trusted();
+        if (!known)
+            return failed(known.error());
+        FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *known, {}, {}};
         if (m_agent && !m_agent->canReattest && m_agent->svid.notAfter > m_shared->time.now())
             order.renewAs = m_agent;
         else
@@ -198,8 +202,7 @@ private:
             publishStatus();
             return report(taken.error());
         }
-        for (auto it = fetched.documents.cbegin(); it != fetched.documents.cend(); ++it)
-            keepBundle(it.key(), it.value());
+        keepBundles(fetched.documents);
         {
             const QMutexLocker lock(&m_shared->mutex);
             m_shared->current = std::make_shared<const IdentitySnapshot>(fetched.snapshot);
@@ -207,7 +210,9 @@ private:
             m_shared->agent = fetched.agent.svid;
         }
         publishStatus();
-        if (!std::exchange(m_reported, QString()).isEmpty())
+        if (fetched.refusedBundle)
+            report(*fetched.refusedBundle);
+        else if (!std::exchange(m_reported, QString()).isEmpty())
             Q_EMIT m_owner.problemSolved();
         Q_EMIT m_owner.svidChanged();
     }
@@ -232,31 +237,58 @@ private:
 
     // --- What is kept between runs -----------------------------------------------------------------
 
-    /// The bundle that was fetched last, or the one that an installer put there.
-    Result<TrustBundles> trusted() const
+    /// The bundles that were fetched last; for the authority's own domain, before the first time, the one
+    /// that an installer put there.
+    Result<QHash<TrustDomain, tls::BundleDocument>> trusted() const
     {
+        auto known = m_bundles;
         const TrustDomain &domain = m_options.authorityId.trustDomain();
-        if (const auto kept = m_store.load(bundleKey(domain)); kept && *kept) {
-            if (const auto document = tls::parseBundle(**kept); document && !document->x509Authorities.isEmpty())
-                return TrustBundles{{domain, document->x509Authorities}};
-        }
+        if (!known.value(domain).x509Authorities.isEmpty())
+            return known;
         const auto text = tls::readWholeFile(m_options.bootstrapBundle);
         if (!text)
             return Error{text.error().code, u"There is nothing to know the authority by: %1 Put its trust bundle there "
                                             u"(lintelctl bundle show)."_s.arg(text.error().message)};
-        const auto roots = rootsOf(*text);
-        if (!roots)
+        const auto bundle = readBundle(*text);
+        if (!bundle)
             return Error{Errc::Malformed,
-                         u"%1 is no trust bundle: %2"_s.arg(m_options.bootstrapBundle, roots.error().message)};
-        return TrustBundles{{domain, *roots}};
+                         u"%1 is no trust bundle: %2"_s.arg(m_options.bootstrapBundle, bundle.error().message)};
+        known.insert(domain, *bundle);
+        return known;
     }
 
-    void keepBundle(const TrustDomain &domain, const tls::BundleDocument &document)
+    /// One that cannot be read any more is as good as none.
+    void readBundles()
     {
-        const auto text = tls::printBundle(document);
-        const auto kept = text ? m_store.save(bundleKey(domain), *text) : Result<void>(text.error());
-        if (!kept)
-            report(kept.error());
+        const auto keys = m_store.keys(kBundlePrefix);
+        if (!keys)
+            return report(keys.error());
+        for (const QString &key : *keys) {
+            const auto domain = TrustDomain::parse(QStringView(key).sliced(kBundlePrefix.size()));
+            const auto kept = m_store.load(key);
+            if (!domain || !kept || !*kept)
+                continue;
+            if (const auto document = tls::parseBundle(**kept))
+                m_bundles.insert(*domain, *document);
+        }
+    }
+
+    /// A domain that is no longer among them begins anew when it comes back.
+    void keepBundles(const QHash<TrustDomain, tls::BundleDocument> &documents)
+    {
+        for (auto it = documents.cbegin(); it != documents.cend(); ++it) {
+            const auto text = tls::printBundle(it.value());
+            const auto kept = text ? m_store.save(bundleKey(it.key()), *text) : Result<void>(text.error());
+            if (!kept)
+                report(kept.error());
+        }
+        for (auto it = m_bundles.cbegin(); it != m_bundles.cend(); ++it) {
+            if (documents.contains(it.key()))
+                continue;
+            if (const auto gone = m_store.remove(bundleKey(it.key())); !gone)
+                report(gone.error());
+        }
+        m_bundles = documents;
     }
 
     /// A software agent that was attested once cannot do it again: it must be remembered.
@@ -291,8 +323,9 @@ private:
     std::unique_ptr<Attestor> m_attestor;
     std::unique_ptr<SvidFetch> m_fetch;
     std::optional<AgentCredential> m_agent;
-    bool m_isAttesting = false;           // this errand, and it has no answer yet
-    std::shared_ptr<EVP_PKEY> m_retryKey; // of a software agent whose attestation was not answered
+    QHash<TrustDomain, tls::BundleDocument> m_bundles; // as they were fetched last, also by a run before this one
+    bool m_isAttesting = false;                        // this errand, and it has no answer yet
+    std::shared_ptr<EVP_PKEY> m_retryKey;              // of a software agent whose attestation was not answered
     QString m_reported;
 };
 

@@ -81,7 +81,8 @@ Result<grpc::ClientTls> SvidFetch::tlsAs(const std::optional<X509Svid> &own) con
     grpc::ClientTls tls;
     tls.own = own;
     tls.expectedServer = m_order.authorityId;
-    tls.bundles = m_order.bundles;
+    const TrustDomain &domain = m_order.authorityId.trustDomain();
+    tls.bundles = {{domain, m_order.known.value(domain).x509Authorities}};
     tls.verifyAt = m_time.now();
     return tls;
 }
@@ -242,12 +243,23 @@ void SvidFetch::onSvid(const QByteArray &message)
     askBundle();
 }
 
-Result<tls::BundleDocument> SvidFetch::takeBundle(const QByteArray &message, const TrustDomain &domain) const
+/// The one that is known stays when the new one is older: with roots that were taken out of use, somebody
+/// could pose as anybody.
+Result<tls::BundleDocument> SvidFetch::takeBundle(const QByteArray &message, const TrustDomain &domain)
 {
-    const auto bundle = parse<types::Bundle>(message);
-    if (!bundle)
-        return bundle.error();
-    return bundleOf(*bundle, domain);
+    const auto wire = parse<types::Bundle>(message);
+    if (!wire)
+        return wire.error();
+    auto fresh = bundleOf(*wire, domain);
+    const auto known = m_order.known.constFind(domain);
+    if (!fresh || known == m_order.known.constEnd())
+        return fresh;
+    const auto allowed = tls::mayReplace(*known, *fresh);
+    if (allowed)
+        return fresh;
+    if (!m_result.refusedBundle)
+        m_result.refusedBundle = olderBundle(domain, allowed.error());
+    return *known;
 }
 
 void SvidFetch::askBundle()

@@ -31,7 +31,9 @@ struct FetchOrder {
     QString authority;    // host:port
     SpiffeId authorityId; // spiffe://td/spire/server
     SpiffeId wanted;      // the SVID that this process shall have
-    TrustBundles bundles; // what is believed before the errand
+    /// What is believed before the errand: the authority's own domain is there. A bundle that may not
+    /// follow the one here (tls::mayReplace) is not taken.
+    QHash<TrustDomain, tls::BundleDocument> known;
     /// Renew as this agent instead of attesting; for attestors that can prove themselves only once.
     std::optional<AgentCredential> renewAs;
     /// The key of an attestation whose answer did not arrive: authorities give the same key the same
@@ -44,6 +46,7 @@ struct FetchedIdentity {
     AgentCredential agent;
     QHash<TrustDomain, tls::BundleDocument> documents; // the same bundles, with JWT keys
     std::optional<Timestamp> signedTime;               // by the authority, checked with its JWT keys
+    std::optional<Error> refusedBundle;                // one stayed as it was, and why
 };
 
 class SvidFetch final : public QObject
@@ -80,7 +83,7 @@ private:
     void conclude();
     [[nodiscard]] Result<QByteArray> channelBinding() const;
     [[nodiscard]] Result<grpc::ClientTls> tlsAs(const std::optional<X509Svid> &own) const;
-    [[nodiscard]] Result<tls::BundleDocument> takeBundle(const QByteArray &response, const TrustDomain &domain) const;
+    [[nodiscard]] Result<tls::BundleDocument> takeBundle(const QByteArray &response, const TrustDomain &domain);
     void fail(const Error &why);
 
     FetchOrder m_order;

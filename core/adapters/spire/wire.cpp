@@ -105,9 +105,18 @@ Result<tls::BundleDocument> bundleOf(const ::spire::api::types::Bundle &bundle, 
         if (!key.tainted())
             document.jwtAuthorities.append({textOf(key.key_id()), bytesOf(key.public_key())});
     }
-    document.sequence = bundle.sequence_number();
-    document.refreshHint = std::chrono::seconds{bundle.refresh_hint()};
+    if (bundle.sequence_number() > 0) // older SPIRE servers count nothing
+        document.sequence = bundle.sequence_number();
+    if (bundle.refresh_hint() > 0)
+        document.refreshHint = std::chrono::seconds{bundle.refresh_hint()};
     return document;
+}
+
+Error olderBundle(const TrustDomain &domain, const Error &why)
+{
+    return {Errc::Conflict,
+            u"The bundle of %1 stays as it was: %2 If its authority was put back from a copy, "
+            u"see \"A trust bundle with a lower number\" in docs/lintelctl.md."_s.arg(domain.name(), why.message)};
 }
 
 grpc::Status permissionDenied(const QString &message, Details::Reason reason)

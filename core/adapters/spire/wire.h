@@ -57,6 +57,9 @@ void setSpiffeId(::spire::api::types::SPIFFEID *out, const SpiffeId &id);
 [[nodiscard]] Result<tls::BundleDocument> bundleOf(const ::spire::api::types::Bundle &bundle,
                                                    const TrustDomain &domain);
 
+/// What is said of a bundle that tls::mayReplace() refused with `why`.
+[[nodiscard]] Error olderBundle(const TrustDomain &domain, const Error &why);
+
 /// A refusal as gRPC says it, with SPIRE's reason for agents in its details.
 [[nodiscard]] grpc::Status permissionDenied(const QString &message,
                                             ::spire::api::types::PermissionDeniedDetails::Reason reason);
