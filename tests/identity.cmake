@@ -19,3 +19,5 @@ lintel_add_test(tst_partner_deny_lists integration/tst_partner_deny_lists.cpp fa
   LIBRARIES Lintel::AuthorityProgram Lintel::GuardedBroker Lintel::TestTpm Lintel::Tpm LABELS slow TIMEOUT 300)
 lintel_add_test(tst_bundle_replay integration/tst_bundle_replay.cpp fakes/live_authority.h
   LIBRARIES Lintel::AuthorityService Lintel::WorkloadApi Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)
+lintel_add_test(tst_clockless_board integration/tst_clockless_board.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)

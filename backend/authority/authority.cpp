@@ -3,7 +3,7 @@
 #include "authority/authority_private.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
-#include "tls/jws.h"
+#include "tls/signed_time.h"
 #include "tls/x509.h"
 
 #include <QUuid>
@@ -355,15 +355,11 @@ Result<tls::BundleDocument> Authority::bundle()
 
 Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
 {
-    if (nonce.size() > 64)
-        return Error{Errc::Malformed, u"A nonce of 64 bytes at most is answered."_s};
-    const auto signer = d->ca.jwtSigner(d->now());
+    const Timestamp now = d->now();
+    const auto signer = d->ca.jwtSigner(now);
     if (!signer)
         return signer.error();
-    return tls::signToken({{u"iss"_s, domain().name()},
-                           {u"nonce"_s, QString::fromLatin1(nonce.toHex())},
-                           {u"ms"_s, toEpochMillis(d->now())}},
-                          tls::kSignedTimeType, signer->keyId, *signer->key);
+    return tls::signTime(domain(), nonce, now, signer->keyId, *signer->key);
 }
 
 Result<quint64> Authority::denyListSequence()

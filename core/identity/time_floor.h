@@ -1,9 +1,10 @@
 // The earliest time that it can be: a board without a clock starts in 1970, and must neither take
 // an expired certificate for a good one nor refuse every good one as not yet valid.
 //
-// The floor only rises: by what was stored before, by the program's own build, by the start of an
-// SVID that an authority signed, by the authority's signed time. While the wall clock is behind it,
-// now() is the floor plus what has passed since on the monotonic clock. Any thread.
+// The floor only rises: from the year of this version, by what was stored before, by the making of the
+// authority's root, by the start of an SVID that an authority signed, by the authority's signed time.
+// While the wall clock is behind it, now() is the floor plus what has passed since on the monotonic
+// clock. Any thread.
 #pragma once
 
 #include "ports/clock.h"

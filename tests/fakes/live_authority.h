@@ -89,6 +89,13 @@ struct LiveAuthority {
     [[nodiscard]] std::unique_ptr<spire::EmbeddedIdentitySource> agent(const QString &name, const QString &kind,
                                                                        const SoftwareTpm &tpm, double at = 0.5)
     {
+        return agent(name, kind, tpm, at, clock);
+    }
+    /// The same, with a clock of its own.
+    [[nodiscard]] std::unique_ptr<spire::EmbeddedIdentitySource> agent(const QString &name, const QString &kind,
+                                                                       const SoftwareTpm &tpm, double at,
+                                                                       const Clock &itsClock)
+    {
         const TpmOptions chip{tpm.tcti(), tpm.stateDir(), EndorsementChoice::Automatic};
         const auto device = TpmDevice::open(chip);
         const auto endorsement = device ? (*device)->endorsement() : Result<TpmEndorsement>(device.error());
@@ -104,7 +111,7 @@ struct LiveAuthority {
                 return opened.error();
             return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*std::move(opened), TpmAttestor::Options{}));
         };
-        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
+        return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), itsClock);
     }
 
     /// The same without a chip: by a join token.

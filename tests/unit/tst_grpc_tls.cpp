@@ -154,6 +154,26 @@ private Q_SLOTS:
         QVERIFY2(outcome.status.isOk(), qPrintable(outcome.status.message));
     }
 
+    /// A board without a clock believes that it is as late as the authority's own certificate says.
+    void mayBeBehind_takesAServerOfTheFuture()
+    {
+        ClientTls tls = clientTls();
+        tls.verifyAt = m_domains.now - 20h;
+        QVERIFY(!askWith(tls).status.isOk());
+        tls.mayBeBehind = true;
+        const Outcome outcome = askWith(tls);
+        QVERIFY2(outcome.status.isOk(), qPrintable(outcome.status.message));
+    }
+    void mayBeBehind_takesNoServerOfThePast()
+    {
+        m_serverTls->own = m_domains.svid(m_domains.serverId, m_domains.now - 2h);
+        ClientTls tls = clientTls();
+        tls.verifyAt = m_domains.now;
+        tls.mayBeBehind = true;
+        const Outcome outcome = askWith(tls);
+        QVERIFY2(outcome.status.message.contains("expired"_L1), qPrintable(outcome.status.message));
+    }
+
     void noExpectation_isRefused()
     {
         ClientTls tls = clientTls();

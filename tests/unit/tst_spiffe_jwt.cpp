@@ -5,6 +5,7 @@
 #include "tls/jws.h"
 #include "tls/jwt_svid.h"
 #include "tls/public_key.h"
+#include "tls/signed_time.h"
 
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
@@ -515,6 +516,43 @@ private Q_SLOTS:
         QVERIFY(!verified({{u"id"_s, kId.toString()}}));
         QVERIFY(!verified({{u"serial"_s, u"xyz"_s}, {u"at"_s, 5}}));
         QVERIFY(!verified({{u"id"_s, kId.toString()}, {u"at"_s, 5}, {u"before"_s, u"soon"_s}}));
+    }
+
+    // --- Signed time -------------------------------------------------------------------------------
+
+    void signedTime_answersItsOwnQuestionOnly()
+    {
+        const Keys k;
+        const QList<JwtAuthority> keys = k.bundles.value(kDomain);
+        const QByteArray nonce("\x00\xff~nonce", 8);
+        const auto jws = signTime(kDomain, nonce, kNow, u"k1"_s, *k.key);
+        QVERIFY(jws);
+        const auto time = verifyTime(*jws, kDomain, nonce, keys);
+        QVERIFY(time);
+        QCOMPARE(*time, kNow);
+        QVERIFY(!verifyTime(*jws, kDomain, "another", keys));
+        QVERIFY(!verifyTime(*jws, kDomain, {}, keys));
+        QVERIFY(!verifyTime(*jws, *TrustDomain::parse(u"elsewhere.example"), nonce, keys));
+        QVERIFY(!verifyTime(*jws, kDomain, nonce, {{u"k1"_s, Keys().key->publicKeyDer()}}));
+        QVERIFY(!verifyTime("no token", kDomain, nonce, keys));
+        QVERIFY(!signTime(kDomain, QByteArray(kMaxTimeNonce + 1, 'n'), kNow, u"k1"_s, *k.key));
+    }
+    void signedTime_isNoOtherToken()
+    {
+        const Keys k;
+        const QList<JwtAuthority> keys = k.bundles.value(kDomain);
+        const auto said = [&](const QJsonValue &ms, const QString &type) {
+            return verifyTime(k.token({{u"iss"_s, kDomain.name()}, {u"nonce"_s, u"6e"_s}, {u"ms"_s, ms}}, type),
+                              kDomain, "n", keys);
+        };
+        const auto type = u"lintel-time+jwt"_s;
+        const qint64 nowMs = toEpochMillis(kNow);
+        QVERIFY(said(nowMs, type));
+        QVERIFY(!said(nowMs, u"JWT"_s));
+        QVERIFY(!said(nowMs, u"lintel-deny-list+jwt"_s));
+        QVERIFY(!said(1'000, type)); // an authority whose own clock was never set
+        QVERIFY(!said(qint64(253'402'300'800'000), type));
+        QVERIFY(!said(u"soon"_s, type));
     }
 };
 

@@ -166,7 +166,14 @@ struct TlsSession::Callbacks {
 
 Timestamp TlsSession::verificationTime() const
 {
-    return m_verifyAt == Timestamp{} ? SystemClock().now() : m_verifyAt;
+    Timestamp at = m_verifyAt == Timestamp{} ? SystemClock().now() : m_verifyAt;
+    if (!m_mayBeBehind)
+        return at;
+    for (const QByteArray &certificate : m_peerChain) {
+        if (const auto facts = tls::describeCertificate(certificate))
+            at = std::max(at, facts->notBefore);
+    }
+    return at;
 }
 
 Result<void> TlsSession::checkPeer() const
@@ -210,6 +217,7 @@ Result<std::unique_ptr<TlsSession>> TlsSession::client(int socket, const ClientT
     self.m_expected = setup.expectedServer;
     self.m_bundles = setup.bundles;
     self.m_verifyAt = setup.verifyAt;
+    self.m_mayBeBehind = setup.mayBeBehind;
     self.greet(host, kH2, sizeof kH2);
     if (setup.own)
         if (const auto shown = self.present(*setup.own); !shown)

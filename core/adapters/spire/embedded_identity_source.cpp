@@ -133,6 +133,7 @@ private:
         auto known = trusted();
         if (!known)
             return failed(known.error());
+        learnTime(known->value(m_options.authorityId.trustDomain()));
         FetchOrder order{m_options.authority, m_options.authorityId, m_options.self, *known, {}, {}};
         if (m_agent && !m_agent->canReattest && m_agent->svid.notAfter > m_shared->time.now())
             order.renewAs = m_agent;
@@ -152,6 +153,17 @@ private:
             step();
         });
         m_fetch->start();
+    }
+
+    /// It is later than the making of any root that this device was given.
+    void learnTime(const tls::BundleDocument &own)
+    {
+        for (const QByteArray &root : own.x509Authorities) {
+            const auto facts = tls::describeCertificate(root);
+            const auto raised = facts ? m_shared->time.raise(facts->notBefore) : Result<void>();
+            if (!raised)
+                report(raised.error());
+        }
     }
 
     void closeErrand()

@@ -10,9 +10,6 @@
 
 namespace lintel::tls {
 
-/// Type of the token in which an authority says what time it is.
-inline constexpr QLatin1StringView kSignedTimeType{"lintel-time+jwt"};
-
 struct SignedToken {
     QString algorithm;
     QString keyId; // empty when the token names none
