@@ -27,7 +27,7 @@ QList<QCommandLineOption> allOptions()
         {u"theme"_s, u"light, dark or system."_s, u"THEME"_s},
         {u"units"_s, u"Units to show values in: as-reported, metric or us. Default: what was chosen last."_s,
          u"UNITS"_s},
-        {u"page"_s, u"Page to open: live or devices."_s, u"PAGE"_s},
+        {u"page"_s, u"Page to open: live, devices or trust."_s, u"PAGE"_s},
         {u"window"_s, u"Time window of the Live page in minutes: 1, 5, 15, 60, 480 or 1440."_s, u"MINUTES"_s},
         {u"size"_s, u"Size of the window, for example 1440x900."_s, u"WxH"_s},
         {u"headless"_s, u"No window: for --screenshot and --report on a machine without a display."_s},
@@ -142,8 +142,8 @@ Result<void> readAppearance(const QCommandLineParser &parser, ConsoleOptions &op
     }
     if (parser.isSet(u"page"_s))
         options.page = parser.value(u"page"_s);
-    if (options.page != "live"_L1 && options.page != "devices"_L1)
-        return malformed(u"--page %1: expected live or devices."_s.arg(options.page));
+    if (options.page != "live"_L1 && options.page != "devices"_L1 && options.page != "trust"_L1)
+        return malformed(u"--page %1: expected live, devices or trust."_s.arg(options.page));
     if (parser.isSet(u"window"_s)) {
         const int minutes = parser.value(u"window"_s).toInt();
         if (!QList<int>{1, 5, 15, 60, 480, 1440}.contains(minutes))

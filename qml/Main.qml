@@ -25,7 +25,8 @@ Window {
 
     Shortcut { sequence: "Ctrl+1"; onActivated: root.page = "live" }
     Shortcut { sequence: "Ctrl+2"; onActivated: root.page = "devices" }
-    Shortcut { sequence: "Ctrl+F"; onActivated: root.page === "live" ? live.focusSearch() : devices.focusSearch() }
+    Shortcut { sequence: "Ctrl+3"; onActivated: root.page = "trust" }
+    Shortcut { sequence: "Ctrl+F"; enabled: root.page !== "trust"; onActivated: root.page === "live" ? live.focusSearch() : devices.focusSearch() }
 
     Rectangle {
         id: rail
@@ -60,6 +61,15 @@ Window {
                 priority: root.app.devices.attentionPriority
                 attention: root.app.connection.cut ? 0 : root.app.devices.attention
                 onClicked: root.page = "devices"
+            }
+            RailItem {
+                objectName: "railTrust"
+                width: parent.width
+                text: qsTr("Trust")
+                current: root.page === "trust"
+                priority: root.app.trust.attentionPriority
+                attention: root.app.trust.attention
+                onClicked: root.page = "trust"
             }
         }
         UnitChoice {
@@ -130,6 +140,11 @@ Window {
             visible: root.page === "devices"
             app: root.app
             onShowInLive: root.page = "live"
+        }
+        TrustPage {
+            anchors.fill: parent
+            visible: root.page === "trust"
+            app: root.app
         }
     }
 }

@@ -48,7 +48,7 @@ Rectangle {
         StripItem {
             stacked: strip.narrow
             value: strip.connection.trustRunwayText
-            label: qsTr("trust runway")
+            label: strip.connection.trustOwner ? qsTr("trust runway, %1").arg(strip.connection.trustOwner) : qsTr("trust runway")
             priority: strip.connection.trustPriority
         }
         StripItem {

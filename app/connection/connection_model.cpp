@@ -159,17 +159,27 @@ int ConnectionModel::trustPriority() const
     return *left <= 0ms ? 1 : *left < kTrustLow ? 2 : 0;
 }
 
+QString ConnectionModel::trustOwner() const
+{
+    return knowsTrust() ? m_store.ownerOf(*m_store.trust()) : QString();
+}
+
 QString ConnectionModel::trustSentence() const
 {
     if (!knowsTrust())
         return {};
-    const auto left = m_store.trust()->left(m_store.clock().now());
+    const BuildingTrust &trust = *m_store.trust();
+    const auto left = trust.left(m_store.clock().now());
+    const QString owner = m_store.ownerOf(trust);
     if (!left)
         return tr("Trust does not end without the uplink");
+    if (*left <= 0ms && trust.credential.isEmpty())
+        return owner.isEmpty() ? tr("Trust has ended") : tr("Trust has ended in %1").arg(owner);
     if (*left <= 0ms)
-        return m_store.trust()->credential.isEmpty() ? tr("Trust has ended")
-                                                     : tr("Trust has ended: %1").arg(m_store.trust()->credential);
-    return tr("Trust holds for %1 without the uplink").arg(format::span(*left));
+        return owner.isEmpty() ? tr("Trust has ended: %1").arg(trust.credential)
+                               : tr("Trust has ended in %1: %2").arg(owner, trust.credential);
+    return owner.isEmpty() ? tr("Trust holds for %1 without the uplink").arg(format::span(*left))
+                           : tr("Trust holds for %1 without the uplink in %2").arg(format::span(*left), owner);
 }
 
 QString ConnectionModel::bufferRunwayText() const

@@ -29,8 +29,11 @@ class ConnectionModel : public QObject
     Q_PROPERTY(QString reportingText READ reportingText NOTIFY refreshed)
     Q_PROPERTY(QString oldestUnsentText READ oldestUnsentText NOTIFY refreshed)
     Q_PROPERTY(QString trustRunwayText READ trustRunwayText NOTIFY refreshed)
+    /// Whose that is, where several gateways tell; else empty.
+    Q_PROPERTY(QString trustOwner READ trustOwner NOTIFY refreshed)
     Q_PROPERTY(int trustPriority READ trustPriority NOTIFY refreshed)
-    /// "Trust holds for 6 h 12 min without the uplink"; empty where no gateway has told.
+    /// "Trust holds for 6 h 12 min without the uplink", of several gateways that whose trust ends first,
+    /// and whose it is; empty where no gateway has told.
     Q_PROPERTY(QString trustSentence READ trustSentence NOTIFY refreshed)
     Q_PROPERTY(QString bufferRunwayText READ bufferRunwayText NOTIFY refreshed)
     Q_PROPERTY(QString lastMessageText READ lastMessageText NOTIFY refreshed)
@@ -51,6 +54,7 @@ public:
     /// "0:04", "none" or empty = unknown. The same for the runways.
     [[nodiscard]] QString oldestUnsentText() const;
     [[nodiscard]] QString trustRunwayText() const;
+    [[nodiscard]] QString trustOwner() const;
     [[nodiscard]] int trustPriority() const;
     [[nodiscard]] QString trustSentence() const;
     [[nodiscard]] QString bufferRunwayText() const;
@@ -63,7 +67,7 @@ Q_SIGNALS:
 
 private:
     [[nodiscard]] bool knowsCustody() const;
-    [[nodiscard]] bool knowsTrust() const { return m_store.trust() && !m_store.isCut(); }
+    [[nodiscard]] bool knowsTrust() const { return m_store.trust() != nullptr && !m_store.isCut(); }
     [[nodiscard]] std::optional<Millis> trustLeft() const;
 
     const BuildingStore &m_store;

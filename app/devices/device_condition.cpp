@@ -31,6 +31,17 @@ QString reasonBeside(const QString &state, const QString &sentence)
     return rest;
 }
 
+/// Something newer than its slowest point may be.
+bool isPlaying(const BuildingStore &store, const DeviceState &device, Timestamp now)
+{
+    return std::ranges::any_of(device.points, [&](int index) {
+        const PointState &state = store.point(index);
+        return state.arrivedAt && now - *state.arrivedAt <= state.point.staleAfter;
+    });
+}
+
+} // namespace
+
 DeviceCondition identityCondition(const DeviceIdentity &identity, Timestamp now)
 {
     using enum DeviceIdentity::State;
@@ -48,17 +59,6 @@ DeviceCondition identityCondition(const DeviceIdentity &identity, Timestamp now)
     }
     return {};
 }
-
-/// Something newer than its slowest point may be.
-bool isPlaying(const BuildingStore &store, const DeviceState &device, Timestamp now)
-{
-    return std::ranges::any_of(device.points, [&](int index) {
-        const PointState &state = store.point(index);
-        return state.arrivedAt && now - *state.arrivedAt <= state.point.staleAfter;
-    });
-}
-
-} // namespace
 
 DeviceCondition conditionOf(const BuildingStore &store, const DeviceState &device, Timestamp now)
 {
@@ -131,11 +131,6 @@ bool isRecorded(const BuildingStore &store, const DeviceState &device)
 {
     return !device.points.isEmpty()
            && std::ranges::all_of(device.points, [&store](int point) { return store.point(point).isRecorded(); });
-}
-
-bool isTrustGateway(const BuildingStore &store, const DeviceState &device)
-{
-    return device.device.isEmpty() && store.trust() && store.trust()->gateway == device.name;
 }
 
 } // namespace lintel

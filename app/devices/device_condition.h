@@ -15,13 +15,13 @@ struct DeviceCondition {
 };
 /// What is known of its identity comes before all other things: who is refused cannot report.
 [[nodiscard]] DeviceCondition conditionOf(const BuildingStore &store, const DeviceState &device, Timestamp now);
+/// The part of it that is about the identity; priority 0: nothing is wrong with that.
+[[nodiscard]] DeviceCondition identityCondition(const DeviceIdentity &identity, Timestamp now);
 /// "AHU 2 · floor-2/zone-a": where it is, as far as it says.
 [[nodiscard]] QString placeOf(const BuildingStore &store, const DeviceState &device);
 /// "4 s", "never"; of a recording the time that it is of: "2015-02-02 14:19".
 [[nodiscard]] QString lastReadingText(const BuildingStore &store, const DeviceState &device, Timestamp now);
 /// Every point of it is from a recording.
 [[nodiscard]] bool isRecorded(const BuildingStore &store, const DeviceState &device);
-/// The device that carries others and says how long the building's trust holds.
-[[nodiscard]] bool isTrustGateway(const BuildingStore &store, const DeviceState &device);
 
 } // namespace lintel

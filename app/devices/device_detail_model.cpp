@@ -147,14 +147,13 @@ QVariantList DeviceDetailModel::facts() const
         facts.append(fact(tr("Identity"), device.identity.state == DeviceIdentity::State::Valid
                                               ? tr("valid")
                                               : tr("nothing reported")));
-    if (isTrustGateway(m_store, device))
-        facts += trustFacts(now);
+    if (const BuildingTrust *trust = m_store.trustOf(device))
+        facts += trustFacts(*trust, now);
     return facts;
 }
 
-QVariantList DeviceDetailModel::trustFacts(Timestamp now) const
+QVariantList DeviceDetailModel::trustFacts(const BuildingTrust &trust, Timestamp now) const
 {
-    const BuildingTrust &trust = *m_store.trust();
     QVariantList facts;
     const auto left = trust.left(now);
     facts.append(fact(tr("Trust without the uplink"), left ? format::span(*left) : tr("no end in sight")));

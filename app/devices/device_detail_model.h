@@ -73,7 +73,7 @@ private:
     void list();
     void wantHistory();
     [[nodiscard]] bool isSet() const { return m_device >= 0 && m_device < m_store.deviceCount(); }
-    [[nodiscard]] QVariantList trustFacts(Timestamp now) const;
+    [[nodiscard]] QVariantList trustFacts(const BuildingTrust &trust, Timestamp now) const;
     [[nodiscard]] QString recordedRange() const;
     /// The last quarter of an hour in fractions, for Sparkline; a hole is a point without number.
     [[nodiscard]] QList<QPointF> trend(const PointState &state) const;

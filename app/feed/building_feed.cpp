@@ -191,6 +191,8 @@ void BuildingFeed::askStatus()
         m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
         if (answer)
             useStatus(*answer);
+        else
+            m_store.setAdmission(std::nullopt);
     });
 }
 
@@ -198,12 +200,12 @@ void BuildingFeed::askStatus()
 void BuildingFeed::useStatus(const QCborMap &status)
 {
     const QString gateway = gatewayOf(m_config).spiffeId().path().section(u'/', -1);
-    const bool isOfTheBuildingShown = !m_store.trust() || m_store.trust()->gateway == gateway;
-    if (auto trust = trustFrom(status, gateway, m_clock.now()); trust && isOfTheBuildingShown) {
-        if (m_store.trust())
-            trust->clock = m_store.trust()->clock;
+    if (auto trust = trustFrom(status, gateway, m_clock.now())) {
+        if (m_config.sites.size() == 1)
+            trust->group = m_config.sites.first();
         m_store.setTrust(*trust);
     }
+    m_store.setAdmission(admissionFrom(status, gateway));
     if (const auto own = ownIdentityFrom(status))
         m_store.applyIdentity({}, gateway, *own);
     QSet<std::pair<QString, QString>> told;

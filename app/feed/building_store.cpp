@@ -16,6 +16,8 @@ constexpr std::size_t kRecentSamples = 4'096;
 constexpr std::size_t kWatchedSamples = 90'000;
 // Clocks of devices and of this desk differ; within this a time "in the future" is now.
 constexpr Millis kClockSlack{60'000};
+// Also what a gateway makes up must not overflow.
+constexpr std::chrono::seconds kLongestTrust = std::chrono::years{100};
 
 QString nameOf(const sparkplug::NodeId &node, const QString &device)
 {
@@ -92,7 +94,7 @@ void BuildingStore::applyBirth(const sparkplug::Participant &who)
     m_lastMessage = m_clock.now();
     if (who.trust && who.online)
         setTrust({nameOf(who.node, {}), std::min(who.since, m_clock.now()), who.trust->runway, who.trust->credential,
-                  who.trust->clock});
+                  who.trust->clock, who.node.group});
     Q_EMIT deviceChanged(index);
 }
 
@@ -187,7 +189,8 @@ void BuildingStore::applyReading(int device, const Reading &reading, bool fromBi
 void BuildingStore::applyTrust(const sparkplug::Participant &who)
 {
     if (who.trust)
-        setTrust({nameOf(who.node, {}), m_clock.now(), who.trust->runway, who.trust->credential, who.trust->clock});
+        setTrust({nameOf(who.node, {}), m_clock.now(), who.trust->runway, who.trust->credential, who.trust->clock,
+                  who.node.group});
 }
 
 void BuildingStore::applyListed(const sparkplug::NodeId &node, const QString &device, bool online, Timestamp since,
@@ -276,13 +279,77 @@ void BuildingStore::applyIdentity(const QString &group, const QString &name, con
     Q_EMIT deviceChanged(index);
 }
 
-void BuildingStore::setTrust(const BuildingTrust &trust)
+QStringList BuildingStore::sitesWith(const QString &node) const
 {
-    // A birth that somebody recorded says less than what was said since.
-    if (m_trust && trust.toldAt < m_trust->toldAt)
-        return;
-    m_trust = trust;
+    QStringList sites;
+    for (const DeviceState &device : m_devices) {
+        if (device.device.isEmpty() && device.name == node && !sites.contains(device.node.group))
+            sites.append(device.node.group);
+    }
+    return sites;
+}
+
+void BuildingStore::setTrust(const BuildingTrust &told)
+{
+    BuildingTrust trust = told;
+    if (trust.runway)
+        trust.runway = std::clamp(*trust.runway, std::chrono::seconds{0}, kLongestTrust);
+    if (trust.group.isEmpty()) {
+        const QStringList sites = sitesWith(trust.gateway);
+        if (sites.size() > 1)
+            return;
+        trust.group = sites.value(0);
+    }
+    const auto isSame = [&trust](const BuildingTrust &known) {
+        return known.gateway == trust.gateway && (known.group == trust.group || known.group.isEmpty());
+    };
+    const auto known = std::ranges::find_if(m_trusts, isSame);
+    if (known != m_trusts.end()) {
+        // A birth that somebody recorded says less than what was said since.
+        if (known->group == trust.group && trust.toldAt < known->toldAt)
+            return;
+        if (trust.clock.isEmpty())
+            trust.clock = known->clock;
+        m_trusts.erase(known);
+    }
+    // Time changes nothing in their order: all of them count down together.
+    const auto ends = [](const BuildingTrust &one) { return one.runway ? one.toldAt + *one.runway : Timestamp::max(); };
+    const auto place = std::ranges::upper_bound(m_trusts, ends(trust), {}, ends);
+    m_trusts.insert(place, trust);
     Q_EMIT trustChanged();
+}
+
+const BuildingTrust *BuildingStore::trust() const
+{
+    return m_trusts.empty() ? nullptr : &m_trusts.front();
+}
+
+const BuildingTrust *BuildingStore::trustOf(const DeviceState &device) const
+{
+    const auto found = std::ranges::find_if(m_trusts, [&device](const BuildingTrust &one) {
+        return device.device.isEmpty() && one.gateway == device.name
+               && (one.group.isEmpty() || one.group == device.node.group);
+    });
+    return found == m_trusts.end() ? nullptr : &*found;
+}
+
+QString BuildingStore::ownerOf(const BuildingTrust &trust) const
+{
+    if (m_trusts.size() < 2)
+        return {};
+    if (trust.group.isEmpty())
+        return trust.gateway;
+    const bool isAlone =
+        std::ranges::count_if(m_trusts, [&](const BuildingTrust &one) { return one.group == trust.group; }) == 1;
+    return isAlone ? trust.group : trust.group + u'/' + trust.gateway;
+}
+
+void BuildingStore::setAdmission(const std::optional<Admission> &admission)
+{
+    if (admission == m_admission)
+        return;
+    m_admission = admission;
+    Q_EMIT admissionChanged();
 }
 
 void BuildingStore::setIdentityExpiry(std::optional<Timestamp> notAfter)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "domain/point.h"
+#include "feed/admission.h"
 #include "feed/sample_ring.h"
 #include "ports/clock.h"
 #include "sparkplug/host_session.h"
@@ -99,6 +100,7 @@ struct BuildingTrust {
     std::optional<std::chrono::seconds> runway; // from then on; nothing: no credential ends by that
     QString credential;                         // the one that ends first
     QString clock;                              // "trusted", "floor", "never set"; empty = not told
+    QString group{};                            // its site; empty = not told
 
     [[nodiscard]] std::optional<Millis> left(Timestamp now) const;
     friend bool operator==(const BuildingTrust &, const BuildingTrust &) = default;
@@ -127,7 +129,11 @@ public:
     /// What a gateway says of the identity of a device in its group. A device that nobody has heard of
     /// appears when there is something wrong with it: somebody waits for it.
     void applyIdentity(const QString &group, const QString &name, const DeviceIdentity &identity);
+    /// Of each gateway the latest word counts. One whose site is not told is the only one known of its name;
+    /// where sites have gateways of the same name, it is ignored.
     void setTrust(const BuildingTrust &trust);
+    /// Nothing: no gateway tells now.
+    void setAdmission(const std::optional<Admission> &admission);
     void applyTrust(const sparkplug::Participant &who);
     void setIdentityExpiry(std::optional<Timestamp> notAfter);
 
@@ -144,7 +150,15 @@ public:
     [[nodiscard]] bool isCut() const;
     [[nodiscard]] const LinkState &link() const { return m_link; }
     [[nodiscard]] const CustodyState &custody() const { return m_custody; }
-    [[nodiscard]] const std::optional<BuildingTrust> &trust() const { return m_trust; }
+    /// The one that ends first, of all gateways that tell; of several ends none, if it says so, the last.
+    [[nodiscard]] const BuildingTrust *trust() const;
+    /// In the order of their ends.
+    [[nodiscard]] const std::vector<BuildingTrust> &trusts() const { return m_trusts; }
+    /// What a gateway says of itself; null for everybody else.
+    [[nodiscard]] const BuildingTrust *trustOf(const DeviceState &device) const;
+    /// Whose it is, where several gateways tell: its site, or site and gateway; else empty.
+    [[nodiscard]] QString ownerOf(const BuildingTrust &trust) const;
+    [[nodiscard]] const std::optional<Admission> &admission() const { return m_admission; }
     [[nodiscard]] std::optional<Timestamp> identityExpiry() const { return m_identityExpiry; }
     [[nodiscard]] std::optional<Timestamp> lastMessage() const { return m_lastMessage; }
     [[nodiscard]] quint64 readingCount() const { return m_readings; }
@@ -163,10 +177,12 @@ Q_SIGNALS:
     void linkChanged();
     void custodyChanged();
     void trustChanged();
+    void admissionChanged();
 
 private:
     int deviceIndex(const sparkplug::NodeId &node, const QString &device);
     int pointIndex(int device, const QString &id);
+    [[nodiscard]] QStringList sitesWith(const QString &node) const;
     void describe(int device, const QList<Point> &points);
     void applyReading(int device, const Reading &reading, bool fromBirth, Timestamp now);
 
@@ -177,7 +193,8 @@ private:
     QHash<std::pair<int, QString>, int> m_pointByKey;
     LinkState m_link;
     CustodyState m_custody;
-    std::optional<BuildingTrust> m_trust;
+    std::vector<BuildingTrust> m_trusts;
+    std::optional<Admission> m_admission;
     std::optional<Timestamp> m_identityExpiry;
     std::optional<Timestamp> m_lastMessage;
     quint64 m_readings = 0;

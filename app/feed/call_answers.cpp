@@ -140,6 +140,26 @@ std::optional<DeviceIdentity::State> identityState(const QString &word)
     return found == kWords.end() ? std::nullopt : std::optional(found->state);
 }
 
+QString shortText(const QCborValue &value)
+{
+    constexpr qsizetype kMostText = 600;
+    return value.toString().left(kMostText).simplified();
+}
+
+quint64 countOf(const QCborValue &value)
+{
+    return quint64(std::max<qint64>(0, wholeNumber(value)));
+}
+
+/// It stands in a command that somebody copies: nothing but a hash will do.
+bool isEkHash(const QString &text)
+{
+    return text.size() == 64 && std::ranges::all_of(text, [](QChar c) {
+               return (c >= QLatin1Char('0') && c <= QLatin1Char('9'))
+                      || (c >= QLatin1Char('a') && c <= QLatin1Char('f'));
+           });
+}
+
 std::optional<DeviceIdentity> identityFrom(const QCborMap &map)
 {
     const auto state = identityState(map.value("state"_L1).toString());
@@ -192,6 +212,41 @@ std::optional<BuildingTrust> trustFrom(const QCborMap &status, const QString &ga
 std::optional<DeviceIdentity> ownIdentityFrom(const QCborMap &status)
 {
     return identityFrom(status.value("identity"_L1).toMap());
+}
+
+std::optional<Admission> admissionFrom(const QCborMap &status, const QString &gateway)
+{
+    const QCborValue waiting = status.value("waiting"_L1);
+    const QCborValue refused = status.value("refused_certificates"_L1);
+    if (!waiting.isMap() && !refused.isArray())
+        return std::nullopt;
+    Admission admission;
+    admission.gateway = gateway;
+    admission.tellsOfWaiting = waiting.isMap();
+    admission.tellsOfRefused = refused.isArray();
+    const QCborMap queue = waiting.toMap();
+    admission.waitingAsOf = timeOf(queue.value("as_of"_L1));
+    admission.waitingProblem = shortText(queue.value("problem"_L1));
+    for (const auto &entry : queue.value("devices"_L1).toArray()) {
+        const QCborMap map = entry.toMap();
+        const QString hash = map.value("ek_hash"_L1).toString();
+        if (!isEkHash(hash) || admission.waiting.size() >= kMostListed)
+            continue;
+        admission.waiting.append({hash, shortText(map.value("maker"_L1)), timeOf(map.value("first_seen"_L1)),
+                                  timeOf(map.value("last_seen"_L1)), shortText(map.value("address"_L1)),
+                                  countOf(map.value("attempts"_L1))});
+    }
+    admission.waitingTotal = std::max(countOf(queue.value("total"_L1)), quint64(admission.waiting.size()));
+    for (const auto &entry : refused.toArray()) {
+        const QCborMap map = entry.toMap();
+        const QString who = shortText(map.value("who"_L1));
+        if (who.isEmpty() || admission.refused.size() >= kMostListed)
+            continue;
+        admission.refused.append({who, map.value("proved"_L1).toBool(), shortText(map.value("from"_L1)),
+                                  shortText(map.value("sentence"_L1)), timeOf(map.value("first"_L1)),
+                                  timeOf(map.value("last"_L1)), countOf(map.value("count"_L1))});
+    }
+    return admission;
 }
 
 QList<sparkplug::RecordedBirth> birthsFrom(const QCborMap &answer)

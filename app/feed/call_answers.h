@@ -55,6 +55,12 @@ struct ToldIdentity {
 [[nodiscard]] std::optional<BuildingTrust> trustFrom(const QCborMap &status, const QString &gateway, Timestamp now);
 [[nodiscard]] std::optional<DeviceIdentity> ownIdentityFrom(const QCborMap &status);
 
+/// "waiting": {as_of, total, devices: [{ek_hash, maker, first_seen, last_seen, address, attempts}], problem}
+/// and "refused_certificates": [{who, proved, from, cause, sentence, first, last, count}] of a gateway's
+/// `status`, kMostListed of each; nothing where it has neither.
+inline constexpr int kMostListed = 100;
+[[nodiscard]] std::optional<Admission> admissionFrom(const QCborMap &status, const QString &gateway);
+
 struct HistoryQuestion {
     QString group;
     QString device;

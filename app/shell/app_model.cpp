@@ -5,7 +5,7 @@ namespace lintel {
 
 AppModel::AppModel(BuildingStore &store, const QString &place, QObject *parent)
     : QObject(parent), m_connection(store, place), m_live(store, m_units), m_devices(store, m_units),
-      m_detail(store, m_units)
+      m_detail(store, m_units), m_trust(store)
 {
     m_flush.setInterval(250);
     m_refresh.setInterval(1'000);
@@ -31,6 +31,7 @@ void AppModel::refresh()
         m_detail.setDevice(m_devices.deviceAt(0));
     m_detail.refresh();
     m_live.refresh();
+    m_trust.refresh();
 }
 
 } // namespace lintel

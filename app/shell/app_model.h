@@ -8,6 +8,7 @@
 #include "devices/device_list_model.h"
 #include "live/live_page_model.h"
 #include "text/display_units.h"
+#include "trust/trust_page_model.h"
 
 #include <QTimer>
 #include <QtQml/qqmlregistration.h>
@@ -23,6 +24,7 @@ class AppModel : public QObject
     Q_PROPERTY(lintel::LivePageModel *live READ live CONSTANT)
     Q_PROPERTY(lintel::DeviceListModel *devices READ devices CONSTANT)
     Q_PROPERTY(lintel::DeviceDetailModel *detail READ detail CONSTANT)
+    Q_PROPERTY(lintel::TrustPageModel *trust READ trust CONSTANT)
     Q_PROPERTY(lintel::DisplayUnits *units READ units CONSTANT)
 
 public:
@@ -33,6 +35,7 @@ public:
     [[nodiscard]] LivePageModel *live() { return &m_live; }
     [[nodiscard]] DeviceListModel *devices() { return &m_devices; }
     [[nodiscard]] DeviceDetailModel *detail() { return &m_detail; }
+    [[nodiscard]] TrustPageModel *trust() { return &m_trust; }
     [[nodiscard]] DisplayUnits *units() { return &m_units; }
 
     /// Lets the models follow time by themselves: changes every 250 ms, ages every second.
@@ -45,6 +48,7 @@ private:
     LivePageModel m_live;
     DeviceListModel m_devices;
     DeviceDetailModel m_detail;
+    TrustPageModel m_trust;
     QTimer m_flush;
     QTimer m_refresh;
 };

@@ -24,6 +24,14 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     (void)identitiesFrom(answer, now);
     (void)trustFrom(answer, QStringLiteral("gateway"), now);
     (void)ownIdentityFrom(answer);
+    if (const auto admission = admissionFrom(answer, QStringLiteral("gateway"))) {
+        if (admission->waiting.size() > kMostListed || admission->refused.size() > kMostListed)
+            std::abort();
+        for (const WaitingDevice &device : admission->waiting) {
+            if (device.ekHash.size() != 64)
+                std::abort();
+        }
+    }
     HistoryQuestion question;
     question.to = now;
     question.from = now - Millis{3'600'000};

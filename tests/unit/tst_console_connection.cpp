@@ -82,6 +82,94 @@ private Q_SLOTS:
         QCOMPARE(b.store.trust()->left(b.clock.now()).value_or(Millis{}), Millis(3h));
     }
 
+    /// Two sites on the cloud's broker, whose gateways even have the same name.
+    void trustRunway_ofSeveralGatewaysIsTheWorstAndSaysWhose()
+    {
+        Building b;
+        const ConnectionModel model(b.store, {});
+        const auto tells = [&b](const QString &group, const QString &node, std::optional<std::chrono::seconds> runway) {
+            auto who = participant(node, {}, b.clock.now());
+            who.node.group = group;
+            who.trust = sparkplug::TrustState{runway, u"issuer of "_s + group, u"trusted"_s};
+            b.store.applyBirth(who);
+        };
+        tells(u"building-1"_s, u"gateway"_s, 6h);
+        QCOMPARE(model.trustRunwayText(), u"6 h"_s);
+        QVERIFY(model.trustOwner().isEmpty()); // there is only one
+        QCOMPARE(model.trustSentence(), u"Trust holds for 6 h without the uplink"_s);
+
+        tells(u"building-2"_s, u"gateway"_s, 9min);
+        QCOMPARE(model.trustRunwayText(), u"9 min"_s);
+        QCOMPARE(model.trustOwner(), u"building-2"_s);
+        QCOMPARE(model.trustSentence(), u"Trust holds for 9 min without the uplink in building-2"_s);
+        QCOMPARE(model.trustPriority(), 2);
+        // Who speaks last is not the worst, and endless trust is the best.
+        b.clock.advance(1s);
+        tells(u"building-1"_s, u"gateway"_s, 6h);
+        tells(u"building-3"_s, u"gateway"_s, std::nullopt);
+        QCOMPARE(model.trustOwner(), u"building-2"_s);
+        QCOMPARE(b.store.trusts().size(), std::size_t(3));
+        QCOMPARE(b.store.trusts().back().group, u"building-3"_s);
+
+        // What a gateway answers names no site: of three of that name it is nobody's.
+        b.store.setTrust({u"gateway"_s, b.clock.now(), 1s, u"somebody's"_s, {}});
+        QCOMPARE(b.store.trusts().size(), std::size_t(3));
+        QCOMPARE(model.trustOwner(), u"building-2"_s);
+
+        // It has renewed: the next one is the worst.
+        b.clock.advance(1s);
+        tells(u"building-2"_s, u"gateway"_s, 71h);
+        QCOMPARE(model.trustOwner(), u"building-1"_s);
+        QCOMPARE(model.trustPriority(), 0);
+        // Two of one site are told apart by their names.
+        tells(u"building-1"_s, u"gateway-north"_s, 0s);
+        QCOMPARE(model.trustOwner(), u"building-1/gateway-north"_s);
+        QCOMPARE(model.trustSentence(), u"Trust has ended in building-1/gateway-north: issuer of building-1"_s);
+        QCOMPARE(model.trustPriority(), 1);
+
+        // Each gateway's own figures stand where it is shown.
+        DeviceDetailModel detail(b.store, b.units);
+        for (int i = 0; i < b.store.deviceCount(); ++i) {
+            detail.setDevice(i);
+            const auto *trust = b.store.trustOf(b.store.device(i));
+            QVERIFY(trust);
+            QCOMPARE(trust->group, b.store.device(i).node.group);
+            const QVariantList facts = detail.facts();
+            QVERIFY(std::ranges::any_of(facts, [](const QVariant &fact) {
+                return fact.toMap().value(u"label"_s) == u"Trust without the uplink"_s;
+            }));
+        }
+    }
+
+    void trustRunway_toldWithoutASiteIsThatOfTheOneGatewayOfThatName()
+    {
+        Building b;
+        const ConnectionModel model(b.store, {});
+        b.store.setTrust({u"gateway"_s, b.clock.now(), 2h, u"issuer"_s, {}}); // the answer comes before any birth
+        QCOMPARE(model.trustRunwayText(), u"2 h"_s);
+        auto who = participant(u"gateway"_s, {}, b.clock.now() - 1min);
+        who.trust = sparkplug::TrustState{3h, u"issuer"_s, u"floor"_s};
+        b.store.applyBirth(who);
+        QCOMPARE(b.store.trusts().size(), std::size_t(1));
+        b.clock.advance(5s);
+        b.store.setTrust({u"gateway"_s, b.clock.now(), 2h, u"issuer"_s, {}});
+        QCOMPARE(b.store.trusts().size(), std::size_t(1));
+        QCOMPARE(b.store.trust()->group, u"building-1"_s);
+        QCOMPARE(b.store.trust()->clock, u"floor"_s); // what it has not said again
+        QCOMPARE(model.trustRunwayText(), u"2 h"_s);
+    }
+
+    void trustRunway_thatIsMadeUpOverflowsNothing()
+    {
+        Building b;
+        const ConnectionModel model(b.store, {});
+        auto who = participant(u"gateway"_s, {}, b.clock.now());
+        who.trust = sparkplug::TrustState{std::chrono::seconds::max(), {}, {}};
+        b.store.applyBirth(who);
+        QVERIFY(!model.trustRunwayText().isEmpty());
+        QCOMPARE(model.trustPriority(), 0);
+    }
+
     void connection_saysWhatIsKnownAndNothingElse()
     {
         Building b;

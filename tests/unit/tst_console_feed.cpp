@@ -258,7 +258,7 @@ private Q_SLOTS:
         QCOMPARE(store.device(0).identity.since, clock.now() - 1h);
         QCOMPARE(store.device(1).name, u"hvac-009"_s);
         QCOMPARE(store.device(1).identity.state, DeviceIdentity::State::NotAdmitted);
-        QVERIFY(store.trust().has_value());
+        QVERIFY(store.trust());
         QCOMPARE(store.trust()->left(clock.now()).value_or(Millis{}), Millis(62min));
         QCOMPARE(store.trust()->credential, u"issuer of b1"_s);
         QCOMPARE(store.trust()->gateway, u"gateway"_s);
