@@ -15,10 +15,7 @@ namespace lintel::authority {
 using namespace Qt::StringLiterals;
 
 namespace {
-const QString kBundleNumber = u"bundle.sequence"_s;
 const QString kDomain = u"domain"_s;
-const QString kSelf = u"authority"_s;
-constexpr std::chrono::hours kAgentsKept{24 * 7}; // after the end of their last SVID
 } // namespace
 
 QString randomToken()
@@ -134,19 +131,6 @@ Result<void> Authority::Private::loadAdmissions()
     return loadLimits();
 }
 
-Result<void> Authority::Private::loadLimits()
-{
-    const auto denied = store->denied();
-    if (!denied)
-        return denied.error();
-    noOlderSvid.clear();
-    for (const tls::DenyEntry &entry : *denied)
-        if (entry.id && entry.issuedBefore)
-            noOlderSvid[*entry.id] = qMax(noOlderSvid.value(*entry.id), *entry.issuedBefore);
-    denyJws.clear();
-    return {};
-}
-
 // --- Authority -----------------------------------------------------------------------------------
 
 Authority::Authority(AuthorityConfig config, std::unique_ptr<Private> parts)
@@ -172,7 +156,7 @@ Result<std::unique_ptr<Authority>> Authority::open(const AuthorityConfig &config
                          toIso8601(clock.now()))};
     if (const auto made = tls::makePrivateDirectory(config.stateDir); !made)
         return made.error();
-    auto store = Store::open(config.stateDir);
+    auto store = Store::open(config.stateDir, config.vfs);
     if (!store)
         return store.error();
     const auto known = (*store)->meta(kDomain);
@@ -199,93 +183,6 @@ Result<std::unique_ptr<Authority>> Authority::open(const AuthorityConfig &config
     if (const auto ticked = authority->tick(); !ticked)
         return ticked.error();
     return authority;
-}
-
-Result<void> Authority::tick()
-{
-    const Timestamp now = d->now();
-    if (!isPlausible(now))
-        return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
-    bool keysChanged = false;
-    bool entriesWentAway = false;
-    const bool refusalsDue = d->refusalsAreDue();
-    {
-        auto transaction = d->store->transaction();
-        if (!transaction)
-            return transaction.error();
-        const auto undo = [this](const Error &error) {
-            (void)d->ca.begin(); // what it holds in memory must be what is on disk
-            return error;
-        };
-        const auto advanced = d->ca.advance(now);
-        if (!advanced)
-            return advanced.error();
-        keysChanged = *advanced;
-        if (keysChanged) {
-            if (const auto number = d->store->nextNumber(kBundleNumber, now); !number)
-                return undo(number.error());
-            if (const auto written = d->audit(kSelf, u"ca.rotate"_s, d->config.domain.name(),
-                                              u"Keys of the CA were prepared, put to use or retired."_s);
-                !written)
-                return undo(written.error());
-        }
-        const auto expired = d->store->forgetEntries(now);
-        if (!expired)
-            return undo(expired.error());
-        entriesWentAway = *expired > 0;
-        const auto undenied = d->store->forgetDenied(now);
-        if (!undenied)
-            return undo(undenied.error());
-        if (*undenied > 0)
-            if (const auto number = d->store->nextNumber(kDenyNumber, now); !number)
-                return undo(number.error());
-        for (auto it = d->lastSeen.cbegin(); it != d->lastSeen.cend(); ++it)
-            if (const auto set = d->store->setLastSeen(it.key(), it.value()); !set)
-                return undo(set.error());
-        if (const auto forgotten = d->store->forgetAgents(now - kAgentsKept); !forgotten)
-            return undo(forgotten.error());
-        if (const auto forgotten = d->store->forgetTokens(now - d->config.x509Ttl); !forgotten)
-            return undo(forgotten.error());
-        if (const auto forgotten = d->store->forgetEventLogs(); !forgotten)
-            return undo(forgotten.error());
-        if (const auto stored = d->storeRefusals(refusalsDue); !stored)
-            return undo(stored.error());
-        if (const auto committed = transaction->commit(); !committed)
-            return undo(committed.error());
-        d->lastSeen.clear();
-        if (refusalsDue) {
-            d->refusalLog.clear();
-            d->refusalsStoredAt = now;
-        }
-        if (*undenied > 0) {
-            if (const auto loaded = d->loadLimits(); !loaded)
-                return loaded;
-            Q_EMIT denyListChanged();
-        }
-    }
-    if (keysChanged) {
-        d->ca.retireKeys();
-        Q_EMIT denyListChanged(); // signed anew by the key of today
-    }
-    const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
-    if (keysChanged || now >= half)
-        if (const auto renewed = d->renewServerSvid(); !renewed)
-            return renewed;
-    d->identity.setBundles(d->trustBundles());
-    if (entriesWentAway) {
-        if (const auto loaded = d->loadEntries(); !loaded)
-            return loaded;
-        Q_EMIT entriesChanged();
-    }
-    if (keysChanged) {
-        Q_EMIT bundleChanged();
-        // A list signed by a key that leaves the bundle could no longer be checked.
-        if (const auto signer = d->ca.jwtSigner(now); signer && signer->keyId != d->denyKeyId) {
-            d->denyJws.clear();
-            Q_EMIT denyListChanged();
-        }
-    }
-    return {};
 }
 
 IdentitySource &Authority::identity()
@@ -360,33 +257,6 @@ Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
     if (!signer)
         return signer.error();
     return tls::signTime(domain(), nonce, now, signer->keyId, *signer->key);
-}
-
-Result<quint64> Authority::denyListSequence()
-{
-    return d->store->number(kDenyNumber);
-}
-
-Result<QByteArray> Authority::denyListJws()
-{
-    const Timestamp now = d->now();
-    const auto signer = d->ca.jwtSigner(now);
-    if (!signer)
-        return signer.error();
-    if (!d->denyJws.isEmpty() && d->denyKeyId == signer->keyId)
-        return d->denyJws;
-    const auto number = d->store->number(kDenyNumber);
-    if (!number)
-        return number.error();
-    const auto entries = d->store->denied();
-    if (!entries)
-        return entries.error();
-    auto jws = tls::signDenyList({domain(), *number, now, *entries}, signer->keyId, *signer->key);
-    if (!jws)
-        return jws.error();
-    d->denyJws = *jws;
-    d->denyKeyId = signer->keyId;
-    return d->denyJws;
 }
 
 Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit)

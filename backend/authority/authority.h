@@ -124,6 +124,9 @@ public:
     /// What time demands: CA and JWT key rotation, expiry of tokens, agents' SVIDs, entries and deny
     /// entries. Call once a minute.
     [[nodiscard]] Result<void> tick();
+    /// Whether it can do its work: the last tick succeeded (the disk takes what is written), and there are keys
+    /// that may sign now. The error says what is wrong.
+    [[nodiscard]] Result<void> health() const;
 
     [[nodiscard]] const AuthorityConfig &config() const { return m_config; }
     [[nodiscard]] const TrustDomain &domain() const { return m_config.domain; }
@@ -267,6 +270,7 @@ Q_SIGNALS:
     void denyListChanged();
     void federatedDenyListChanged(const lintel::TrustDomain &domain);
     void relationshipsChanged();
+    void healthChanged();
     void bundleChanged(); // our own, or a federated one
     void entriesChanged();
     /// Its open streams end now.
@@ -275,6 +279,7 @@ Q_SIGNALS:
 private:
     struct Private;
     Authority(AuthorityConfig config, std::unique_ptr<Private> parts);
+    [[nodiscard]] Result<void> tickNow();
     [[nodiscard]] Result<RevocationReport> revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor);
     AuthorityConfig m_config;
     std::unique_ptr<Private> d;

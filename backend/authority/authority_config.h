@@ -36,6 +36,7 @@ struct AuthorityConfig {
     FirstSeen firstSeen = FirstSeen::QueueAll;
     int maxPending = 1'000;
     bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID
+    QByteArray vfs;                   // another file layer for the state, for tests; empty = the system's
     int signingThreads = 0;           // 0: as many as there are processors
 
     /// Where file keys lie: `stateDir`/keys.

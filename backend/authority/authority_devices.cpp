@@ -17,6 +17,8 @@ QString shown(const Device &device)
     return device.spiffeId.isEmpty() ? device.ekHash : device.spiffeId.toString();
 }
 
+constexpr qsizetype kPublishedReason = 120; // characters on the deny list; device and audit trail have all
+
 QString reasonFrom(const QString &why)
 {
     return why.trimmed().isEmpty() ? u"no reason given"_s : why.trimmed().left(500);
@@ -72,7 +74,7 @@ Result<void> Authority::Private::admitDevice(Device &device)
     if (const auto updated = store->updateDevice(device); !updated)
         return updated;
     const Timestamp from = std::chrono::floor<std::chrono::seconds>(now());
-    const auto limited = store->limitDenied(device.spiffeId, device.ekHash, from, from + config.issuingLifetime);
+    const auto limited = store->limitDenied(device.spiffeId, device.ekHash, from, deniedUntil(from));
     if (!limited)
         return limited.error();
     if (*limited > 0)
@@ -260,11 +262,14 @@ Result<Device> Authority::approve(const QString &which, const DeviceFacts &facts
 Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
 {
     const Timestamp at = now();
+    const bool neverLetIn = device.state == DeviceState::Pending;
     device.state = DeviceState::Revoked;
     device.revokedAt = at;
     device.revokedWhy = why;
     if (const auto updated = store->updateDevice(device); !updated)
         return updated;
+    if (neverLetIn)
+        return {}; // it has nothing that a broker could take
 
     QList<SpiffeId> ids;
     if (!device.spiffeId.isEmpty())
@@ -298,9 +303,22 @@ Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
     }
     if (const auto gone = store->deleteEntriesOf(device.id); !gone)
         return gone;
+    // The deny list forgets it one day, so nothing may be left that would give its identity to anybody then.
+    const QList<Entry> byHand = entries.withId(device.spiffeId);
+    for (const Entry &entry : byHand)
+        if (const auto gone = store->deleteEntry(entry.id); !gone)
+            return gone.error();
+    if (device.ekHash.isEmpty())
+        if (const auto gone = store->deleteToken(device.agentId.path().section(u'/', -1)); !gone)
+            return gone.error();
+    const QString published = why.left(kPublishedReason);
     for (const SpiffeId &id : std::as_const(ids))
-        if (const auto added = store->addDenied({id, {}, device.ekHash, at, why, {}}, device.spiffeId); !added)
+        if (const auto added =
+                store->addDenied({id, {}, device.ekHash, at, published, {}}, device.spiffeId, deniedUntil(at));
+            !added)
             return added;
+    if (const auto fits = checkDenyListRoom(); !fits)
+        return fits;
     const auto number = store->nextNumber(kDenyNumber, at);
     return number ? Result<void>() : number.error();
 }
@@ -352,8 +370,11 @@ Result<RevocationReport> Authority::revokeProgram(const SpiffeId &id, const QStr
             for (const Entry &entry : gone)
                 if (const auto deleted = d->store->deleteEntry(entry.id); !deleted)
                     return deleted.error();
-            if (auto added = d->store->addDenied({id, {}, {}, program.revokedAt, program.revokedWhy, {}}, id); !added)
+            const tls::DenyEntry denied{id, {}, {}, program.revokedAt, program.revokedWhy.left(kPublishedReason), {}};
+            if (auto added = d->store->addDenied(denied, id, d->deniedUntil(program.revokedAt)); !added)
                 return added;
+            if (auto fits = d->checkDenyListRoom(); !fits)
+                return fits;
             const auto number = d->store->nextNumber(kDenyNumber, program.revokedAt);
             sequence = number ? *number : 0;
             return number ? Result<void>() : number.error();

@@ -102,7 +102,7 @@ Result<bool> Authority::Private::readmitProgram(const SpiffeId &id)
     if (!devices || !devices->isEmpty())
         return devices ? Result<bool>(false) : devices.error();
     const Timestamp from = std::chrono::floor<std::chrono::seconds>(now());
-    const auto limited = store->limitDenied(id, {}, from, from + config.issuingLifetime);
+    const auto limited = store->limitDenied(id, {}, from, deniedUntil(from));
     if (!limited)
         return limited.error();
     if (*limited == 0)

@@ -15,8 +15,11 @@ namespace lintel::authority {
 inline constexpr auto kTpm = "tpm";
 inline constexpr auto kLintelTpm = "lintel_tpm";
 inline constexpr auto kJoinToken = "join_token";
-/// Under it the store counts our deny lists.
+/// Under these the store counts our deny lists and our bundles.
 inline const QString kDenyNumber = QStringLiteral("deny.sequence");
+inline const QString kBundleNumber = QStringLiteral("bundle.sequence");
+/// The actor of what nobody asked for.
+inline const QString kSelf = QStringLiteral("authority");
 
 /// The entries in memory: every agent asks for its own every five seconds.
 class EntryTable
@@ -58,6 +61,13 @@ struct BootJudgement {
     QString reason; // a sentence
 };
 
+struct TickOutcome {
+    bool keysChanged = false;
+    bool entriesWentAway = false;
+    bool denyListChanged = false;
+    bool refusalsWritten = false;
+};
+
 struct LeafFacts {
     SpiffeId id;
     QString serial;
@@ -87,6 +97,7 @@ struct Authority::Private {
     QString denyKeyId;
     RefusalLog refusalLog;
     Timestamp refusalsStoredAt{};
+    std::optional<Error> tickProblem; // why the last tick failed
     WaitingNotes waitingNotes;
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
@@ -132,6 +143,11 @@ struct Authority::Private {
     [[nodiscard]] Result<void> putBrokerEntry(qint64 deviceId, const SpiffeId &agentId);
     [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
+    /// Full: the list that the store holds by now could not be published. The caller holds a transaction.
+    [[nodiscard]] Result<void> checkDenyListRoom();
+    [[nodiscard]] Timestamp deniedUntil(Timestamp revokedAt) const;
+    [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
+    [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked
     [[nodiscard]] Result<BootJudgement> judgeBoot(const AttestedNode &node, const DeviceFacts &facts);
     [[nodiscard]] bool refusalsAreDue() const;

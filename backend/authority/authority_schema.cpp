@@ -87,7 +87,20 @@ CREATE TABLE refusals (
   first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, count INTEGER NOT NULL);
 )sql";
 
-constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird}};
+// Private keys that no row of ca_keys needs, or not yet: named here before they are made, and until they are
+// destroyed, so that no failure and no crash leaves one behind. When a device that waits came last, and from where.
+// What a broker last accepted of a revoked workload, as devices have it.
+constexpr auto kFourth = R"sql(
+CREATE TABLE loose_keys (label TEXT PRIMARY KEY) WITHOUT ROWID;
+ALTER TABLE devices ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN address TEXT NOT NULL DEFAULT '';
+UPDATE devices SET seen_at = enrolled_at;
+CREATE INDEX devices_by_state ON devices (state, seen_at);
+ALTER TABLE deny ADD COLUMN last_accepted_at INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird},
+                                 sqlite::Migration{kFourth}};
 
 } // namespace
 

@@ -3,6 +3,8 @@
 
 #include "authority/authority_private.h"
 
+#include <algorithm>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -203,6 +205,24 @@ Result<JwtIssued> Authority::issueJwt(const Agent &agent, const QString &entryId
     return Error{Errc::NotFound, u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), entryId.left(80))};
 }
 
+/// Minting is no way round a revocation: neither while the deny list names it nor after.
+Result<void> Authority::Private::refuseRevoked(const SpiffeId &id)
+{
+    const Error revoked{Errc::Denied, u"%1 was revoked; only a fresh enrolment brings it back."_s.arg(id.toString())};
+    const auto device = store->deviceById(id);
+    if (!device)
+        return device.error();
+    if (*device)
+        return (*device)->state == DeviceState::Revoked ? Result<void>(revoked) : Result<void>();
+    const auto listed = store->denied();
+    if (!listed)
+        return listed.error();
+    const bool isListed = std::any_of(listed->cbegin(), listed->cend(), [&id](const tls::DenyEntry &entry) {
+        return entry.id == id && !entry.issuedBefore;
+    });
+    return isListed ? Result<void>(revoked) : Result<void>();
+}
+
 Result<IssuedSvid> Authority::mintX509(const QByteArray &csrDer, std::chrono::seconds ttl, const Actor &actor)
 {
     const auto csr = tls::readCsr(csrDer);
@@ -210,6 +230,8 @@ Result<IssuedSvid> Authority::mintX509(const QByteArray &csrDer, std::chrono::se
         return csr.error();
     if (!csr->spiffeId)
         return Error{Errc::Malformed, u"The certificate request names no SPIFFE ID (exactly one URI name)."_s};
+    if (const auto allowed = d->refuseRevoked(*csr->spiffeId); !allowed)
+        return allowed.error();
     const auto issuer = d->ca.issuer();
     if (!issuer)
         return issuer.error();
@@ -230,6 +252,8 @@ Result<JwtIssued> Authority::mintJwt(const SpiffeId &id, const QStringList &audi
 {
     if (!id.isMemberOf(domain()))
         return Error{Errc::Denied, u"The authority of %1 cannot speak for %2."_s.arg(domain().name(), id.toString())};
+    if (const auto allowed = d->refuseRevoked(id); !allowed)
+        return allowed.error();
     const auto written =
         d->change(actor, u"jwt.mint"_s, id.toString(), audience.join(u", "_s), [] { return Result<void>(); });
     if (!written)

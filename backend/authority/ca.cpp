@@ -35,6 +35,19 @@ const CaKey *find(const QList<CaKey> &state, CaKind kind, CaPhase phase)
     return nullptr;
 }
 
+bool isOver(const CaKey &key, CaKind kind, Timestamp now)
+{
+    return key.kind == kind && key.notAfter <= now;
+}
+
+/// Whether a successor (or the first one) has to be made; of a state without keys that are over.
+bool needsNext(const QList<CaKey> &state, CaKind kind, Timestamp now)
+{
+    const CaKey *active = find(state, kind, CaPhase::Active);
+    return !find(state, kind, CaPhase::Prepared)
+           && (!active || now >= active->notBefore + (active->notAfter - active->notBefore) / 2);
+}
+
 void setPhase(QList<CaKey> &state, const QString &label, CaPhase phase)
 {
     for (CaKey &key : state)
@@ -55,7 +68,7 @@ Result<IssuedSvid> Issuer::sign(const SvidOrder &order, Timestamp now) const
     if (!order.id.isMemberOf(m_domain))
         return Error{Errc::Denied,
                      u"The authority of %1 cannot speak for %2."_s.arg(m_domain.name(), order.id.toString())};
-    if (now < m_facts.notBefore || now >= m_facts.notAfter)
+    if (!isValid(now))
         return Error{Errc::Unavailable,
                      u"The issuing CA of %1 is not valid now (until %2), so it signs nothing; check "
                      "the clock of the authority."_s.arg(m_domain.name(), toIso8601(m_facts.notAfter))};
@@ -97,6 +110,27 @@ Result<void> CertificateAuthority::begin()
     return adopt(*state);
 }
 
+Result<void> CertificateAuthority::makeKeys(Timestamp now)
+{
+    dropUsedSpares();
+    for (const CaKind kind : {CaKind::Root, CaKind::Issuing, CaKind::Jwt}) {
+        QList<CaKey> state = m_state;
+        state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); });
+        if (m_spares.contains(kind) || !needsNext(state, kind, now))
+            continue;
+        destroyLooseKeys(); // what an attempt before this one may have left
+        const QString label =
+            u"%1-%2"_s.arg(nameOf(kind)).arg(QRandomGenerator::system()->generate64(), 16, 16, QChar(u'0'));
+        if (const auto noted = m_store->addLooseKey(label); !noted)
+            return noted;
+        const auto key = m_keys->create(label);
+        if (!key)
+            return key.error();
+        m_spares.insert(kind, {label, *key});
+    }
+    return {};
+}
+
 /// A root serves until its overlap begins; the others until three quarters of their life. And a key
 /// that others must know of is out for one refresh of their bundles, at least, before it signs.
 Timestamp CertificateAuthority::activationOf(const CaKey &active, const CaKey &next) const
@@ -123,6 +157,18 @@ Result<bool> CertificateAuthority::advance(Timestamp now)
         return false;
     if (const auto saved = m_store->replaceCaKeys(state); !saved)
         return saved.error();
+    const auto signsIn = [](const QList<CaKey> &keys, const QString &label) {
+        return std::any_of(keys.cbegin(), keys.cend(),
+                           [&](const CaKey &key) { return key.label == label && key.phase != CaPhase::Old; });
+    };
+    for (const CaKey &key : std::as_const(m_state))
+        if (key.phase != CaPhase::Old && !signsIn(state, key.label))
+            if (const auto noted = m_store->addLooseKey(key.label); !noted)
+                return noted.error();
+    for (const CaKey &key : std::as_const(state))
+        if (key.phase != CaPhase::Old && !signsIn(m_state, key.label))
+            if (const auto noted = m_store->dropLooseKey(key.label); !noted)
+                return noted.error();
     if (const auto adopted = adopt(state); !adopted)
         return adopted.error();
     return true;
@@ -130,11 +176,10 @@ Result<bool> CertificateAuthority::advance(Timestamp now)
 
 Result<bool> CertificateAuthority::advanceKind(QList<CaKey> &state, CaKind kind, Timestamp now)
 {
-    const auto over = [&](const CaKey &key) { return key.kind == kind && key.notAfter <= now; };
-    bool changed = state.removeIf(over) > 0;
+    bool changed = state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); }) > 0;
     const CaKey *active = find(state, kind, CaPhase::Active);
     const CaKey *next = find(state, kind, CaPhase::Prepared);
-    if (!next && (!active || now >= active->notBefore + (active->notAfter - active->notBefore) / 2)) {
+    if (needsNext(state, kind, now)) {
         auto fresh = prepared(state, kind, now);
         if (!fresh)
             return fresh.error();
@@ -155,15 +200,16 @@ Result<bool> CertificateAuthority::advanceKind(QList<CaKey> &state, CaKind kind,
 
 Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind kind, Timestamp now)
 {
+    const auto spare = m_spares.constFind(kind);
+    if (spare == m_spares.cend())
+        return Error{Errc::Unavailable, u"The next %1 key of the authority is not made yet."_s.arg(nameOf(kind))};
+    const std::shared_ptr<SigningKey> key = spare->key;
     CaKey fresh;
     fresh.kind = kind;
-    fresh.label = u"%1-%2"_s.arg(nameOf(kind)).arg(QRandomGenerator::system()->generate64(), 16, 16, QChar(u'0'));
+    fresh.label = spare->label;
     fresh.notBefore = wholeSeconds(now - kBackdate);
     fresh.notAfter = wholeSeconds(now + lifetime(kind));
-    const auto key = m_keys->create(fresh.label);
-    if (!key)
-        return key.error();
-    fresh.publicKeyDer = (*key)->publicKeyDer();
+    fresh.publicKeyDer = key->publicKeyDer();
     if (kind == CaKind::Jwt)
         return fresh;
 
@@ -175,7 +221,7 @@ Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind k
     certificate.notBefore = fresh.notBefore;
     if (kind == CaKind::Root) {
         certificate.notAfter = fresh.notAfter;
-        auto written = tls::writeAuthority(certificate, nullptr, **key);
+        auto written = tls::writeAuthority(certificate, nullptr, *key);
         if (!written)
             return written.error();
         fresh.certificateDer = written->der;
@@ -200,7 +246,7 @@ Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind k
     return fresh;
 }
 
-/// Opens what signs; private keys that will never sign again are destroyed by retireKeys().
+/// Opens what signs; private keys that will never sign again are destroyed by destroyLooseKeys().
 Result<void> CertificateAuthority::adopt(const QList<CaKey> &state)
 {
     std::shared_ptr<const Issuer> issuer;
@@ -224,21 +270,48 @@ Result<void> CertificateAuthority::adopt(const QList<CaKey> &state)
             return key.error();
         jwtKey = *key;
     }
-    for (const CaKey &known : std::as_const(m_state)) {
-        const auto same = [&](const CaKey &key) { return key.label == known.label && key.phase != CaPhase::Old; };
-        if (known.phase != CaPhase::Old && std::none_of(state.cbegin(), state.cend(), same))
-            m_retired.append(known.label);
-    }
     m_state = state;
     m_issuer = std::move(issuer);
     m_jwtKey = std::move(jwtKey);
     return {};
 }
 
-void CertificateAuthority::retireKeys()
+bool CertificateAuthority::isSpare(const QString &label) const
 {
-    // A key that its store keeps does no harm: nothing asks for it any more.
-    m_retired.removeIf([this](const QString &label) { return bool(m_keys->remove(label)); });
+    return std::any_of(m_spares.cbegin(), m_spares.cend(), [&](const Spare &spare) { return spare.label == label; });
+}
+
+void CertificateAuthority::dropUsedSpares()
+{
+    m_spares.removeIf([this](const auto &spare) {
+        return std::any_of(m_state.cbegin(), m_state.cend(),
+                           [&](const CaKey &key) { return key.label == spare.value().label; });
+    });
+}
+
+void CertificateAuthority::destroyLooseKeys()
+{
+    dropUsedSpares();
+    const auto loose = m_store->looseKeys();
+    if (!loose)
+        return; // the next time
+    for (const QString &label : *loose) {
+        const bool signs = std::any_of(m_state.cbegin(), m_state.cend(), [&](const CaKey &key) {
+            return key.label == label && key.phase != CaPhase::Old;
+        });
+        // A key that its store keeps does no harm meanwhile: nothing asks for it.
+        if (!signs && !isSpare(label) && m_keys->remove(label))
+            (void)bool(m_store->dropLooseKey(label));
+    }
+}
+
+Timestamp CertificateAuthority::endOfAllSigned() const
+{
+    Timestamp end{};
+    for (const CaKey &key : m_state)
+        if (key.kind != CaKind::Root && key.phase != CaPhase::Prepared)
+            end = qMax(end, key.notAfter);
+    return end;
 }
 
 Result<std::shared_ptr<const Issuer>> CertificateAuthority::issuer() const

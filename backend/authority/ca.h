@@ -13,6 +13,7 @@
 #include "tls/certificate_writer.h"
 
 #include <QList>
+#include <QMap>
 
 #include <memory>
 #include <optional>
@@ -68,6 +69,7 @@ public:
     /// The SVID never outlives the issuing CA: its end is brought forward. Unavailable: the CA is
     /// over, or not valid yet, at `now`. Denied: ID of another domain.
     [[nodiscard]] Result<IssuedSvid> sign(const SvidOrder &order, Timestamp now) const;
+    [[nodiscard]] bool isValid(Timestamp now) const { return now >= m_facts.notBefore && now < m_facts.notAfter; }
 
 private:
     QByteArray m_certificateDer;
@@ -81,14 +83,19 @@ class CertificateAuthority
 public:
     CertificateAuthority(const AuthorityConfig &config, Store &store, KeyStore &keys);
 
-    /// Opens the keys of the stored state.
+    /// Opens the keys of the stored state; also after a change that did not reach the disk.
     [[nodiscard]] Result<void> begin();
+    /// Makes the private keys that advance() will need, each written down before it exists. What is not used
+    /// after all (a full disk, a crash) is used the next time, or destroyed. No transaction may be open.
+    [[nodiscard]] Result<void> makeKeys(Timestamp now);
     /// Prepares, activates and retires what is due, the very first keys too; true when anything
-    /// changed. The caller holds a transaction around it.
+    /// changed. After makeKeys(). The caller holds a transaction around it.
     [[nodiscard]] Result<bool> advance(Timestamp now);
+    /// Destroys private keys that will never sign again; once the change is on disk, and no transaction open.
+    void destroyLooseKeys();
 
-    /// Destroys private keys that will never sign again; once the change is on disk.
-    void retireKeys();
+    /// Nothing that was signed up to now is valid later than this.
+    [[nodiscard]] Timestamp endOfAllSigned() const;
 
     [[nodiscard]] Result<std::shared_ptr<const Issuer>> issuer() const;
     /// The JWT key that signs now, and its id.
@@ -107,13 +114,19 @@ private:
     [[nodiscard]] Result<CaKey> prepared(const QList<CaKey> &state, CaKind kind, Timestamp now);
     [[nodiscard]] Result<void> adopt(const QList<CaKey> &state);
     [[nodiscard]] std::chrono::seconds lifetime(CaKind kind) const;
+    [[nodiscard]] bool isSpare(const QString &label) const;
+    void dropUsedSpares();
     [[nodiscard]] Timestamp activationOf(const CaKey &active, const CaKey &next) const;
 
     AuthorityConfig m_config;
     Store *m_store;
     KeyStore *m_keys;
     QList<CaKey> m_state;
-    QStringList m_retired;
+    struct Spare {
+        QString label;
+        std::shared_ptr<SigningKey> key;
+    };
+    QMap<CaKind, Spare> m_spares; // made, and in no state yet
     std::shared_ptr<const Issuer> m_issuer;
     std::shared_ptr<SigningKey> m_jwtKey;
 };

@@ -12,9 +12,10 @@ namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
 
-Result<std::unique_ptr<Store>> Store::open(const QString &stateDir)
+Result<std::unique_ptr<Store>> Store::open(const QString &stateDir, const QByteArray &vfs)
 {
     sqlite::DatabaseOptions options;
+    options.vfs = vfs;
     options.cacheBytes = 2 * 1024 * 1024;
     options.walBytes = 4 * 1024 * 1024;
     auto database = sqlite::Database::open(fileIn(stateDir), options);
@@ -107,6 +108,11 @@ Result<std::optional<Store::TokenRow>> Store::token(const QString &token)
     return std::optional(TokenRow{{query->text(0), fromEpochMillis(query->integer(1)), idOf(query->text(2))},
                                   query->blob(3),
                                   fromEpochMillis(query->integer(4))});
+}
+
+Result<bool> Store::deleteToken(const QString &token)
+{
+    return deleteOne("DELETE FROM tokens WHERE token = ?", token);
 }
 
 Result<void> Store::forgetTokens(Timestamp expiredBefore)
@@ -230,16 +236,48 @@ Result<void> Store::replaceCaKeys(const QList<CaKey> &keys)
     return {};
 }
 
+Result<QStringList> Store::looseKeys()
+{
+    auto query = m_database->prepare("SELECT label FROM loose_keys ORDER BY label");
+    if (!query)
+        return query.error();
+    const auto labels = collect(*query, [](const sqlite::Statement &row) { return row.text(0); });
+    return labels ? Result<QStringList>(QStringList(*labels)) : labels.error();
+}
+
+Result<void> Store::addLooseKey(const QString &label)
+{
+    auto add = m_database->prepare("INSERT OR IGNORE INTO loose_keys (label) VALUES (?)");
+    if (!add)
+        return add.error();
+    return add->bind(label).run();
+}
+
+Result<void> Store::dropLooseKey(const QString &label)
+{
+    const auto dropped = deleteOne("DELETE FROM loose_keys WHERE label = ?", label);
+    return dropped ? Result<void>() : dropped.error();
+}
+
 // --- Deny list -----------------------------------------------------------------------------------
 
-Result<void> Store::addDenied(const tls::DenyEntry &entry, const SpiffeId &origin)
+Result<void> Store::addDenied(const tls::DenyEntry &entry, const SpiffeId &origin, Timestamp until)
 {
     auto add = m_database->prepare(
-        "INSERT INTO deny (spiffe_id, serial, ek, at, why, origin, issued_before, until) VALUES (?,?,?,?,?,?,0,0)");
+        "INSERT INTO deny (spiffe_id, serial, ek, at, why, origin, issued_before, until) VALUES (?,?,?,?,?,?,0,?)");
     if (!add)
         return add.error();
     add->bind(entry.id ? entry.id->toString() : QString()).bind(entry.serial).bind(entry.ekHash);
-    return add->bind(toEpochMillis(entry.revokedAt)).bind(entry.reason).bind(origin.toString()).run();
+    add->bind(toEpochMillis(entry.revokedAt)).bind(entry.reason).bind(origin.toString());
+    return add->bind(toEpochMillis(until)).run();
+}
+
+Result<void> Store::boundDenied(Timestamp until)
+{
+    auto bound = m_database->prepare("UPDATE deny SET until = ? WHERE until = 0");
+    if (!bound)
+        return bound.error();
+    return bound->bind(toEpochMillis(until)).run();
 }
 
 Result<QList<tls::DenyEntry>> Store::denied()
@@ -264,7 +302,7 @@ Result<QList<tls::DenyEntry>> Store::denied()
 Result<qint64> Store::limitDenied(const SpiffeId &origin, const QString &ekHash, Timestamp before, Timestamp until)
 {
     auto limit =
-        m_database->prepare("UPDATE deny SET issued_before = ?1, until = ?2 "
+        m_database->prepare("UPDATE deny SET issued_before = ?1, until = max(until, ?2) "
                             "WHERE issued_before = 0 AND ((?3 <> '' AND origin = ?3) OR (?4 <> '' AND ek = ?4))");
     if (!limit)
         return limit.error();
@@ -310,7 +348,7 @@ Result<void> Store::mergeDenyList(const tls::DenyList &published)
                     return gone;
             }
         }
-        auto denying = addDenied(entry, origin);
+        auto denying = addDenied(entry, origin, {});
         if (!denying)
             return denying;
         const auto agentOf = entry.id ? agent(*entry.id) : Result<std::optional<Agent>>(std::optional<Agent>());

@@ -18,7 +18,8 @@ class Store
 {
 public:
     /// `<stateDir>/authority.db`. Unsupported: a newer version wrote it.
-    [[nodiscard]] static Result<std::unique_ptr<Store>> open(const QString &stateDir);
+    /// `vfs`: another file layer, for tests.
+    [[nodiscard]] static Result<std::unique_ptr<Store>> open(const QString &stateDir, const QByteArray &vfs = {});
     [[nodiscard]] static QString fileIn(const QString &stateDir);
 
     [[nodiscard]] Result<sqlite::Transaction> transaction(sqlite::Durability durability = sqlite::Durability::Full)
@@ -70,6 +71,7 @@ public:
     };
     [[nodiscard]] Result<void> putToken(const TokenRow &row);
     [[nodiscard]] Result<std::optional<TokenRow>> token(const QString &token);
+    [[nodiscard]] Result<bool> deleteToken(const QString &token);
     [[nodiscard]] Result<void> forgetTokens(Timestamp expiredBefore);
 
     // --- Federation -----------------------------------------------------------------------------
@@ -85,6 +87,10 @@ public:
     // --- CA -------------------------------------------------------------------------------------
     [[nodiscard]] Result<QList<CaKey>> caKeys();
     [[nodiscard]] Result<void> replaceCaKeys(const QList<CaKey> &keys);
+    /// Labels of keys that may be in the key store and that no CaKey has: not yet, or no longer.
+    [[nodiscard]] Result<QStringList> looseKeys();
+    [[nodiscard]] Result<void> addLooseKey(const QString &label);
+    [[nodiscard]] Result<void> dropLooseKey(const QString &label);
 
     // --- Attestation ----------------------------------------------------------------------------
     /// Keeps the newest of each device, and those where something changed; of both a bounded number.
@@ -102,8 +108,10 @@ public:
     [[nodiscard]] Result<QList<Refusal>> refusals(int newest);
 
     // --- Deny list ------------------------------------------------------------------------------
-    /// `origin`: the revoked device because of which this identity is refused.
-    [[nodiscard]] Result<void> addDenied(const tls::DenyEntry &entry, const SpiffeId &origin);
+    /// `origin`: the revoked device because of which this identity is refused. It is refused `until` nothing
+    /// that was issued before can be valid any more; zero: until boundDenied() says so.
+    [[nodiscard]] Result<void> addDenied(const tls::DenyEntry &entry, const SpiffeId &origin, Timestamp until);
+    [[nodiscard]] Result<void> boundDenied(Timestamp until);
     [[nodiscard]] Result<QList<tls::DenyEntry>> denied();
     /// From `before` on the device, and the key, are good again; older SVIDs stay refused `until`
     /// they are over. Returns how many entries this changed.

@@ -3,6 +3,7 @@
 #include "tls/jws.h"
 
 #include <QJsonArray>
+#include <QJsonDocument>
 
 namespace lintel::tls {
 
@@ -36,6 +37,17 @@ QJsonObject printed(const DenyEntry &entry)
     if (entry.issuedBefore)
         object.insert(u"before"_s, toEpochMillis(*entry.issuedBefore));
     return object;
+}
+
+QJsonObject payloadOf(const DenyList &list)
+{
+    QJsonArray entries;
+    for (const DenyEntry &entry : list.entries)
+        entries.append(printed(entry));
+    return {{u"iss"_s, list.issuer.name()},
+            {u"seq"_s, qint64(list.sequence)},
+            {u"iat"_s, toEpochMillis(list.issuedAt) / 1'000},
+            {u"entries"_s, entries}};
 }
 
 Result<DenyEntry> parsed(const QJsonValue &value)
@@ -77,17 +89,22 @@ const DenyEntry *DenyList::find(const SpiffeId &id, const QString &serial, Times
     return nullptr;
 }
 
+qsizetype denyListBytes(const DenyList &list)
+{
+    constexpr qsizetype kHeaderAndSignature = 300;
+    const qsizetype payload = QJsonDocument(payloadOf(list)).toJson(QJsonDocument::Compact).size();
+    return (payload + 2) / 3 * 4 + kHeaderAndSignature;
+}
+
 Result<QByteArray> signDenyList(const DenyList &list, const QString &keyId, const SigningKey &key)
 {
-    QJsonArray entries;
-    for (const DenyEntry &entry : list.entries)
-        entries.append(printed(entry));
-    const qint64 seconds = toEpochMillis(list.issuedAt) / 1'000;
-    return signToken({{u"iss"_s, list.issuer.name()},
-                      {u"seq"_s, qint64(list.sequence)},
-                      {u"iat"_s, seconds},
-                      {u"entries"_s, entries}},
-                     kType, keyId, key);
+    auto jws = signToken(payloadOf(list), kType, keyId, key);
+    if (jws && jws->size() > kMostDenyListBytes)
+        return Error{Errc::Full, u"The deny list of %1 has %2 bytes, and nobody reads one of more than %3."_s
+                                     .arg(list.issuer.name())
+                                     .arg(jws->size())
+                                     .arg(kMostDenyListBytes)};
+    return jws;
 }
 
 Result<DenyList> verifyDenyList(const QByteArray &jws, const TrustDomain &issuer, const QList<JwtAuthority> &keys,

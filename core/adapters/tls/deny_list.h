@@ -34,6 +34,12 @@ struct DenyList {
     [[nodiscard]] const DenyEntry *find(const SpiffeId &id, const QString &serial, Timestamp notBefore) const;
 };
 
+/// Longer ones are read by nobody: neither as a token nor from a file.
+inline constexpr qsizetype kMostDenyListBytes = 1024 * 1024;
+/// How long the list is once it is signed, to a few hundred bytes.
+[[nodiscard]] qsizetype denyListBytes(const DenyList &list);
+
+/// Full: longer than kMostDenyListBytes.
 [[nodiscard]] Result<QByteArray> signDenyList(const DenyList &list, const QString &keyId, const SigningKey &key);
 
 /// Denied: signed by nobody in `keys`, or about another domain than `issuer`. Conflict: its number

@@ -1,0 +1,214 @@
+// What time demands, whether all is well, and the deny list (authority.h).
+#include "authority/authority.h"
+
+#include "authority/authority_private.h"
+
+#include <algorithm>
+
+namespace lintel::authority {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+constexpr std::chrono::hours kAgentsKept{24 * 7}; // after the end of their last SVID
+/// For verifiers whose clock is slow: they take a certificate for as much longer.
+constexpr std::chrono::hours kSlowClocks{1};
+/// What is left of the deny list's length when no more may be revoked: entries grow by "before" when their
+/// device is enrolled anew.
+constexpr qsizetype kReserve = tls::kMostDenyListBytes / 8;
+/// Written at each tick, so that a full disk is noticed before somebody needs it.
+const QString kTickedAt = u"ticked.at"_s;
+} // namespace
+
+// --- Deny list -----------------------------------------------------------------------------------
+
+/// Until then, something that was issued before the revocation may still be valid. Fixed by the lifetimes as they
+/// are configured, so that a list holds each revocation for this long at least; longer where keys of today were
+/// made with a longer life.
+Timestamp Authority::Private::deniedUntil(Timestamp revokedAt) const
+{
+    const Timestamp longest = revokedAt + std::max(config.issuingLifetime, config.jwtKeyLifetime);
+    return std::max(longest, ca.endOfAllSigned()) + kSlowClocks;
+}
+
+Result<void> Authority::Private::checkDenyListRoom()
+{
+    const auto entriesNow = store->denied();
+    if (!entriesNow)
+        return entriesNow.error();
+    const qsizetype bytes = tls::denyListBytes({config.domain, ~0ULL >> 1, now(), *entriesNow});
+    if (bytes <= tls::kMostDenyListBytes - kReserve)
+        return {};
+    return Error{
+        Errc::Full,
+        u"The deny list has no room for this: it names %1 identities, and brokers read %2 KiB at most. Nothing "
+        "was changed. There is room again once the certificates of those who were revoked first are over; until "
+        "then end this one with: spire-server agent ban"_s.arg(entriesNow->size())
+            .arg(tls::kMostDenyListBytes / 1'024)};
+}
+
+Result<void> Authority::Private::loadLimits()
+{
+    const auto denied = store->denied();
+    if (!denied)
+        return denied.error();
+    noOlderSvid.clear();
+    for (const tls::DenyEntry &entry : *denied)
+        if (entry.id && entry.issuedBefore)
+            noOlderSvid[*entry.id] = qMax(noOlderSvid.value(*entry.id), *entry.issuedBefore);
+    denyJws.clear();
+    return {};
+}
+
+Result<quint64> Authority::denyListSequence()
+{
+    return d->store->number(kDenyNumber);
+}
+
+Result<QByteArray> Authority::denyListJws()
+{
+    const Timestamp now = d->now();
+    const auto signer = d->ca.jwtSigner(now);
+    if (!signer)
+        return signer.error();
+    if (!d->denyJws.isEmpty() && d->denyKeyId == signer->keyId)
+        return d->denyJws;
+    const auto number = d->store->number(kDenyNumber);
+    if (!number)
+        return number.error();
+    const auto entries = d->store->denied();
+    if (!entries)
+        return entries.error();
+    auto jws = tls::signDenyList({domain(), *number, now, *entries}, signer->keyId, *signer->key);
+    if (!jws)
+        return jws.error();
+    d->denyJws = *jws;
+    d->denyKeyId = signer->keyId;
+    return d->denyJws;
+}
+
+// --- Time ----------------------------------------------------------------------------------------
+
+/// All of it, or nothing. The transaction is over when this returns.
+Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
+{
+    TickOutcome outcome;
+    outcome.refusalsWritten = refusalsAreDue();
+    auto transaction = store->transaction();
+    if (!transaction)
+        return transaction.error();
+    const auto advanced = ca.advance(at);
+    if (!advanced)
+        return advanced.error();
+    outcome.keysChanged = *advanced;
+    if (outcome.keysChanged) {
+        if (const auto number = store->nextNumber(kBundleNumber, at); !number)
+            return number.error();
+        if (const auto written = audit(kSelf, u"ca.rotate"_s, config.domain.name(),
+                                       u"Keys of the CA were prepared, put to use or retired."_s);
+            !written)
+            return written.error();
+    }
+    const auto expired = store->forgetEntries(at);
+    if (!expired)
+        return expired.error();
+    outcome.entriesWentAway = *expired > 0;
+    // Those of an older version, and of a list that a backup was put back with, do not say yet how long.
+    if (const auto bounded = store->boundDenied(deniedUntil(at)); !bounded)
+        return bounded.error();
+    const auto undenied = store->forgetDenied(at);
+    if (!undenied)
+        return undenied.error();
+    outcome.denyListChanged = *undenied > 0;
+    if (outcome.denyListChanged)
+        if (const auto number = store->nextNumber(kDenyNumber, at); !number)
+            return number.error();
+    for (auto it = lastSeen.cbegin(); it != lastSeen.cend(); ++it)
+        if (const auto set = store->setLastSeen(it.key(), it.value()); !set)
+            return set.error();
+    if (const auto forgotten = store->forgetAgents(at - kAgentsKept); !forgotten)
+        return forgotten.error();
+    if (const auto forgotten = store->forgetTokens(at - config.x509Ttl); !forgotten)
+        return forgotten.error();
+    if (const auto forgotten = store->forgetEventLogs(); !forgotten)
+        return forgotten.error();
+    if (const auto stored = storeRefusals(outcome.refusalsWritten); !stored)
+        return stored.error();
+    if (const auto written = store->setMeta(kTickedAt, QString::number(toEpochMillis(at))); !written)
+        return written.error();
+    if (const auto committed = transaction->commit(); !committed)
+        return committed.error();
+    return outcome;
+}
+
+Result<void> Authority::tick()
+{
+    const bool wasWell = bool(health());
+    const auto done = tickNow();
+    d->tickProblem = done ? std::nullopt : std::optional(done.error());
+    if (bool(health()) != wasWell)
+        Q_EMIT healthChanged();
+    return done;
+}
+
+Result<void> Authority::tickNow()
+{
+    const Timestamp now = d->now();
+    if (!isPlausible(now))
+        return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
+    if (const auto made = d->ca.makeKeys(now); !made)
+        return made;
+    const auto outcome = d->tickOnDisk(now);
+    if (!outcome) {
+        // What the CA holds in memory must be what is on disk.
+        if (const auto reread = d->ca.begin(); !reread)
+            return reread;
+        return outcome.error();
+    }
+    d->ca.destroyLooseKeys();
+    d->lastSeen.clear();
+    if (outcome->refusalsWritten) {
+        d->refusalLog.clear();
+        d->refusalsStoredAt = now;
+    }
+    if (outcome->denyListChanged)
+        if (const auto loaded = d->loadLimits(); !loaded)
+            return loaded;
+    if (outcome->denyListChanged || outcome->keysChanged)
+        Q_EMIT denyListChanged(); // shorter, or signed anew by the key of today
+    const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
+    if (outcome->keysChanged || now >= half)
+        if (const auto renewed = d->renewServerSvid(); !renewed)
+            return renewed;
+    d->identity.setBundles(d->trustBundles());
+    if (outcome->entriesWentAway) {
+        if (const auto loaded = d->loadEntries(); !loaded)
+            return loaded;
+        Q_EMIT entriesChanged();
+    }
+    if (outcome->keysChanged) {
+        Q_EMIT bundleChanged();
+        // A list signed by a key that leaves the bundle could no longer be checked.
+        if (const auto signer = d->ca.jwtSigner(now); signer && signer->keyId != d->denyKeyId) {
+            d->denyJws.clear();
+            Q_EMIT denyListChanged();
+        }
+    }
+    return {};
+}
+
+Result<void> Authority::health() const
+{
+    if (d->tickProblem)
+        return *d->tickProblem;
+    const Timestamp now = d->now();
+    const auto issuer = d->ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    if (!(*issuer)->isValid(now))
+        return Error{Errc::Unavailable, u"The issuing CA is not valid now; check the clock of the authority."_s};
+    const auto signer = d->ca.jwtSigner(now);
+    return signer ? Result<void>() : signer.error();
+}
+
+} // namespace lintel::authority
