@@ -32,14 +32,14 @@ public:
                          [raw = call.get()](const QByteArray &message) { raw->send(message); });
         QObject::connect(call.get(), &ServerCall::halfClosed, call.get(), [raw = call.get()] { raw->finish({}); });
     }
-    [[nodiscard]] bool reserve(qsizetype bytes) override
+    [[nodiscard]] bool reserve(const Peer &, qsizetype bytes) override
     {
         if (m_held + bytes > m_limits.maxBufferedBytes)
             return false;
         m_held += bytes;
         return true;
     }
-    void release(qsizetype bytes) override { m_held -= bytes; }
+    void release(const Peer &, qsizetype bytes) override { m_held -= bytes; }
     [[nodiscard]] qsizetype held() const { return m_held; }
 
 private:

@@ -107,10 +107,11 @@ public:
             kPatience);
     }
     /// The server has ended a stream in order: HEADERS with END_STREAM.
-    [[nodiscard]] bool hasTrailers() const
+    [[nodiscard]] bool hasTrailers() const { return haveTrailers(m_received); }
+    [[nodiscard]] static bool haveTrailers(const QByteArray &received)
     {
-        for (qsizetype at = 0; at + 9 <= m_received.size();) {
-            const auto *head = reinterpret_cast<const uchar *>(m_received.constData() + at);
+        for (qsizetype at = 0; at + 9 <= received.size();) {
+            const auto *head = reinterpret_cast<const uchar *>(received.constData() + at);
             if (head[3] == kHeaders && (head[4] & kEndStream))
                 return true;
             at += 9 + ((head[0] << 16) | (head[1] << 8) | head[2]);
@@ -328,6 +329,119 @@ private Q_SLOTS:
         QVERIFY(clients.back()->waitClosed());
         QCOMPARE(m_server->connectionCount(), 5);
         clients.clear();
+        QVERIFY(othersAreServed());
+    }
+
+    /// Over TLS, without a certificate.
+    [[nodiscard]] std::unique_ptr<Channel> stranger() const
+    {
+        ClientTls tls;
+        tls.expectedServer = m_domains.serverId;
+        tls.bundles = m_domains.bundles;
+        return std::make_unique<Channel>(
+            ChannelTarget{u"127.0.0.1:%1"_s.arg(m_port), [tls] { return Result<ClientTls>(tls); }});
+    }
+
+    /// A call that never ends keeps no stranger's connection open.
+    void stranger_isSentAwayInTheMiddleOfItsCall()
+    {
+        ServerLimits limits;
+        limits.strangerLife = 300ms;
+        start(limits);
+        const auto channel = stranger();
+        std::optional<Status> outcome;
+        ClientCall *call = channel->start("/test.Echo/Wait", {}, 60s);
+        connect(call, &ClientCall::finished, this, [&](const Status &status) { outcome = status; });
+        call->send("x");
+        QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+        QVERIFY(!outcome->isOk());
+        QTRY_COMPARE_WITH_TIMEOUT(m_log->cancelled, 1, kPatience);
+        QVERIFY(othersAreServed());
+    }
+
+    void strangersOfOneNetwork_areBounded()
+    {
+        ServerLimits limits;
+        limits.strangersPerNetwork = 3;
+        start(limits);
+        std::vector<std::unique_ptr<QTcpSocket>> waiting; // in the handshake
+        for (int i = 0; i < 3; ++i) {
+            waiting.push_back(std::make_unique<QTcpSocket>());
+            waiting.back()->connectToHost(u"127.0.0.1"_s, m_port);
+            QVERIFY(waiting.back()->waitForConnected());
+        }
+        QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 4, kPatience); // with the good one
+        QTcpSocket fourth;
+        fourth.connectToHost(u"127.0.0.1"_s, m_port);
+        QTRY_COMPARE_WITH_TIMEOUT(fourth.state(), QAbstractSocket::UnconnectedState, kPatience);
+        QCOMPARE(m_server->connectionCount(), 4);
+        waiting.clear();
+        QVERIFY(othersAreServed());
+        // Who shows a certificate is counted no longer.
+        std::vector<std::unique_ptr<Channel>> known;
+        for (int i = 0; i < 5; ++i) {
+            ClientTls tls;
+            tls.own = m_domains.svid(m_domains.sensorId);
+            tls.expectedServer = m_domains.serverId;
+            tls.bundles = m_domains.bundles;
+            known.push_back(std::make_unique<Channel>(
+                ChannelTarget{u"127.0.0.1:%1"_s.arg(m_port), [tls] { return Result<ClientTls>(tls); }}));
+            std::optional<Status> outcome;
+            known.back()->unary("/test.Echo/Unary", "x", 15s, this,
+                                [&](const Status &status, const QByteArray &) { outcome = status; });
+            QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+            QVERIFY2(outcome->isOk(), qPrintable(outcome->message));
+        }
+        const auto late = stranger();
+        std::optional<Status> outcome;
+        late->unary("/test.Echo/Unary", "x", 15s, this,
+                    [&](const Status &status, const QByteArray &) { outcome = status; });
+        QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+        QVERIFY2(outcome->isOk(), qPrintable(outcome->message));
+    }
+
+    void strangersMessages_areShorter()
+    {
+        ServerLimits limits;
+        limits.strangerMessageBytes = 1'000;
+        start(limits);
+        const auto channel = stranger();
+        const auto ask = [&](qsizetype size) {
+            std::optional<Status> outcome;
+            channel->unary("/test.Echo/Unary", QByteArray(size, 'x'), 15s, this,
+                           [&](const Status &status, const QByteArray &) { outcome = status; });
+            (void)QTest::qWaitFor([&] { return outcome.has_value(); }, kPatience);
+            return outcome.value_or(Status{StatusCode::Unknown, {}, {}});
+        };
+        QVERIFY(ask(1'000).isOk());
+        QCOMPARE(ask(1'001).code, StatusCode::ResourceExhausted);
+        std::optional<Status> outcome;
+        m_good->unary("/test.Echo/Unary", QByteArray(1'001, 'x'), 15s, this,
+                      [&](const Status &status, const QByteArray &) { outcome = status; });
+        QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+        QVERIFY(outcome->isOk());
+    }
+
+    /// Its half messages have less room than those of whoever has shown a certificate.
+    void strangersHalfMessages_areBoundedByNetwork()
+    {
+        ServerLimits limits;
+        limits.networkBufferedBytes = 100'000;
+        start(limits);
+        QProcess client;
+        client.start(u"openssl"_s,
+                     {u"s_client"_s, u"-quiet"_s, u"-alpn"_s, u"h2"_s, u"-connect"_s, u"127.0.0.1:%1"_s.arg(m_port)});
+        QVERIFY(client.waitForStarted());
+        const QByteArray half = frameMessage(QByteArray(1'000'000, 'x')).first(150'000);
+        client.write(kPreface + frame(kSettings, 0, 0, {}));
+        client.write(frame(kHeaders, kEndHeaders, 1, requestHeaders("/test.Echo/Collect")));
+        for (qsizetype at = 0; at < half.size(); at += 16'000)
+            client.write(frame(kData, 0, 1, half.mid(at, 16'000)));
+        QByteArray received;
+        QTRY_VERIFY_WITH_TIMEOUT((received += client.readAllStandardOutput(), RawClient::haveTrailers(received)),
+                                 kPatience);
+        client.kill();
+        QVERIFY(client.waitForFinished());
         QVERIFY(othersAreServed());
     }
 

@@ -78,6 +78,8 @@ void ClientSession::onHeadersEnd(qint32 stream)
     ClientCallImpl *call = m_calls.value(stream);
     if (!call || call->m_httpStatus < 200) // an interim answer
         return;
+    // Servers measure the connection by pings while they answer, and reset what they have answered early.
+    earnControlFrames(2);
     call->forgetReplay();
     const bool isGrpc = call->m_httpStatus == 200 && call->m_contentType.startsWith("application/grpc");
     if (isGrpc || call->m_grpcStatus)
@@ -92,6 +94,7 @@ void ClientSession::onData(qint32 stream, QByteArrayView bytes)
     ClientCallImpl *call = m_calls.value(stream);
     if (!call)
         return;
+    earnControlFrames(1);
     call->m_unconsumed += bytes.size();
     call->m_reader.append(bytes);
     touch(*call);
@@ -108,6 +111,8 @@ void ClientSession::onEndOfStream(qint32 stream)
 void ClientSession::onStreamClosed(qint32 stream, quint32 error)
 {
     if (ClientCallImpl *call = m_calls.take(stream)) {
+        if (call->m_httpStatus != 0)
+            earnReset();
         call->streamClosed(error);
         touch(*call);
     }
@@ -222,8 +227,10 @@ void ClientConnection::linkReceived(QByteArrayView bytes)
     if (!m_session || m_isEnding)
         return;
     const bool good = m_session->receive(bytes);
-    if (!good)
+    if (!good) {
+        takeNoMore();
         m_session->abandon({StatusCode::Unavailable, u"%1 does not speak HTTP/2 as it must."_s.arg(m_shown), {}});
+    }
     pump();
     if (!good)
         end();
@@ -247,10 +254,17 @@ void ClientConnection::pump()
         flushSoon();
     if (m_isEnding)
         return;
-    if (m_session->isRetiring() && !std::exchange(m_toldRetired, true))
-        m_host->connectionRetired(*this);
+    if (m_session->isRetiring() || m_session->isOver())
+        takeNoMore();
     if ((m_session->isRetiring() && m_session->callCount() == 0) || m_session->isOver())
         end();
+}
+
+/// Calls that begin from now on get another connection.
+void ClientConnection::takeNoMore()
+{
+    if (m_host && !std::exchange(m_toldRetired, true))
+        m_host->connectionRetired(*this);
 }
 
 void ClientConnection::flush()
@@ -297,6 +311,11 @@ void ClientConnection::end()
     if (std::exchange(m_isEnding, true))
         return;
     flush();
+    // Nobody would tell them later: what ends here was our doing, or the server's within its rights.
+    m_session->abandon({StatusCode::Unavailable, u"The connection to %1 was closed."_s.arg(m_shown), {}});
+    m_session->dispatch();
+    if (!m_host)
+        return;
     m_link->sayGoodbye();
     m_patience.start(kGoodbyeTime);
 }

@@ -157,7 +157,10 @@ public:
 
     /// Nothing is told from inside of this.
     void open();
-    [[nodiscard]] bool isReady() const { return m_session && !m_isEnding && !m_session->isRetiring(); }
+    [[nodiscard]] bool isReady() const
+    {
+        return m_session && !m_isEnding && !m_toldRetired && !m_session->isRetiring();
+    }
     void start(ClientCallImpl &call);
     /// The running calls finish, then it closes.
     void retire();
@@ -178,6 +181,7 @@ private:
     void tryNext();
     void refuse(const Error &reason);
     void pump();
+    void takeNoMore();
     void flush();
     void flushSoon();
     void end();

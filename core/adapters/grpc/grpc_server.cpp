@@ -52,14 +52,10 @@ public:
 
     [[nodiscard]] const ServerLimits &limits() const override { return m_limits; }
     void beginCall(const std::shared_ptr<ServerCallImpl> &call) override;
-    [[nodiscard]] bool reserve(qsizetype bytes) override
-    {
-        if (m_buffered + bytes > m_limits.maxBufferedBytes)
-            return false;
-        m_buffered += bytes;
-        return true;
-    }
-    void release(qsizetype bytes) override { m_buffered -= bytes; }
+    [[nodiscard]] bool reserve(const Peer &peer, qsizetype bytes) override;
+    void release(const Peer &peer, qsizetype bytes) override;
+    [[nodiscard]] bool strangerCame(const QByteArray &network) override;
+    void strangerLeft(const QByteArray &network) override;
     [[nodiscard]] Poller &poller() override { return m_poller; }
     [[nodiscard]] const DocumentProviders &documents() const override { return m_documents; }
     void flushSoon(const std::shared_ptr<ServerConnection> &connection) override;
@@ -90,8 +86,56 @@ public:
     Clock::time_point m_acceptAgain = Clock::time_point::max();
     Clock::time_point m_closeAt = Clock::time_point::max();
     qsizetype m_buffered = 0;
+    struct Strangers {
+        int connections = 0;
+        qsizetype buffered = 0;
+    };
+    QHash<QByteArray, Strangers> m_strangers; // by network
+    qsizetype m_strangersBuffered = 0;
     bool m_isClosing = false;
 };
+
+bool Server::Private::reserve(const Peer &peer, qsizetype bytes)
+{
+    if (m_buffered + bytes > m_limits.maxBufferedBytes)
+        return false;
+    if (peer.isStranger()) {
+        Strangers &strangers = m_strangers[peer.network];
+        if (m_strangersBuffered + bytes > m_limits.strangerBufferedBytes
+            || strangers.buffered + bytes > m_limits.networkBufferedBytes)
+            return false;
+        m_strangersBuffered += bytes;
+        strangers.buffered += bytes;
+    }
+    m_buffered += bytes;
+    return true;
+}
+
+void Server::Private::release(const Peer &peer, qsizetype bytes)
+{
+    m_buffered -= bytes;
+    if (!peer.isStranger())
+        return;
+    m_strangersBuffered -= bytes;
+    if (const auto it = m_strangers.find(peer.network); it != m_strangers.end())
+        it->buffered -= bytes;
+}
+
+bool Server::Private::strangerCame(const QByteArray &network)
+{
+    Strangers &strangers = m_strangers[network];
+    if (strangers.connections >= m_limits.strangersPerNetwork)
+        return false;
+    ++strangers.connections;
+    return true;
+}
+
+void Server::Private::strangerLeft(const QByteArray &network)
+{
+    const auto it = m_strangers.find(network);
+    if (it != m_strangers.end() && --it->connections == 0)
+        m_strangers.erase(it);
+}
 
 void Server::Private::beginCall(const std::shared_ptr<ServerCallImpl> &call)
 {

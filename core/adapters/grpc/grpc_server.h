@@ -37,6 +37,12 @@ struct ServerLimits {
     std::chrono::milliseconds idleTimeout{30 * 60'000};     // without a call; then GOAWAY; 0 = never
     std::chrono::milliseconds anonymousIdleTimeout{30'000}; // the same over TLS without a client certificate
     std::chrono::milliseconds maxConnectionAge{0};          // then GOAWAY; 0 = never
+    // A stranger is who shows no certificate over TLS: time to prove what it is, and no room to wait in.
+    std::chrono::milliseconds strangerLife{90'000}; // of its connection, whatever its calls do
+    qsizetype strangerMessageBytes = 2 * 1024 * 1024;
+    int strangersPerNetwork = 2'000;                    // an IPv4 address or an IPv6 /64; handshakes included
+    qsizetype strangerBufferedBytes = 16 * 1024 * 1024; // of maxBufferedBytes for all strangers
+    qsizetype networkBufferedBytes = 4 * 1024 * 1024;   // of that for those of one network
 };
 
 /// What a bundle endpoint serves.

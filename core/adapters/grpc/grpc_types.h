@@ -61,9 +61,13 @@ struct UnixPeer {
 
 struct Peer {
     QString address;            // "192.0.2.7:41234"; empty for a Unix socket
+    QByteArray network;         // who counts as one: the bytes of an IPv4 address or of an IPv6 /64
     QList<QByteArray> chainDer; // certificates that it showed, leaf first; empty = none
     std::optional<SpiffeId> id; // of a chain that was verified against the bundles
     std::optional<UnixPeer> process;
+
+    /// Came over the network and has not shown who it is.
+    [[nodiscard]] bool isStranger() const { return !process && !id; }
 };
 
 } // namespace lintel::grpc

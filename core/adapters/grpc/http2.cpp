@@ -33,66 +33,6 @@ std::vector<nghttp2_nv> toNghttp2(const QList<QPair<QByteArray, QByteArray>> &he
     return list;
 }
 
-// nghttp2 keeps a frame buffer of 16 KiB for each connection, of which our small frames touch the
-// first page. From the heap it would get memory that others have used already, and all of it would
-// count; as a mapping of its own it costs the page that is touched.
-constexpr size_t kMapFrom = 16 * 1024;
-constexpr size_t kSizeBytes = alignof(std::max_align_t); // before each block, its size
-
-void *allocate(size_t size, void *)
-{
-    const size_t whole = size + kSizeBytes;
-    void *block = nullptr;
-    if (whole < kMapFrom) {
-        block = std::malloc(whole);
-    } else {
-        block = ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (block == MAP_FAILED)
-            return nullptr;
-    }
-    if (!block)
-        return nullptr;
-    std::memcpy(block, &whole, sizeof whole);
-    return static_cast<char *>(block) + kSizeBytes;
-}
-
-void release(void *pointer, void *)
-{
-    if (!pointer)
-        return;
-    void *block = static_cast<char *>(pointer) - kSizeBytes;
-    size_t whole = 0;
-    std::memcpy(&whole, block, sizeof whole);
-    if (whole < kMapFrom)
-        std::free(block);
-    else
-        (void)::munmap(block, whole);
-}
-
-void *allocateZeroed(size_t count, size_t size, void *)
-{
-    if (size != 0 && count > std::numeric_limits<size_t>::max() / size)
-        return nullptr;
-    void *pointer = allocate(count * size, nullptr);
-    return pointer ? std::memset(pointer, 0, count * size) : nullptr;
-}
-
-void *reallocate(void *pointer, size_t size, void *)
-{
-    if (!pointer)
-        return allocate(size, nullptr);
-    size_t whole = 0;
-    std::memcpy(&whole, static_cast<char *>(pointer) - kSizeBytes, sizeof whole);
-    void *moved = allocate(size, nullptr);
-    if (!moved)
-        return nullptr;
-    std::memcpy(moved, pointer, std::min(size, whole - kSizeBytes));
-    release(pointer, nullptr);
-    return moved;
-}
-
-nghttp2_mem memory{nullptr, allocate, release, allocateZeroed, reallocate};
-
 } // namespace
 
 bool FloodGuard::allow()
@@ -104,6 +44,76 @@ bool FloodGuard::allow()
     m_level -= 1;
     return m_level >= 0;
 }
+
+// nghttp2 keeps a frame buffer of 16 KiB and a table of streams of 4 KiB for each connection. From the
+// heap they would be memory that others have used already, and all of it would count; as mappings of
+// their own they cost the pages that are touched, and rest() can give these back.
+struct Http2::Memory {
+    static constexpr size_t kMapFrom = 4 * 1024;
+    static constexpr size_t kSendBufferFrom = 16 * 1024;
+
+    static Http2 &self(void *data) { return *static_cast<Http2 *>(data); }
+
+    static std::vector<Mapping>::iterator find(Http2 &http2, const void *block)
+    {
+        return std::find_if(http2.m_mappings.begin(), http2.m_mappings.end(),
+                            [block](const Mapping &mapping) { return mapping.pages == block; });
+    }
+
+    static void *allocate(size_t size, void *data)
+    {
+        if (size < kMapFrom)
+            return std::malloc(size);
+        void *pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (pages == MAP_FAILED)
+            return nullptr;
+        Http2 &http2 = self(data);
+        // The one that nghttp2_session_*_new() makes; later ones may hold what a peer has half sent.
+        http2.m_mappings.push_back({pages, size, !http2.m_session && size >= kSendBufferFrom});
+        return pages;
+    }
+
+    static void release(void *block, void *data)
+    {
+        Http2 &http2 = self(data);
+        const auto mapping = find(http2, block);
+        if (!block || mapping == http2.m_mappings.end())
+            return std::free(block);
+        (void)::munmap(block, mapping->size);
+        http2.m_mappings.erase(mapping);
+    }
+
+    static void *allocateZeroed(size_t count, size_t size, void *data)
+    {
+        if (size != 0 && count > std::numeric_limits<size_t>::max() / size)
+            return nullptr;
+        // Fresh pages are zero, and stay untouched.
+        return count * size < kMapFrom ? std::calloc(count, size) : allocate(count * size, data);
+    }
+
+    static void *reallocate(void *block, size_t size, void *data)
+    {
+        if (!block)
+            return allocate(size, data);
+        Http2 &http2 = self(data);
+        const auto mapping = find(http2, block);
+        if (mapping == http2.m_mappings.end())
+            return std::realloc(block, size);
+        const size_t before = mapping->size;
+        void *moved = allocate(size, data);
+        if (!moved)
+            return nullptr;
+        std::memcpy(moved, block, std::min(size, before));
+        release(block, data);
+        return moved;
+    }
+
+    static bool isZero(const Mapping &mapping)
+    {
+        const auto *bytes = static_cast<const char *>(mapping.pages);
+        return std::all_of(bytes, bytes + mapping.size, [](char c) { return c == 0; });
+    }
+};
 
 struct Http2::Callbacks {
     static Http2 &self(void *data) { return *static_cast<Http2 *>(data); }
@@ -251,26 +261,36 @@ struct Http2::Callbacks {
         return callbacks;
     }
 
-    static const nghttp2_option *options()
+    static const nghttp2_option *options(Role role)
     {
-        static nghttp2_option *const options = [] {
-            nghttp2_option *made = nullptr;
-            nghttp2_option_new(&made);
-            nghttp2_option_set_no_auto_window_update(made, 1);
-            nghttp2_option_set_no_closed_streams(made, 1);
-            nghttp2_option_set_max_reserved_remote_streams(made, 0);
-            nghttp2_option_set_max_outbound_ack(made, 1'000); // what one read can hold, and little more
-            nghttp2_option_set_peer_max_concurrent_streams(made, 100);
-            return made;
-        }();
-        return options;
+        static const nghttp2_option *const server = makeOptions(Role::Server);
+        static const nghttp2_option *const client = makeOptions(Role::Client);
+        return role == Role::Server ? server : client;
+    }
+
+    static const nghttp2_option *makeOptions(Role role)
+    {
+        nghttp2_option *made = nullptr;
+        nghttp2_option_new(&made);
+        nghttp2_option_set_no_auto_window_update(made, 1);
+        nghttp2_option_set_no_closed_streams(made, 1);
+        nghttp2_option_set_max_reserved_remote_streams(made, 0);
+        nghttp2_option_set_max_outbound_ack(made, 1'000); // what one read can hold, and little more
+        nghttp2_option_set_peer_max_concurrent_streams(made, 100);
+        // Our responses have two short headers; a table for them would cost each connection more than it saves.
+        if (role == Role::Server)
+            nghttp2_option_set_max_deflate_dynamic_table_size(made, 0);
+        return made;
     }
 };
 
 Http2::Http2(Role role, int maxStreams)
 {
     const auto make = role == Role::Server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
-    (void)make(&m_session, Callbacks::table(), this, Callbacks::options(), &memory);
+    nghttp2_mem memory{this, Memory::allocate, Memory::release, Memory::allocateZeroed, Memory::reallocate};
+    nghttp2_session *made = nullptr;
+    (void)make(&made, Callbacks::table(), this, Callbacks::options(role), &memory);
+    m_session = made;
     if (!m_session)
         return;
     const nghttp2_settings_entry settings[] = {
@@ -327,6 +347,16 @@ void Http2::collect(QByteArray &out, qsizetype enough)
         out.append(reinterpret_cast<const char *>(bytes), size);
     }
     m_out = nullptr;
+}
+
+void Http2::rest()
+{
+    // With nothing to send, what is left in the send buffer has been sent.
+    if (!m_session || nghttp2_session_want_write(m_session))
+        return;
+    for (const Mapping &mapping : m_mappings)
+        if (mapping.isSendBuffer || Memory::isZero(mapping))
+            (void)::madvise(mapping.pages, mapping.size, MADV_DONTNEED);
 }
 
 bool Http2::isOver() const

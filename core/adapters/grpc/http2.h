@@ -12,6 +12,7 @@
 #include <QByteArrayView>
 
 #include <chrono>
+#include <vector>
 
 using nghttp2_session = struct nghttp2_session;
 
@@ -51,6 +52,8 @@ public:
     bool receive(QByteArrayView bytes);
     /// Appends frames until `out` holds `enough` bytes or nothing is left.
     void collect(QByteArray &out, qsizetype enough);
+    /// Nothing has happened for a while: gives memory back that the next frame gets anew.
+    void rest();
     /// Neither side has anything more to say.
     [[nodiscard]] bool isOver() const;
 
@@ -110,7 +113,14 @@ protected:
 
 private:
     struct Callbacks; // nghttp2's view of us
+    struct Memory;
 
+    struct Mapping {
+        void *pages = nullptr;
+        size_t size = 0;
+        bool isSendBuffer = false;
+    };
+    std::vector<Mapping> m_mappings; // large blocks of nghttp2's; outlive the session
     nghttp2_session *m_session = nullptr;
     QByteArray *m_out = nullptr; // during collect()
     qsizetype m_enough = 0;      // during collect()

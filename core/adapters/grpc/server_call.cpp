@@ -2,6 +2,7 @@
 
 #include <QTimerEvent>
 
+#include <algorithm>
 #include <exception>
 #include <limits>
 
@@ -24,10 +25,16 @@ QList<QPair<QByteArray, QByteArray>> trailersFor(const Status &status)
     return trailers;
 }
 
+qsizetype longestMessage(const Peer &peer, const ServerLimits &limits)
+{
+    return peer.isStranger() ? std::min(limits.maxMessageBytes, limits.strangerMessageBytes) : limits.maxMessageBytes;
+}
+
 } // namespace
 
 ServerCallImpl::ServerCallImpl(ServerSession &session, qint32 stream)
-    : m_session(&session), m_peer(session.peer()), m_stream(stream), m_reader(session.host().limits().maxMessageBytes)
+    : m_session(&session), m_peer(session.peer()), m_stream(stream),
+      m_reader(longestMessage(*session.peer(), session.host().limits()))
 {}
 
 ServerCallImpl::~ServerCallImpl() = default;
@@ -155,10 +162,10 @@ void ServerCallImpl::account()
         return;
     const qsizetype held = m_isOver ? 0 : m_reader.heldBytes();
     if (held > m_reserved) {
-        if (!m_session->host().reserve(held - m_reserved))
+        if (!m_session->host().reserve(*m_peer, held - m_reserved))
             return abort({StatusCode::ResourceExhausted, u"The server has no memory for this message now."_s, {}});
     } else {
-        m_session->host().release(m_reserved - held);
+        m_session->host().release(*m_peer, m_reserved - held);
     }
     m_reserved = held;
 }

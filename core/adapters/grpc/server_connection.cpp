@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto kGoodbyeTime = 2s;  // for the other side to close as well
 constexpr auto kAnnounceTime = 1s; // for an answer to the ping behind the announced GOAWAY
+constexpr auto kRestAfter = 1s;    // and at most one more: whole seconds, so that many connections are one tick
 constexpr qsizetype kEnough = 16 * 1024;
 constexpr int kRoundsAtOnce = 8; // then it is another connection's turn
 
@@ -21,12 +22,26 @@ ServerConnection::ServerConnection(ConnectionHost &host, TlsUse use, TlsProvider
       m_link(host.poller(), *this), m_isTls(bool(m_tlsProvider))
 {}
 
+void ServerConnection::isNoStranger()
+{
+    if (std::exchange(m_isCounted, false))
+        m_host.strangerLeft(m_peer->network);
+}
+
 Result<void> ServerConnection::start(Accepted accepted)
 {
     m_peer->address = std::move(accepted.address);
+    m_peer->network = std::move(accepted.network);
     m_peer->process = accepted.process;
-    if (const auto started = m_link.start(std::move(accepted.socket), false, m_isTls); !started)
+    if (m_isTls && !m_host.strangerCame(m_peer->network))
+        return Error{Errc::Full,
+                     u"The connection from %1 was refused: too many of its network have not shown who they are."_s.arg(
+                         m_peer->address)};
+    m_isCounted = m_isTls;
+    if (const auto started = m_link.start(std::move(accepted.socket), false, m_isTls); !started) {
+        isNoStranger();
         return started.error();
+    }
     m_tlsProvider = {};
     setLimit(std::chrono::steady_clock::now() + m_host.limits().handshakeTimeout);
     if (!m_isTls)
@@ -49,6 +64,8 @@ void ServerConnection::linkOpened()
     if (const TlsSession *tls = m_link.tls()) {
         m_peer->chainDer = tls->peerChain();
         m_peer->id = tls->peerId();
+        if (m_peer->id)
+            isNoStranger();
     }
     m_phase = Phase::Running;
     if (m_use == TlsUse::Documents) { // the limit of the handshake holds for the request as well
@@ -60,6 +77,8 @@ void ServerConnection::linkOpened()
     const auto age = m_host.limits().maxConnectionAge;
     if (age > 0ms)
         m_retireAt = now + age;
+    if (m_isCounted)
+        m_endAt = now + m_host.limits().strangerLife;
     m_idleSince = now;
     setLimit(idleLimit());
     pump();
@@ -70,7 +89,14 @@ ServerConnection::TimePoint ServerConnection::idleLimit() const
     const ServerLimits &limits = m_host.limits();
     const auto idle = m_isTls && !m_peer->id ? limits.anonymousIdleTimeout : limits.idleTimeout;
     const auto idleEnd = idle > 0ms && m_idleSince != TimePoint::max() ? m_idleSince + idle : TimePoint::max();
-    return std::min(m_retireAt, idleEnd);
+    return std::min({m_endAt, m_retireAt, idleEnd});
+}
+
+ServerConnection::TimePoint ServerConnection::restLimit() const
+{
+    return m_isResting || m_idleSince == TimePoint::max()
+               ? TimePoint::max()
+               : std::chrono::ceil<std::chrono::seconds>(m_idleSince + kRestAfter);
 }
 
 void ServerConnection::setLimit(TimePoint limit)
@@ -88,8 +114,9 @@ void ServerConnection::noteActivity()
     // The limit that is set may pass a little too early; checkTime() then looks again.
     const bool isIdle = m_session->callCount() == 0;
     m_idleSince = isIdle ? std::chrono::steady_clock::now() : TimePoint::max();
+    m_isResting = false;
     if (isIdle)
-        setLimit(std::min(m_limit, idleLimit()));
+        setLimit(std::min({m_limit, idleLimit(), restLimit()}));
 }
 
 void ServerConnection::linkReceived(QByteArrayView bytes)
@@ -164,16 +191,21 @@ void ServerConnection::checkTime(TimePoint now)
         m_host.notice({Errc::Timeout, u"%1 did not finish the TLS handshake in time."_s.arg(m_peer->address)});
         return end();
     case Phase::Running:
-        if (m_documents)
+        if (m_documents || now >= m_endAt)
             return end();
+        if (now >= restLimit()) {
+            m_session->rest();
+            m_isResting = true;
+        }
         if (now < idleLimit())
-            return setLimit(idleLimit());
+            return setLimit(std::min(idleLimit(), restLimit()));
         return retire();
     case Phase::Announced:
         m_phase = Phase::Retiring;
         m_session->goAway(Http2::kNoError);
+        setLimit(m_endAt);
         return pump();
-    case Phase::Retiring: return;
+    case Phase::Retiring: return now >= m_endAt ? end() : setLimit(m_endAt);
     case Phase::Ending: m_link.close(); return linkClosed();
     }
 }
@@ -214,6 +246,7 @@ void ServerConnection::goodbye()
 void ServerConnection::abandon()
 {
     m_phase = Phase::Ending;
+    m_isCounted = false;
     m_link.close();
     m_session.reset();
 }
@@ -237,6 +270,7 @@ void ServerConnection::linkClosed()
         m_session->abandon();
         pump();
     }
+    isNoStranger();
     m_host.connectionEnded(*this);
 }
 

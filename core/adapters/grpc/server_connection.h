@@ -27,6 +27,10 @@ public:
     virtual void limitChanged(std::chrono::steady_clock::time_point limit) = 0;
     virtual void notice(const Error &what) = 0;
     virtual void connectionEnded(ServerConnection &connection) = 0;
+    /// A connection over the network whose other end is not known yet; false: its network has enough of them.
+    [[nodiscard]] virtual bool strangerCame(const QByteArray &network) = 0;
+    /// It is known now, or gone.
+    virtual void strangerLeft(const QByteArray &network) = 0;
 
 protected:
     ~ConnectionHost() = default;
@@ -73,7 +77,9 @@ private:
     void goodbye();
     void setLimit(TimePoint limit);
     void noteActivity();
+    void isNoStranger();
     [[nodiscard]] TimePoint idleLimit() const;
+    [[nodiscard]] TimePoint restLimit() const;
 
     ConnectionHost &m_host;
     TlsUse m_use;
@@ -84,9 +90,12 @@ private:
     std::unique_ptr<DocumentExchange> m_documents;
     Phase m_phase = Phase::Opening;
     bool m_isTls;
+    bool m_isCounted = false; // as a stranger
     bool m_isPumping = false;
     bool m_isFlushPending = false;
+    bool m_isResting = false;
     TimePoint m_limit = TimePoint::max();
+    TimePoint m_endAt = TimePoint::max(); // of a stranger
     TimePoint m_retireAt = TimePoint::max();
     TimePoint m_idleSince = TimePoint::max();
 };

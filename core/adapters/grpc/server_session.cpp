@@ -19,7 +19,7 @@ ServerSession::~ServerSession()
 
 void ServerSession::detach(ServerCallImpl &call)
 {
-    m_host.release(std::exchange(call.m_reserved, 0));
+    m_host.release(*m_peer, std::exchange(call.m_reserved, 0));
     call.m_session = nullptr;
 }
 
@@ -39,6 +39,15 @@ void ServerSession::dispatch()
             call->dispatch();
         }
     }
+}
+
+void ServerSession::rest()
+{
+    if (m_calls.isEmpty())
+        m_calls = {}; // whose room for calls is larger than a call
+    if (m_touched.empty())
+        m_touched = {};
+    Http2::rest();
 }
 
 void ServerSession::abandon()

@@ -26,8 +26,8 @@ public:
     /// Guard and handler of a new call; outside of nghttp2.
     virtual void beginCall(const std::shared_ptr<ServerCallImpl> &call) = 0;
     /// Accounts for messages that are half here; false when there is no room for more.
-    [[nodiscard]] virtual bool reserve(qsizetype bytes) = 0;
-    virtual void release(qsizetype bytes) = 0;
+    [[nodiscard]] virtual bool reserve(const Peer &peer, qsizetype bytes) = 0;
+    virtual void release(const Peer &peer, qsizetype bytes) = 0;
 
 protected:
     ~ServerHost() = default;
@@ -54,6 +54,8 @@ public:
     /// Lets handlers see what has come since the last time. Outside of receive() and collect().
     void dispatch();
     [[nodiscard]] bool hasNews() const { return !m_touched.empty(); }
+    /// Without a call for a while: keeps no more memory than it needs.
+    void rest();
     /// The connection is gone: every call is cancelled with the next dispatch().
     void abandon();
     [[nodiscard]] int callCount() const { return static_cast<int>(m_calls.size()); }

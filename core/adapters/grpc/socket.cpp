@@ -284,6 +284,22 @@ quint64 processStart(qint64 pid)
     return text.mid(text.lastIndexOf(')') + 1).simplified().split(' ').value(19).toULongLong();
 }
 
+namespace {
+
+/// Whoever has one address of an IPv6 /64 has them all.
+QByteArray networkOf(const SocketAddress &from)
+{
+    const auto bytes = [](const void *data, qsizetype size) {
+        return QByteArray(static_cast<const char *>(data), size);
+    };
+    if (from.storage.ss_family == AF_INET)
+        return bytes(&reinterpret_cast<const sockaddr_in *>(&from.storage)->sin_addr, 4);
+    const in6_addr &six = reinterpret_cast<const sockaddr_in6 *>(&from.storage)->sin6_addr;
+    return IN6_IS_ADDR_V4MAPPED(&six) ? bytes(&six.s6_addr[12], 4) : bytes(&six, 8);
+}
+
+} // namespace
+
 Accepted acceptOne(const Socket &listener, bool isUnix)
 {
     SocketAddress from;
@@ -298,6 +314,7 @@ Accepted acceptOne(const Socket &listener, bool isUnix)
     if (!isUnix) {
         watchPeer(accepted.socket.descriptor());
         accepted.address = from.toString();
+        accepted.network = networkOf(from);
         return accepted;
     }
     ucred credentials{};

@@ -87,6 +87,7 @@ private:
 struct Accepted {
     Socket socket;
     QString address;
+    QByteArray network; // see Peer::network
     std::optional<UnixPeer> process;
     int error = 0; // errno without a socket
 };

@@ -90,9 +90,12 @@ struct TlsSession::Callbacks {
             return checkByName(*self, context);
         self->m_peerChain.clear();
         // What was shown, leaf first; the context holds all of it as untrusted.
-        const STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(context);
+        STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(context);
         for (int i = 0; i < sk_X509_num(shown); ++i)
-            self->m_peerChain.append(tls::derOf(sk_X509_value(shown, i)));
+            self->m_peerChain.append(shared(tls::derOf(sk_X509_value(shown, i)), i));
+        // The session would keep them for as long as the connection lives; the handshake needs the leaf alone.
+        while (sk_X509_num(shown) > 1)
+            X509_free(sk_X509_pop(shown));
         const auto good = self->checkPeer();
         if (good) {
             self->m_peerId = *tls::leafSpiffeId(self->m_peerChain.first());
@@ -105,6 +108,17 @@ struct TlsSession::Callbacks {
         const bool expired = facts && facts->notAfter < self->verificationTime();
         X509_STORE_CTX_set_error(context, expired ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_ERR_CERT_REJECTED);
         return 0;
+    }
+
+    /// Many peers have the same issuers: one copy of these serves them all.
+    static QByteArray shared(const QByteArray &der, int position)
+    {
+        static thread_local QByteArray lastIssuer;
+        if (position == 0)
+            return der;
+        if (lastIssuer != der)
+            lastIssuer = der;
+        return lastIssuer;
     }
 
     /// What OpenSSL does by itself: a path to the system's roots, and the name of the host.
@@ -289,16 +303,28 @@ TlsSession::~TlsSession()
 
 Result<void> TlsSession::present(const X509Svid &own)
 {
-    const tls::X509Ptr leaf = own.chainDer.isEmpty() ? nullptr : tls::x509FromDer(own.chainDer.first());
-    const tls::X509StackPtr others{sk_X509_new_null()};
-    bool whole = leaf && others && own.key;
-    for (qsizetype i = 1; whole && i < own.chainDer.size(); ++i) {
-        tls::X509Ptr certificate = tls::x509FromDer(own.chainDer[i]);
-        whole = certificate && sk_X509_push(others.get(), certificate.get()) > 0;
-        if (whole)
-            (void)certificate.release();
+    // Connection after connection shows the same certificates: parsed once, they are shared by all of them.
+    struct Parsed {
+        QList<QByteArray> chainDer;
+        tls::X509Ptr leaf;
+        tls::X509StackPtr others;
+    };
+    static thread_local Parsed last;
+    if (!last.leaf || last.chainDer != own.chainDer) {
+        Parsed fresh{own.chainDer, own.chainDer.isEmpty() ? nullptr : tls::x509FromDer(own.chainDer.first()),
+                     tls::X509StackPtr(sk_X509_new_null())};
+        bool whole = fresh.leaf && fresh.others;
+        for (qsizetype i = 1; whole && i < own.chainDer.size(); ++i) {
+            tls::X509Ptr certificate = tls::x509FromDer(own.chainDer[i]);
+            whole = certificate && sk_X509_push(fresh.others.get(), certificate.get()) > 0;
+            if (whole)
+                (void)certificate.release();
+        }
+        if (!whole)
+            return Error{Errc::Conflict, u"Our certificate cannot be used: %1."_s.arg(tls::opensslReason())};
+        last = std::move(fresh);
     }
-    if (!whole || SSL_use_cert_and_key(m_ssl, leaf.get(), own.key.get(), others.get(), 1) != 1)
+    if (!own.key || SSL_use_cert_and_key(m_ssl, last.leaf.get(), own.key.get(), last.others.get(), 1) != 1)
         return Error{Errc::Conflict, u"Our certificate cannot be used: %1."_s.arg(tls::opensslReason())};
     return {};
 }
