@@ -1,6 +1,6 @@
 # Real processes together; they need the programs of this build.
 if(LINTEL_BUILD_TESTS)
-  foreach(name building foreign_node demo_life lintelctl_call)
+  foreach(name building authority_outage foreign_node demo_life lintelctl_call)
     lintel_add_test(tst_${name} integration/tst_${name}.cpp integration/running_building.h
       LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
     add_dependencies(tst_${name} lintel-authority lintel-sensor lintel-gateway lintel-backend lintelctl lintel_mosquitto)

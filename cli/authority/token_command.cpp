@@ -63,7 +63,8 @@ int runToken(const QStringList &arguments)
          u"Join tokens, for machines without a TPM: good once, for a key in software. Such a device is never\n"
          "shown as attested."_s,
          {{u"create"_s,
-           u"--name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]... [--ttl TIME] [--out FILE]"_s,
+           u"--name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]...\n"
+           "          [--hardware HARDWARE] [--release RELEASE] [--ttl TIME] [--out FILE]"_s,
            u"a token, and the enrolment of the device that will come with it"_s, options, 0, create}},
          u"  lintelctl token create --name lobby-panel --kind panel --site building-1 --ttl 1h --out token\n"_s},
         arguments);

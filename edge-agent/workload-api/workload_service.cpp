@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <grp.h>
 #include <unistd.h>
+#include <utility>
 
 namespace lintel::workloads {
 
@@ -58,16 +59,18 @@ WorkloadService::WorkloadService(WorkloadServiceOptions options, spire::Embedded
             m_options.authority, [this] { return spire::tlsAsAgent(m_identity, m_options.authorityId); }});
         m_ownWatch = std::make_unique<spire::DenyListWatch>(*m_channel, identity, m_options.authorityId.trustDomain());
         m_denyLists = m_ownWatch.get();
-        connect(m_denyLists, &spire::DenyListWatch::refused, this, &WorkloadService::trouble);
-        connect(m_denyLists, &spire::DenyListWatch::interrupted, this, &WorkloadService::trouble);
+        connect(m_denyLists, &spire::DenyListWatch::refused, this,
+                [this](const Error &why) { troubled(Part::DenyList, why); });
+        connect(m_denyLists, &spire::DenyListWatch::accepted, this, [this] { fine(Part::DenyList); });
+        connect(m_denyLists, &spire::DenyListWatch::interrupted, this,
+                [this](const Error &why) { troubled(Part::Watch, why); });
+        connect(m_denyLists, &spire::DenyListWatch::restored, this, [this] { fine(Part::Watch); });
     }
     connect(m_denyLists, &spire::DenyListWatch::accepted, &m_server, &WorkloadServer::setDenyList);
-    connect(&m_issuer, &SpireWorkloadIssuer::problemFound, this, [this](const Error &problem) {
-        m_problem = problem.message;
-        Q_EMIT trouble(problem);
-    });
+    connect(&m_issuer, &SpireWorkloadIssuer::problemFound, this,
+            [this](const Error &problem) { troubled(Part::Entries, problem); });
     connect(&m_issuer, &SpireWorkloadIssuer::problemSolved, this, [this] {
-        m_problem.clear();
+        fine(Part::Entries);
         Q_EMIT notice(u"the authority tells the entries of this host again"_s);
     });
     connect(&m_server, &WorkloadServer::noticed, this, &WorkloadService::trouble);
@@ -122,9 +125,20 @@ QCborMap WorkloadService::report() const
         {"entries"_L1, qint64(counts.entries)}, {"svids"_L1, qint64(counts.svids)},
         {"streams"_L1, counts.streams},         {"refused"_L1, qint64(counts.refused)},
     };
-    if (!m_problem.isEmpty())
-        report.insert("problem"_L1, m_problem);
+    if (!m_problems.isEmpty())
+        report.insert("problem"_L1, QStringList(m_problems.values()).join(u' '));
     return report;
+}
+
+void WorkloadService::troubled(Part part, const Error &what)
+{
+    if (std::exchange(m_problems[part], what.message) != what.message)
+        Q_EMIT trouble(what);
+}
+
+void WorkloadService::fine(Part part)
+{
+    m_problems.remove(part);
 }
 
 } // namespace lintel::workloads

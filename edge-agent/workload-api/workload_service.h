@@ -2,8 +2,8 @@
 // agent is this process (provider embedded). The socket is there from start() to the end; its entries,
 // SVIDs and bundles come from the authority, and whom the deny list names loses its streams at once.
 //
-// Owned by the gateway's main, on its thread. What goes wrong later is trouble(), once per sentence, and
-// never ends the process.
+// Owned by the gateway's main, on its thread. What goes wrong later is trouble(), once and again when it
+// is something else, and never ends the process.
 #pragma once
 
 #include "spire/deny_list_watch.h"
@@ -12,6 +12,7 @@
 #include "workload-api/workload_server.h"
 
 #include <QCborMap>
+#include <QMap>
 #include <QObject>
 
 #include <memory>
@@ -50,6 +51,10 @@ Q_SIGNALS:
 
 private:
     void onIdentity();
+    // what is wrong: one sentence for each part, said when it is another one
+    enum class Part { Watch, DenyList, Entries };
+    void troubled(Part part, const Error &what);
+    void fine(Part part);
 
     WorkloadServiceOptions m_options;
     spire::EmbeddedIdentitySource &m_identity;
@@ -58,7 +63,7 @@ private:
     std::unique_ptr<grpc::Channel> m_channel; // with a watch of its own
     std::unique_ptr<spire::DenyListWatch> m_ownWatch;
     const spire::DenyListWatch *m_denyLists;
-    QString m_problem;
+    QMap<Part, QString> m_problems;
 };
 
 } // namespace lintel::workloads

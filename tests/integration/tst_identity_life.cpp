@@ -210,6 +210,7 @@ private Q_SLOTS:
     void expiry_buffersUntilTheAuthorityIsBack();
     void brokersCertificate_isRenewedWithoutDroppingSessions();
     void revocation_endsTheSessionAndIsReported();
+    void denyList_thatTheDiskDoesNotTakeIsWrittenLater();
     void kept_certificateOfAnotherAuthorityIsReplaced();
     void kept_bundleOfAnEndedFederationGoes();
 };
@@ -342,6 +343,30 @@ void TestIdentityLife::revocation_endsTheSessionAndIsReported()
     const Msn last = gateway.contiguous;
     QTRY_VERIFY_WITH_TIMEOUT(sensor.appended > int(last) + 60, kPatience);
     QCOMPARE(gateway.contiguous, last);
+}
+
+/// For as long as the file is old, the broker lets a revoked device in.
+void TestIdentityLife::denyList_thatTheDiskDoesNotTakeIsWrittenLater()
+{
+    Building building(60s);
+    QVERIFY(building.authority.open());
+    building.gatewayIdentity = building.authority.agent(u"gateway"_s, u"gateway"_s, building.gatewayTpm);
+    authority::DeviceFacts facts;
+    facts.name = u"hvac-001"_s;
+    QVERIFY(building.authority.authority->enroll(QString(64, u'a'), facts, building.authority.actor));
+    QVERIFY(building.authority.authority->revoke(u"hvac-001"_s, u"stolen"_s, building.authority.actor));
+    const QString file = building.broker.path(u"deny/building-1.smart.local.jws"_s);
+    QDir(building.broker.path({})).mkpath(u"broker"_s);
+    QVERIFY(QDir().mkpath(file)); // a folder in its place, which also root cannot write over
+    building.keepTrust();
+    QTRY_VERIFY_WITH_TIMEOUT(building.trust->status().problem.contains(u"building-1.smart.local.jws"_s), kPatience);
+    QVERIFY(QFileInfo(file).isDir());
+    QVERIFY(QDir().rmdir(file));
+    // Without another word from the authority.
+    QTRY_VERIFY_WITH_TIMEOUT(QFileInfo(file).isFile(), kPatience);
+    QCOMPARE(*tls::readWholeFile(file), *building.authority.authority->denyListJws());
+    QTRY_VERIFY_WITH_TIMEOUT(!building.trust->status().problem.contains(u"building-1.smart.local.jws"_s), kPatience);
+    QCOMPARE(building.troubles.filter(u"building-1.smart.local.jws"_s).size(), 1);
 }
 
 void TestIdentityLife::kept_certificateOfAnotherAuthorityIsReplaced()

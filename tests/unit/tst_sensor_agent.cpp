@@ -65,6 +65,33 @@ public:
     bool hangs = false;
 };
 
+/// A recording that does not know the spool that it meets.
+class UnusableRecording final : public SensorDriver, public RecordedDriver
+{
+public:
+    DriverInfo info() const override { return {u"recording"_s, u"for tests"_s, false}; }
+    QList<Point> points() const override { return {}; }
+    Result<void> open() override { return {}; }
+    void read() override {}
+    RecordedDriver *recorded() override { return this; }
+    Result<void> resume(const StreamId &, quint64) override
+    {
+        ++resumed;
+        return Error{Errc::Conflict, u"the recording belongs to another spool"_s};
+    }
+    Result<QList<RecordedRow>> take(int) override
+    {
+        ++taken;
+        return QList<RecordedRow>{};
+    }
+    Result<void> accepted(quint64) override { return {}; }
+    std::optional<Millis> untilNext() const override { return Millis{0}; }
+    quint64 window() const override { return 0; }
+
+    int resumed = 0;
+    int taken = 0;
+};
+
 struct Bench {
     FakeClock clock;
     LoopbackBroker broker;
@@ -169,6 +196,7 @@ private Q_SLOTS:
     void clockIn1970_holdsAndStampsLater();
     void spoolThatOpensLate_keepsInMemoryAndConnectsThen();
     void spoolThatOpensLate_stopsWithoutIt();
+    void spoolThatOpensLate_endsASensorWhoseRecordingCannotGoOn();
     void start_refusesWhatTheDriverRefuses();
     void gateway_receivesEveryReadingAndCustodyMoves();
     void sendEvery_storesAtOnceAndSendsTogether();
@@ -412,6 +440,41 @@ void TestSensorAgent::spoolThatOpensLate_stopsWithoutIt()
     QTRY_COMPARE(agent.counts().waiting, 1u);
     agent.stop();
     QTRY_COMPARE(stopped.count(), 1);
+}
+
+/// At the start it would have been the answer of start(); later the agent says it and ends, instead of
+/// sitting there without a session.
+void TestSensorAgent::spoolThatOpensLate_endsASensorWhoseRecordingCannotGoOn()
+{
+    Bench bench;
+    bool hasRoom = false;
+    LateStorage storage([&hasRoom]() -> Result<OpenStorage> {
+        if (!hasRoom)
+            return Error{Errc::Full, u"disk full: s1.db cannot grow."_s};
+        return OpenStorage{std::make_unique<MemorySpool>(), std::make_unique<MemoryStateStore>()};
+    });
+    UnusableRecording recording;
+    LoopbackTransport transport(bench.broker);
+    EdgeNodeSession session(Bench::sessionConfig({}), bench.clock, transport, storage.spool(), storage.state());
+    SensorAgent agent(Bench::settings(), recording, bench.clock, storage.spool(), session, bench.calls);
+    QSignalSpy trouble(&agent, &SensorAgent::trouble);
+    QSignalSpy stopped(&agent, &SensorAgent::stopped);
+    QVERIFY(agent.start());
+    bench.clock.advance(1s);
+    agent.tick();
+    QCOMPARE(recording.resumed, 0);
+    QVERIFY(stopped.isEmpty());
+
+    hasRoom = true;
+    QVERIFY(storage.tryOpen());
+    bench.clock.advance(1s);
+    agent.tick();
+    QTRY_COMPARE(stopped.count(), 1);
+    QCOMPARE(recording.resumed, 1);
+    QCOMPARE(trouble.count(), 1);
+    QCOMPARE(trouble.first().first().value<Error>().message, u"the recording belongs to another spool"_s);
+    QCOMPARE(session.status().phase, EdgeNodeSession::Phase::Stopped);
+    QCOMPARE(recording.taken, 0);
 }
 
 void TestSensorAgent::clockIn1970_holdsAndStampsLater()
