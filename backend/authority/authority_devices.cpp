@@ -342,15 +342,18 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
                   [&] { return d->revokeOne(device, reason); });
     if (!revoked)
         return revoked.error();
-    if (const auto loaded = d->loadAdmissions(); !loaded)
-        return loaded.error();
+    // It is stored: brokers hear of it whatever becomes of the rest.
+    d->denyJws.clear();
+    const auto loaded = d->loadAdmissions();
     const auto number = d->store->number(kDenyNumber);
-    if (!number)
-        return number.error();
     Q_EMIT denyListChanged(); // first: it may be this very device that has to hear of it
     if (!device.agentId.isEmpty())
         Q_EMIT agentRemoved(device.agentId);
     Q_EMIT entriesChanged();
+    if (!loaded)
+        return loaded.error();
+    if (!number)
+        return number.error();
     return RevocationReport{device, *number};
 }
 
@@ -381,10 +384,13 @@ Result<RevocationReport> Authority::revokeProgram(const SpiffeId &id, const QStr
         });
     if (!revoked)
         return revoked.error();
-    if (const auto loaded = d->loadAdmissions(); !loaded)
-        return loaded.error();
+    // It is stored: brokers and hosts hear of it whatever becomes of the rest.
+    d->denyJws.clear();
+    const auto loaded = d->loadAdmissions();
     Q_EMIT denyListChanged();
     Q_EMIT entriesChanged();
+    if (!loaded)
+        return loaded.error();
     return RevocationReport{program, sequence};
 }
 
