@@ -1,8 +1,8 @@
 # The Workload API server: its rules, its callers, its real issuer, and clients that we did not write.
 lintel_add_test(tst_workload_api unit/tst_workload_api.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi Lintel::SpireWire TIMEOUT 300)
-lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/workload_host.h
-  LIBRARIES Lintel::WorkloadApi LABELS foreign slow TIMEOUT 1800)
+lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/workload_host.h fakes/live_authority.h
+  LIBRARIES Lintel::WorkloadApi Lintel::AuthorityProgram Lintel::TestTpm Lintel::Tpm LABELS foreign slow TIMEOUT 1800)
 lintel_add_test(tst_workload_callers unit/tst_workload_callers.cpp LIBRARIES Lintel::WorkloadApi)
 lintel_add_test(tst_workload_identity_source unit/tst_workload_identity_source.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi)
