@@ -136,7 +136,7 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
         complain(program, installed.error());
     if (config.metricsEnabled)
         qCWarning(program.category).noquote()
-            << u"observability.metrics is enabled, but %1 serves no metrics; ask with the call \"status\""_s.arg(
+            << u"observability.metrics is enabled, but %1 serves no metrics; lintelctl asks it for its status"_s.arg(
                    program.name);
     std::signal(SIGXFSZ, SIG_IGN);
 }
