@@ -21,3 +21,5 @@ lintel_add_test(tst_bundle_replay integration/tst_bundle_replay.cpp fakes/live_a
   LIBRARIES Lintel::AuthorityService Lintel::WorkloadApi Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)
 lintel_add_test(tst_clockless_board integration/tst_clockless_board.cpp fakes/live_authority.h
   LIBRARIES Lintel::AuthorityService Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)
+lintel_add_test(tst_bundle_endpoints integration/tst_bundle_endpoints.cpp fakes/live_authority.h fakes/workload_host.h
+  LIBRARIES Lintel::AuthorityProgram Lintel::WorkloadApi Lintel::TestTpm Lintel::Tpm Qt6::Network TIMEOUT 300)
