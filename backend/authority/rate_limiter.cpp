@@ -1,7 +1,11 @@
 #include "authority/rate_limiter.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
+
+#include <arpa/inet.h>
 
 namespace lintel::authority {
 
@@ -14,8 +18,29 @@ int waitFor(double tokens, double perSecond)
 }
 } // namespace
 
-Result<void> RateLimiter::admitCall(const QString &connection, const QString &address)
+QString networkOf(const QString &address)
 {
+    QByteArray text = address.toLatin1();
+    if (text.startsWith('[') && text.endsWith(']'))
+        text = text.sliced(1, text.size() - 2);
+    if (const auto zone = text.indexOf('%'); zone >= 0)
+        text.truncate(zone);
+    in6_addr six{};
+    if (::inet_pton(AF_INET6, text.constData(), &six) != 1)
+        return address;
+    std::array<char, INET6_ADDRSTRLEN> shown{};
+    if (IN6_IS_ADDR_V4MAPPED(&six)) {
+        ::inet_ntop(AF_INET, &six.s6_addr[12], shown.data(), shown.size());
+        return QString::fromLatin1(shown.data());
+    }
+    std::memset(&six.s6_addr[8], 0, 8);
+    ::inet_ntop(AF_INET6, &six, shown.data(), shown.size());
+    return QString::fromLatin1(shown.data()) + u"/64"_s;
+}
+
+Result<void> RateLimiter::admitCall(const QString &connection, const QString &caller)
+{
+    const QString address = networkOf(caller);
     Bucket &ofConnection =
         refilled(m_connections, connection, m_limits.perConnectionBurst, m_limits.perConnectionPerSecond);
     if (ofConnection.tokens < 1)
@@ -30,8 +55,9 @@ Result<void> RateLimiter::admitCall(const QString &connection, const QString &ad
     return {};
 }
 
-Result<void> RateLimiter::admit(const QString &key, const QString &address)
+Result<void> RateLimiter::admit(const QString &key, const QString &caller)
 {
+    const QString address = networkOf(caller);
     Bucket &ofAddress = refilled(m_addresses, address, m_limits.perAddressBurst, m_limits.perAddressPerSecond);
     Bucket &ofKey = refilled(m_keys, key, m_limits.perKeyBurst, m_limits.perKeyPerMinute / 60);
     if (ofKey.tokens < 1)

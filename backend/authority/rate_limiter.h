@@ -27,12 +27,18 @@ struct RateLimits {
     int maxBuckets = 20'000; // of each kind
 };
 
+/// Who counts as one: of an IPv6 address its /64 network ("2001:db8:1:2::/64"), since whoever has one of its
+/// addresses has all of them; of an IPv4 address, also a mapped one, the address. Brackets and a zone are left
+/// out; what is no address comes back as it is.
+[[nodiscard]] QString networkOf(const QString &address);
+
 class RateLimiter
 {
 public:
     explicit RateLimiter(const Clock &clock, RateLimits limits = {}) : m_clock(&clock), m_limits(limits) {}
 
-    /// Before anything is read of a call. Full, after how many seconds to try again.
+    /// Before anything is read of a call. Full, after how many seconds to try again. Here and below the
+    /// address counts as networkOf() it.
     [[nodiscard]] Result<void> admitCall(const QString &connection, const QString &address);
 
     /// Takes one token of both; Full says after how many seconds to try again. Takes nothing when it

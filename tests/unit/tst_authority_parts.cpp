@@ -137,6 +137,27 @@ private Q_SLOTS:
         clock.advance(10s);
         QVERIFY(limiter.admitCall(u"192.0.2.1:2"_s, u"192.0.2.1"_s));
     }
+    void limiter_anIPv6NetworkCountsAsOneAddress()
+    {
+        QCOMPARE(networkOf(u"192.0.2.1"_s), u"192.0.2.1"_s);
+        QCOMPARE(networkOf(u"[::ffff:192.0.2.1]"_s), u"192.0.2.1"_s);
+        QCOMPARE(networkOf(u"[2001:db8:1:2:aaaa::1]"_s), u"2001:db8:1:2::/64"_s);
+        QCOMPARE(networkOf(u"fe80::1%eth0"_s), u"fe80::/64"_s);
+        QCOMPARE(networkOf(u"gateway"_s), u"gateway"_s);
+
+        FakeClock clock;
+        RateLimiter limiter(clock);
+        int calls = 0;
+        int begun = 0;
+        for (int i = 0; i < 2'000; ++i) { // of one network, an address for each attempt
+            const QString address = u"[2001:db8:1:2::%1]"_s.arg(i, 0, 16);
+            calls += bool(limiter.admitCall(address + u":443"_s, address));
+            begun += bool(limiter.admit(QString::number(i), address));
+        }
+        QCOMPARE(calls, 400);
+        QCOMPARE(begun, 200);
+        QVERIFY(limiter.admit(u"k"_s, u"[2001:db8:1:3::1]"_s));
+    }
     void refusals_areTogetherByAddressAndReason()
     {
         RefusalLog log;
