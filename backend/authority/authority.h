@@ -32,8 +32,8 @@ class Store;
 /// Who did it, for the audit trail: "operator:root", "agent:spiffe://…".
 using Actor = QString;
 
-/// What a device showed before any challenge. The service has parsed it, and has checked `vendor`:
-/// it is the issuer of an EK certificate that belongs to this very EK and chains to a known maker.
+/// A device that has proved that it has this endorsement key. The service has checked `vendor`: it names who
+/// made the chip, by an EK certificate that belongs to this very EK and chains to a known maker.
 struct FirstContact {
     QString ekHash;
     QString vendor; // empty: no such certificate
@@ -48,8 +48,9 @@ struct AttestedNode {
     QString token;  // of "join_token"
     QString address;
     QByteArray csrDer;
-    Selectors selectors; // beyond those that the authority adds itself (ek hash, boot verdict)
-    QByteArray quote;    // TPMS_ATTEST and TPMT_SIGNATURE; empty: not measured
+    bool keyIsInTpm = false; // certified: the CSR's key was made in this TPM and cannot leave it
+    Selectors selectors;     // beyond those that the authority adds itself (ek hash, boot verdict)
+    QByteArray quote;        // TPMS_ATTEST and TPMT_SIGNATURE; empty: not measured
     QByteArray quoteSignature;
     QMap<int, QByteArray> pcrs;
     QByteArray eventLog;     // of the firmware, if one came
@@ -141,8 +142,11 @@ public:
     [[nodiscard]] Result<void> admitCall(const QString &connection, const QString &address);
     /// Before any expensive work: is this key or address asking too often? Full.
     [[nodiscard]] Result<void> admit(const QString &ekHashOrToken, const QString &address);
-    /// Before the challenge: is it worth one? The device, or one without an id for a chip that is new
-    /// here and may join the queue. Unavailable: it waits for approval; Denied: revoked, or not enrolled.
+    /// Unsupported: there is no such attestation, or it is switched off here.
+    [[nodiscard]] Result<void> checkType(const QString &type) const;
+    /// Is it let in? The device, or one without an id for a chip that is new here and may join the queue.
+    /// Unavailable: it waits for approval; Denied: revoked, or not enrolled. These answers are for the chip
+    /// itself: whoever only knows its public key has no business with them, so ask once it has proved itself.
     [[nodiscard]] Result<Device> considerDevice(const FirstContact &contact);
     /// Ends an attestation: records it, gives the agent its SVID. The CSR's signature must verify.
     /// A join token is spent by this, but the same key may repeat an attestation whose answer it lost.
@@ -187,8 +191,9 @@ public:
     // --- SPIRE administration -------------------------------------------------------------------
     [[nodiscard]] Result<QList<Agent>> agents(const AgentFilter &filter = {});
     [[nodiscard]] Result<Agent> agent(const SpiffeId &id);
+    /// With a chip: also the agent that it is, or could become, by the other attestation.
     [[nodiscard]] Result<void> banAgent(const SpiffeId &id, const Actor &actor);
-    /// Evicts: it must attest again (and may).
+    /// Evicts: it must attest again (and may, also when it was banned).
     [[nodiscard]] Result<void> deleteAgent(const SpiffeId &id, const Actor &actor);
     /// `device` with an ID: also makes the entry that gives the token's agent this ID and, under /agent/,
     /// enrols a device without a chip (it may be another token's device; Conflict: a chip has this ID).
@@ -209,7 +214,9 @@ public:
     // --- Devices --------------------------------------------------------------------------------
     /// Approved at once, since an operator named it. Conflict: this EK or this SPIFFE ID is enrolled
     /// already (a second TPM cannot take over a name).
-    [[nodiscard]] Result<Device> enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
+    /// `vendor`: who made its chip, where a certificate that was verified says so.
+    [[nodiscard]] Result<Device> enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor,
+                                        const QString &vendor = {});
     /// CSV with the head line hash,name,kind,site,space,tags,hardware,release. All rows or none.
     [[nodiscard]] Result<BatchOutcome> enrollBatch(const QByteArray &csv, const Actor &actor);
     [[nodiscard]] Result<QList<Device>> devices(std::optional<DeviceState> state = {});

@@ -6,6 +6,11 @@ namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
 
+QStringList AuthorityConfig::allAttestationTypes()
+{
+    return {QString::fromLatin1(kTpm), QString::fromLatin1(kLintelTpm), QString::fromLatin1(kJoinToken)};
+}
+
 QString AuthorityConfig::keysDir() const
 {
     return QDir(stateDir).filePath(u"keys"_s);

@@ -5,10 +5,16 @@
 #include "domain/spiffe_id.h"
 
 #include <QString>
+#include <QStringList>
 
 #include <chrono>
 
 namespace lintel::authority {
+
+/// The node attestations, as SPIFFE IDs of agents have them.
+inline constexpr auto kTpm = "tpm";
+inline constexpr auto kLintelTpm = "lintel_tpm";
+inline constexpr auto kJoinToken = "join_token";
 
 /// What happens to a chip that nobody has enrolled.
 enum class FirstSeen {
@@ -35,10 +41,15 @@ struct AuthorityConfig {
 
     FirstSeen firstSeen = FirstSeen::QueueAll;
     int maxPending = 1'000;
+    /// Which node attestations there are here: of those that are left out no agent gets anything, also one
+    /// that has attested before.
+    QStringList attestationTypes = allAttestationTypes();
     bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID
     QByteArray vfs;                   // another file layer for the state, for tests; empty = the system's
     int signingThreads = 0;           // 0: as many as there are processors
 
+    /// "tpm", "lintel_tpm", "join_token".
+    [[nodiscard]] static QStringList allAttestationTypes();
     /// Where file keys lie: `stateDir`/keys.
     [[nodiscard]] QString keysDir() const;
     /// Malformed: what contradicts itself (lifetimes too short for each other).

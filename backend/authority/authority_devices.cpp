@@ -132,7 +132,8 @@ Result<void> Authority::Private::putBrokerEntry(qint64 deviceId, const SpiffeId 
     return store->putEntry(entry, deviceId);
 }
 
-Result<Device> Authority::Private::enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor)
+Result<Device> Authority::Private::enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor,
+                                             const QString &vendor)
 {
     const auto hash = parseEkHash(ekHash);
     if (!hash)
@@ -155,6 +156,8 @@ Result<Device> Authority::Private::enrollOne(const QString &ekHash, const Device
     device.agentId = *agentId;
     device.state = DeviceState::Approved;
     device.approvedAt = now();
+    if (!vendor.isEmpty())
+        device.vendor = vendor;
     if (device.id == 0) {
         device.enrolledBy = EnrolledBy::EkHash;
         device.enrolledAt = now();
@@ -166,12 +169,13 @@ Result<Device> Authority::Private::enrollOne(const QString &ekHash, const Device
     return device;
 }
 
-Result<Device> Authority::enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor)
+Result<Device> Authority::enroll(const QString &ekHash, const DeviceFacts &facts, const Actor &actor,
+                                 const QString &vendor)
 {
     auto transaction = d->store->transaction();
     if (!transaction)
         return transaction.error();
-    const auto device = d->enrollOne(ekHash, facts, actor);
+    const auto device = d->enrollOne(ekHash, facts, actor, vendor);
     if (!device)
         return device;
     if (const auto committed = transaction->commit(); !committed)

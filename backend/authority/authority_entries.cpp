@@ -208,6 +208,8 @@ Result<JoinToken> Authority::createToken(std::chrono::seconds ttl, const SpiffeI
 {
     if (ttl.count() < 1 || ttl > kMaxTokenTtl)
         return Error{Errc::OutOfRange, u"A join token lives 1 second to 30 days."_s};
+    if (const auto offered = checkType(QString::fromLatin1(kJoinToken)); !offered)
+        return offered.error();
     const JoinToken token{text.isEmpty() ? randomToken() : text, d->now() + ttl, id};
     const auto agentId = d->agentIdFor(QString::fromLatin1(kJoinToken), token.token);
     if (!agentId)

@@ -75,6 +75,16 @@ Result<void> Authority::admit(const QString &ekHashOrToken, const QString &addre
     return d->limiter.admit(ekHashOrToken, address);
 }
 
+Result<void> Authority::checkType(const QString &type) const
+{
+    if (!AuthorityConfig::allAttestationTypes().contains(type))
+        return Error{Errc::Unsupported, u"The authority has no node attestor \"%1\"."_s.arg(type.left(40))};
+    if (!m_config.attestationTypes.contains(type))
+        return Error{Errc::Unsupported,
+                     u"The node attestation \"%1\" is switched off at this authority (attestation.types)."_s.arg(type)};
+    return {};
+}
+
 Result<Device> Authority::considerDevice(const FirstContact &contact)
 {
     const auto hash = parseEkHash(contact.ekHash);
@@ -115,9 +125,9 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
     if (node.selectors.size() > kMaxSelectors)
         return Error{Errc::Malformed, u"An attestation gives %1 selectors at most."_s.arg(kMaxSelectors)};
     const QByteArray keyHash = tls::publicKeyHash(csr->publicKeyDer);
+    if (const auto known = checkType(node.type); !known)
+        return known.error();
     const bool byTpm = isTpm(node.type);
-    if (!byTpm && node.type != QLatin1StringView(kJoinToken))
-        return Error{Errc::Unsupported, u"The authority has no node attestor \"%1\"."_s.arg(node.type.left(40))};
     const auto agentId = d->agentIdFor(node.type, byTpm ? node.ekHash : node.token);
     if (!agentId)
         return agentId.error();
@@ -130,7 +140,7 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
     const auto known = d->store->agent(*agentId);
     if (!known)
         return known.error();
-    if (*known && (*known)->isBanned)
+    if (*known && (*known)->isBanned && !byTpm)
         return denied(u"The agent %1 is banned."_s.arg(agentId->toString()));
 
     Agent agent = known->value_or(Agent{});
@@ -147,6 +157,13 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         auto device = considerDevice({node.ekHash, node.vendor, node.address});
         if (!device)
             return device.error();
+        // Whoever was sent away may not come back by the other attestation.
+        const auto sameChip = d->agentsOf(node.ekHash);
+        if (!sameChip)
+            return sameChip.error();
+        for (const Agent &one : *sameChip)
+            if (one.isBanned)
+                return denied(u"The agent %1 is banned."_s.arg(one.id.toString()));
         if (device->id == 0) {
             const auto waiting = d->store->countDevices(DeviceState::Pending);
             if (!waiting)
@@ -183,6 +200,8 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
             why.append(u"\"%1\" became \"%2\""_s.arg(describe(device->verdict), describe(verdict)));
         if (!isFirst && !changedPcrs.isEmpty())
             why.append(u"%1 changed"_s.arg(changedPcrs));
+        if (!isFirst && device->keyIsInTpm && !node.keyIsInTpm)
+            why.append(u"its key is no longer certified to be in its TPM"_s);
         if (!why.isEmpty())
             why.append(judged->reason.chopped(judged->reason.endsWith(u'.')));
         record.change = why.join(u"; "_s);
@@ -191,6 +210,7 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         device->agentId = *agentId; // it may come by another attestation than last time
         device->verdict = verdict;
         device->pcrs = node.pcrs;
+        device->keyIsInTpm = node.keyIsInTpm;
         device->attestedAt = now;
         if (!node.vendor.isEmpty())
             device->vendor = node.vendor;
@@ -266,6 +286,22 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
     return AgentSvid{agent, *issued};
 }
 
+Result<QList<Agent>> Authority::Private::agentsOf(const QString &ekHash)
+{
+    QList<Agent> agents;
+    for (const auto type : {kTpm, kLintelTpm}) {
+        const auto id = agentIdFor(QString::fromLatin1(type), ekHash);
+        if (!id)
+            return id.error();
+        const auto known = store->agent(*id);
+        if (!known)
+            return known.error();
+        if (*known)
+            agents.append(**known);
+    }
+    return agents;
+}
+
 // --- Agents --------------------------------------------------------------------------------------
 
 AgentCheck Authority::checkAgent(const QByteArray &leafDer)
@@ -290,6 +326,8 @@ AgentCheck Authority::checkAgent(const QByteArray &leafDer)
     Agent agent = **known;
     if (agent.isBanned)
         return refuse(AgentDenial::Banned, u"The agent %1 is banned."_s.arg(who));
+    if (const auto offered = checkType(agent.attestationType); !offered)
+        return refuse(AgentDenial::NotAttested, offered.error().message);
     if (now >= leaf->notAfter)
         return refuse(AgentDenial::Expired, u"The SVID of %1 has expired; attest again."_s.arg(who));
     if (leaf->serial != agent.serial) {
@@ -377,23 +415,51 @@ Result<void> Authority::banAgent(const SpiffeId &id, const Actor &actor)
     auto known = agent(id);
     if (!known)
         return known.error();
-    known->isBanned = true;
-    const auto banned = d->change(actor, u"agent.ban"_s, id.toString(), {}, [&] { return d->store->putAgent(*known); });
+    QList<Agent> same{*known};
+    if (!known->ekHash.isEmpty()) {
+        const auto ofChip = d->agentsOf(known->ekHash);
+        if (!ofChip)
+            return ofChip.error();
+        same = *ofChip;
+    }
+    const auto banned = d->change(actor, u"agent.ban"_s, id.toString(), {}, [&]() -> Result<void> {
+        for (Agent &one : same) {
+            one.isBanned = true;
+            if (const auto put = d->store->putAgent(one); !put)
+                return put;
+        }
+        return {};
+    });
     if (banned)
-        Q_EMIT agentRemoved(id);
+        for (const Agent &one : std::as_const(same))
+            Q_EMIT agentRemoved(one.id);
     return banned;
 }
 
 Result<void> Authority::deleteAgent(const SpiffeId &id, const Actor &actor)
 {
+    const auto known = agent(id);
+    if (!known)
+        return known.error();
+    // They were banned together.
+    QList<SpiffeId> ids{id};
+    if (known->isBanned && !known->ekHash.isEmpty()) {
+        const auto ofChip = d->agentsOf(known->ekHash);
+        if (!ofChip)
+            return ofChip.error();
+        for (const Agent &one : *ofChip)
+            if (one.isBanned && one.id != id)
+                ids.append(one.id);
+    }
     const auto gone = d->change(actor, u"agent.delete"_s, id.toString(), {}, [&]() -> Result<void> {
-        const auto deleted = d->store->deleteAgent(id);
-        if (!deleted)
-            return deleted.error();
-        return *deleted ? Result<void>() : Error{Errc::NotFound, u"There is no agent %1."_s.arg(id.toString())};
+        for (const SpiffeId &one : std::as_const(ids))
+            if (const auto deleted = d->store->deleteAgent(one); !deleted)
+                return deleted.error();
+        return {};
     });
     if (gone)
-        Q_EMIT agentRemoved(id);
+        for (const SpiffeId &one : std::as_const(ids))
+            Q_EMIT agentRemoved(one);
     return gone;
 }
 

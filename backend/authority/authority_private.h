@@ -12,9 +12,6 @@
 
 namespace lintel::authority {
 
-inline constexpr auto kTpm = "tpm";
-inline constexpr auto kLintelTpm = "lintel_tpm";
-inline constexpr auto kJoinToken = "join_token";
 /// Under these the store counts our deny lists and our bundles.
 inline const QString kDenyNumber = QStringLiteral("deny.sequence");
 inline const QString kBundleNumber = QStringLiteral("bundle.sequence");
@@ -106,6 +103,8 @@ struct Authority::Private {
     [[nodiscard]] Timestamp now() const { return clock->now(); }
     [[nodiscard]] Result<SpiffeId> makeId(const QString &path) const;
     [[nodiscard]] Result<SpiffeId> agentIdFor(const QString &type, const QString &what) const;
+    /// Of a chip, by either attestation: those that there are.
+    [[nodiscard]] Result<QList<Agent>> agentsOf(const QString &ekHash);
     [[nodiscard]] Result<void> audit(const Actor &actor, const QString &action, const QString &subject,
                                      const QString &details = {});
     /// begin, change and its audit record, commit: all or nothing.
@@ -141,7 +140,8 @@ struct Authority::Private {
     [[nodiscard]] Result<void> admitDevice(Device &device);
     [[nodiscard]] static bool isGateway(const DeviceFacts &facts);
     [[nodiscard]] Result<void> putBrokerEntry(qint64 deviceId, const SpiffeId &agentId);
-    [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor);
+    [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor,
+                                           const QString &vendor = {});
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
     /// Full: the list that the store holds by now could not be published. The caller holds a transaction.
     [[nodiscard]] Result<void> checkDenyListRoom();

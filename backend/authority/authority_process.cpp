@@ -25,6 +25,7 @@ Result<AttestationTerms> termsOf(const ProgramConfig &config, const Clock &clock
     terms.policy.pcrs = config.pcrs;
     terms.quotesSpireTpm = config.quotesSpireTpm;
     terms.policy.challengeLifetime = config.challengeLifetime;
+    terms.policy.requireVendorCertificate = config.requiresVendorCertificate;
     if (config.vendorDir.isEmpty())
         return terms;
     auto vendors = tpm::VendorAuthorities::load(config.vendorDir);

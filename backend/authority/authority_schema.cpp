@@ -99,8 +99,14 @@ CREATE INDEX devices_by_state ON devices (state, seen_at);
 ALTER TABLE deny ADD COLUMN last_accepted_at INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// Whether a device's last attestation certified that its key is in its TPM. One type of attestation always does.
+constexpr auto kFifth = R"sql(
+ALTER TABLE devices ADD COLUMN key_in_tpm INTEGER NOT NULL DEFAULT 0;
+UPDATE devices SET key_in_tpm = 1 WHERE attested_at <> 0 AND agent_id LIKE '%/spire/agent/lintel_tpm/%';
+)sql";
+
 constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird},
-                                 sqlite::Migration{kFourth}};
+                                 sqlite::Migration{kFourth}, sqlite::Migration{kFifth}};
 
 } // namespace
 

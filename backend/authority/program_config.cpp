@@ -1,5 +1,7 @@
 #include "authority/program_config.h"
 
+#include <QSet>
+
 #include <algorithm>
 #include <utility>
 
@@ -73,9 +75,28 @@ void readPcrs(Section &section, QList<int> &pcrs)
     pcrs = std::move(chosen);
 }
 
+void readTypes(Section &section, QStringList &types)
+{
+    const QStringList all = AuthorityConfig::allAttestationTypes();
+    QStringList chosen;
+    section.texts(u"types", chosen, all.size());
+    if (!section.has(u"types"))
+        return;
+    bool good = !chosen.isEmpty() && QSet<QString>(chosen.cbegin(), chosen.cend()).size() == chosen.size();
+    for (const QString &type : std::as_const(chosen))
+        good = good && all.contains(type);
+    if (!good)
+        return section.complain(u"types", u"expected some of %1, each once"_s.arg(all.join(u", "_s)));
+    types = std::move(chosen);
+}
+
 void readAttestation(Section section, ProgramConfig &config)
 {
+    readTypes(section, config.authority.attestationTypes);
     section.text(u"vendor_ca_dir", config.vendorDir);
+    section.flag(u"require_vendor_certificate", config.requiresVendorCertificate);
+    if (config.requiresVendorCertificate && config.vendorDir.isEmpty())
+        section.complain(u"require_vendor_certificate", u"needs vendor_ca_dir, or no TPM would be let in"_s);
     // Where makers are known, made-up keys have no business in the queue.
     if (!config.vendorDir.isEmpty())
         config.authority.firstSeen = FirstSeen::QueueGenuine;

@@ -39,7 +39,8 @@ struct ProgramConfig {
     uint adminMode = 0600;
     BundleEndpointConfig bundles;
     KeyStoreConfig keys;
-    QString vendorDir; // certificates of TPM makers; empty: none is trusted
+    QString vendorDir;                      // certificates of TPM makers; empty: none is trusted
+    bool requiresVendorCertificate = false; // whoever has none of theirs is refused, enrolled or not
     QList<int> pcrs = {0, 1, 2, 3, 4, 5, 6, 7, 14};
     bool quotesSpireTpm = false; // agents of type "tpm" are asked for them as well
     std::chrono::seconds challengeLifetime{60};

@@ -68,9 +68,10 @@ struct Device {
     DeviceFacts facts;
     DeviceState state = DeviceState::Pending;
     EnrolledBy enrolledBy = EnrolledBy::EkHash;
-    QString vendor; // issuer of its EK certificate, when one was checked
+    QString vendor; // who made its chip, by an EK certificate that was verified
     BootVerdict verdict = BootVerdict::NotMeasured;
     QMap<int, QByteArray> pcrs; // of the last attestation
+    bool keyIsInTpm = false;    // likewise: its key was certified to be in its TPM
     Timestamp enrolledAt{};
     Timestamp approvedAt{}; // zero: never, also below
     Timestamp attestedAt{};

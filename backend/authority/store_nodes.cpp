@@ -9,7 +9,8 @@ using namespace Qt::StringLiterals;
 namespace {
 #define LINTEL_DEVICE_COLUMNS                                                                                          \
     "id, ek, spiffe_id, agent_id, name, kind, site, space, tags, state, enrolled_by, vendor, hardware, release, "      \
-    "verdict, pcrs, enrolled_at, approved_at, attested_at, revoked_at, last_accepted_at, revoked_why"
+    "verdict, pcrs, enrolled_at, approved_at, attested_at, revoked_at, last_accepted_at, revoked_why, "                \
+    "key_in_tpm"
 #define LINTEL_AGENT_COLUMNS                                                                                           \
     "id, type, serial, expires_at, new_serial, new_expires_at, banned, can_reattest, selectors, key_hash, "            \
     "new_key_hash, ek, version, first_seen, last_seen"
@@ -27,7 +28,7 @@ void bindDevice(sqlite::Statement &statement, const Device &device)
     for (const Timestamp t :
          {device.enrolledAt, device.approvedAt, device.attestedAt, device.revokedAt, device.lastAcceptedAt})
         statement.bind(toEpochMillis(t));
-    statement.bind(device.revokedWhy);
+    statement.bind(device.revokedWhy).bind(int(device.keyIsInTpm));
 }
 
 Device deviceFrom(const sqlite::Statement &row)
@@ -51,6 +52,7 @@ Device deviceFrom(const sqlite::Statement &row)
     device.revokedAt = time(19);
     device.lastAcceptedAt = time(20);
     device.revokedWhy = row.text(21);
+    device.keyIsInTpm = row.integer(22) != 0;
     return device;
 }
 
@@ -104,7 +106,7 @@ Entry entryFrom(const sqlite::Statement &row)
 Result<qint64> Store::addDevice(const Device &device)
 {
     auto insert = m_database->prepare("INSERT INTO devices (" LINTEL_DEVICE_COLUMNS ") VALUES "
-                                      "(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id");
+                                      "(NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id");
     if (!insert)
         return insert.error();
     bindDevice(*insert, device);
@@ -119,7 +121,7 @@ Result<void> Store::updateDevice(const Device &device)
     auto update = m_database->prepare(
         "UPDATE devices SET ek=?, spiffe_id=?, agent_id=?, name=?, kind=?, site=?, space=?, tags=?, state=?, "
         "enrolled_by=?, vendor=?, hardware=?, release=?, verdict=?, pcrs=?, enrolled_at=?, approved_at=?, "
-        "attested_at=?, revoked_at=?, last_accepted_at=?, revoked_why=? WHERE id=?");
+        "attested_at=?, revoked_at=?, last_accepted_at=?, revoked_why=?, key_in_tpm=? WHERE id=?");
     if (!update)
         return update.error();
     bindDevice(*update, device);

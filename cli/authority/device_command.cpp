@@ -162,38 +162,40 @@ Result<Answer> acceptBoot(const Arguments &arguments)
                                               + referenceText(*values)};
 }
 
-Result<QString> hashOf(const Arguments &arguments)
+/// In DER, whatever the file has.
+Result<QByteArray> certificateFrom(const QString &path)
 {
-    if (arguments.has(u"hash"_s) == arguments.has(u"certificate"_s))
-        return wrongUsage(u"Say which TPM: --hash, --certificate, or --csv for many. See `lintelctl enroll --help`."_s);
-    if (arguments.has(u"hash"_s))
-        return arguments.value(u"hash"_s);
-    const auto bytes = tls::readWholeFile(arguments.value(u"certificate"_s));
-    if (!bytes)
-        return bytes.error();
-    if (!bytes->contains("-----BEGIN"))
-        return tpm::endorsementHashOfCertificate(*bytes);
+    const auto bytes = tls::readWholeFile(path);
+    if (!bytes || !bytes->contains("-----BEGIN"))
+        return bytes;
     const auto certificates = tls::certificatesFromPem(*bytes);
     if (!certificates)
         return certificates.error();
-    return tpm::endorsementHashOfCertificate(certificates->first());
+    return certificates->first();
 }
 
 Result<Answer> enrollOne(const Arguments &arguments)
 {
-    const auto hash = hashOf(arguments);
-    if (!hash)
-        return hash.error();
+    if (arguments.has(u"hash"_s) == arguments.has(u"certificate"_s))
+        return wrongUsage(u"Say which TPM: --hash, --certificate, or --csv for many. See `lintelctl enroll --help`."_s);
     if (!arguments.has(u"name"_s))
         return wrongUsage(u"Say with --name what the device is called. See `lintelctl enroll --help`."_s);
     wire::EnrollRequest request;
     takeFacts(arguments, request.mutable_enrolment());
-    request.mutable_enrolment()->set_ek_hash(hash->toStdString());
+    request.mutable_enrolment()->set_ek_hash(arguments.value(u"hash"_s).toStdString());
+    if (arguments.has(u"certificate"_s)) {
+        const auto certificate = certificateFrom(arguments.value(u"certificate"_s));
+        if (!certificate)
+            return certificate.error();
+        request.set_ek_certificate(certificate->toStdString());
+    }
     const auto device = clientFor(arguments).call<wire::Device>(method::admin("Enroll"), request);
     if (!device)
         return device.error();
-    return deviceAnswer(
-        *device, u"%1 is enrolled for the TPM %2."_s.arg(textOf(device->spiffe_id()), textOf(device->ek_hash())));
+    const QString done =
+        u"%1 is enrolled for the TPM %2."_s.arg(textOf(device->spiffe_id()), textOf(device->ek_hash()));
+    const QString finding = textOf(device->ek_finding());
+    return deviceAnswer(*device, finding.isEmpty() ? done : done + u'\n' + finding);
 }
 
 Result<QByteArray> csvFrom(const QString &path)
@@ -309,7 +311,10 @@ int runEnroll(const QStringList &arguments)
 {
     QList<Option> options{
         {u"hash"_s, u"HASH"_s, u"SHA-256 of the TPM's endorsement key, as the device prints it"_s},
-        {u"certificate"_s, u"FILE"_s, u"instead of the hash: the TPM's endorsement certificate (PEM or DER)"_s},
+        {u"certificate"_s, u"FILE"_s,
+         u"instead of the hash: the TPM's endorsement certificate (PEM or DER). The authority says which\n"
+         "maker signed it; one that is not valid is refused, and one of an unknown maker where\n"
+         "attestation.require_vendor_certificate says so"_s},
         {u"csv"_s, u"FILE"_s, u"many at once: hash,name,kind,site,space,tags,hardware,release; all rows or none"_s},
     };
     options += factOptions();

@@ -26,6 +26,15 @@ QStringList tagsOf(const wire::Device &device)
     return tags;
 }
 
+/// Where the key of its identity is; nothing before its first attestation.
+QString keyPlace(const wire::Device &device)
+{
+    if (device.attestation_type().empty())
+        return {};
+    return device.key_in_tpm() ? u"made in its TPM, which never gives it away (certified)"_s
+                               : u"not certified to be in a TPM: it may be a file"_s;
+}
+
 } // namespace
 
 QString stateWord(wire::DeviceState state)
@@ -50,9 +59,11 @@ QJsonObject deviceJson(const wire::Device &device)
         {u"space"_s, textOf(device.space())},
         {u"tags"_s, QJsonArray::fromStringList(tagsOf(device))},
         {u"attestation"_s, textOf(device.attestation_type())},
+        {u"key_in_tpm"_s, device.key_in_tpm()},
         {u"verdict"_s, verdictWord(device.verdict())},
         {u"verdict_reason"_s, textOf(device.verdict_reason())},
         {u"ek_issuer"_s, textOf(device.ek_issuer())},
+        {u"ek_finding"_s, textOf(device.ek_finding())},
         {u"hardware"_s, textOf(device.hardware())},
         {u"release"_s, textOf(device.release())},
         {u"pcrs"_s, pcrsJson(device.pcrs())},
@@ -78,6 +89,7 @@ QString deviceText(const wire::Device &device)
         {u"space"_s, textOf(device.space())},
         {u"tags"_s, tagsOf(device).join(u", "_s)},
         {u"attestation"_s, textOf(device.attestation_type())},
+        {u"key"_s, keyPlace(device)},
         {u"verdict"_s, textOf(device.verdict_reason())},
         {u"maker's certificate"_s, textOf(device.ek_issuer())},
         {u"hardware"_s, textOf(device.hardware())},

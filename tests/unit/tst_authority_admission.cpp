@@ -251,6 +251,79 @@ private Q_SLOTS:
         const Attested a(f);
         VERIFY_ERROR(f.authority->renewAgent(a.agent.id, DeviceKey().csr), Errc::Denied);
     }
+    void agents_bannedChipDoesNotComeBackByTheOtherAttestation()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const QString ofSpire = u"/spire/agent/tpm/"_s + ekHashOf(1);
+        auto other = f.node(ekHashOf(1), a.key);
+        other.type = u"tpm"_s;
+        VERIFY_OK(f.authority->banAgent(a.agent.id, f.actor));
+        VERIFY_ERROR(f.authority->attest(other), Errc::Denied); // as which it was never here
+        VERIFY_ERROR(f.authority->agent(f.id(ofSpire)), Errc::NotFound);
+
+        // Evicted, it may attest again; then both agents of the chip are banned together, and let in together.
+        VERIFY_OK(f.authority->deleteAgent(a.agent.id, f.actor));
+        const auto first = f.authority->attest(f.node(ekHashOf(1), a.key));
+        const auto second = f.authority->attest(other);
+        VERIFY_OK(first);
+        VERIFY_OK(second);
+        QSignalSpy removed(f.authority.get(), &Authority::agentRemoved);
+        VERIFY_OK(f.authority->banAgent(second->agent.id, f.actor));
+        QCOMPARE(removed.count(), 2);
+        QCOMPARE(f.authority->checkAgent(first->svid.chainDer.first()).denial, AgentDenial::Banned);
+        QCOMPARE(f.authority->checkAgent(second->svid.chainDer.first()).denial, AgentDenial::Banned);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), a.key)), Errc::Denied);
+        VERIFY_OK(f.authority->deleteAgent(first->agent.id, f.actor));
+        VERIFY_OK(f.authority->attest(other));
+        VERIFY_ERROR(f.authority->deleteAgent(f.id(u"/spire/agent/tpm/none"_s), f.actor), Errc::NotFound);
+    }
+    void attest_typeThatIsSwitchedOffGivesNothing_alsoToThoseWhoHadIt()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        auto weaker = f.node(ekHashOf(1), a.key);
+        weaker.type = u"tpm"_s;
+        const auto agent = f.authority->attest(weaker);
+        VERIFY_OK(agent);
+        const auto leaf = agent->svid.chainDer.first();
+        QCOMPARE(f.authority->checkAgent(leaf).denial, AgentDenial::None);
+        const auto token = f.authority->createToken(1h, f.id(u"/agent/hvac-009"_s), f.actor);
+        VERIFY_OK(token);
+
+        f.config.attestationTypes = {u"lintel_tpm"_s};
+        VERIFY_OK(f.open());
+        QCOMPARE(f.authority->checkAgent(leaf).denial, AgentDenial::NotAttested);
+        VERIFY_ERROR(f.authority->attest(weaker), Errc::Unsupported);
+        VERIFY_ERROR(f.authority->attest(f.tokenNode(token->token, DeviceKey())), Errc::Unsupported);
+        VERIFY_ERROR(f.authority->createToken(1h, {}, f.actor), Errc::Unsupported);
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), a.key)));
+        auto unknown = weaker;
+        unknown.type = u"x509pop"_s;
+        VERIFY_ERROR(f.authority->attest(unknown), Errc::Unsupported);
+    }
+    void attest_whereTheKeyIsIsStored_andALossIsTold()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), kFacts, f.actor));
+        QVERIFY(!f.authority->device(ekHashOf(1))->keyIsInTpm);
+        const DeviceKey key;
+        auto node = f.node(ekHashOf(1), key);
+        node.keyIsInTpm = true;
+        VERIFY_OK(f.authority->attest(node));
+        VERIFY_OK(f.open());
+        QVERIFY(f.authority->device(ekHashOf(1))->keyIsInTpm);
+
+        node.type = u"tpm"_s;
+        node.keyIsInTpm = false;
+        VERIFY_OK(f.authority->attest(node));
+        QVERIFY(!f.authority->device(ekHashOf(1))->keyIsInTpm);
+        QVERIFY(f.authority->attestations(ekHashOf(1))->first().change.contains("no longer certified"_L1));
+        QVERIFY(f.authority->audit()->last().details.contains("no longer certified"_L1));
+    }
     void agents_banEvictAndUnknown()
     {
         AuthorityFixture f;

@@ -48,6 +48,26 @@ private Q_SLOTS:
         QCOMPARE(int(config->authority.firstSeen), expected);
     }
 
+    void vendorCertificate_isOnlyRequiredWhereMakersAreKnown()
+    {
+        QVERIFY(!read("attestation: {vendor_ca_dir: /etc/makers}\n")->requiresVendorCertificate);
+        QVERIFY(read("attestation: {vendor_ca_dir: /etc/makers, require_vendor_certificate: true}\n")
+                    ->requiresVendorCertificate);
+        const auto nobody = read("attestation: {require_vendor_certificate: true}\n");
+        QVERIFY(!nobody);
+        QVERIFY2(nobody.error().message.contains("vendor_ca_dir"_L1), qPrintable(nobody.error().message));
+    }
+
+    void types_areAllUnlessSomeAreNamed()
+    {
+        const QStringList all{u"tpm"_s, u"lintel_tpm"_s, u"join_token"_s};
+        QCOMPARE(read({})->authority.attestationTypes, all);
+        QCOMPARE(read("attestation: {types: [lintel_tpm]}\n")->authority.attestationTypes,
+                 QStringList{u"lintel_tpm"_s});
+        for (const QByteArray bad : {"[]", "[tpm, tpm]", "[x509pop]", "[tpm, lintel_tpm, join_token, tpm]"})
+            QVERIFY2(!read("attestation: {types: " + bad + "}\n"), bad.constData());
+    }
+
     void nameConstraint_isSwitchedOffByItsKeyAlone()
     {
         QVERIFY(read({})->authority.nameConstraint);

@@ -59,6 +59,11 @@ void AuthorityService::serveAgentMethods()
         const auto request = spire::parse<api::RenewAgentRequest>(bytes);
         if (!request)
             return refusal(request.error());
+        if (agent.canReattest)
+            return grpc::UnaryReply{
+                refusalOf(AgentDenial::MustReattest,
+                          u"%1 gets a new SVID by attesting again, not by renewal."_s.arg(agent.id.toString())),
+                {}};
         const auto renewed = m_authority.renewAgent(agent.id, bytesOf(request->params().csr()));
         if (!renewed)
             return refusal(renewed.error());

@@ -81,6 +81,8 @@ void AttestCall::onMessage(const QByteArray &message)
 
 void AttestCall::begin(const QString &type, const QByteArray &payload, const QByteArray &csrDer)
 {
+    if (const auto offered = m_authority.checkType(type); !type.isEmpty() && !offered)
+        return refuse(offered.error());
     if (type.isEmpty() || payload.isEmpty() || csrDer.isEmpty())
         return refuse({Errc::Malformed, u"An attestation needs a type, a payload and a certificate request."_s});
     m_type = type;
@@ -113,19 +115,18 @@ void AttestCall::beginWithChip(const QByteArray &payload)
     const auto claimed = tpm::claimedEndorsementHash(m_type, payload);
     if (!claimed)
         return refuse(claimed.error());
-    if (const auto admitted = m_authority.admit(*claimed + u'@' + address(), address()); !admitted)
+    if (const auto admitted = m_authority.admit(*claimed + u'@' + networkOf(address()), address()); !admitted)
         return refuse(admitted.error());
     auto verification = tpm::startVerification(m_type, payload, m_csrDer, policy, m_terms.clock->now());
-    if (!verification)
-        return refuse(verification.error());
+    if (!verification) // also a maker whom nobody trusts here is a refusal
+        return refuse(verification.error().code == Errc::NotFound ? Error{Errc::Denied, verification.error().message}
+                                                                  : verification.error());
     const tpm::EndorsementKey &ek = (*verification)->endorsementKey();
     if (ek.chain == tpm::EndorsementChain::Invalid)
         return refuse({Errc::Denied, ek.chainReason});
-    if (ek.chain == tpm::EndorsementChain::Verified)
-        m_vendor = ek.chip.manufacturer;
-    const auto device = m_authority.considerDevice({ek.hash, m_vendor, address()});
-    if (!device)
-        return refuse(device.error());
+    m_vendor = ek.maker();
+    // Everybody gets a challenge: whether this chip is enrolled, waits or was revoked, and why, is told to whoever
+    // has opened it (Authority::attest), not to everybody who has seen the chip's public key.
     m_verification = std::move(*verification);
     sendChallenge(m_verification->challenge());
 }
@@ -157,6 +158,7 @@ void AttestCall::conclude(const tpm::VerifiedAttestation &verified)
     AttestedNode node;
     node.ekHash = verified.ek.hash;
     node.vendor = m_vendor;
+    node.keyIsInTpm = verified.keyIsInTpm;
     node.selectors = selectorsOf(verified);
     node.quote = verified.quote;
     node.quoteSignature = verified.quoteSignature;

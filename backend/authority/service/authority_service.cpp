@@ -123,6 +123,21 @@ int AuthorityService::connectionCount() const
     return m_agents.connectionCount() + m_administration.connectionCount();
 }
 
+grpc::Status AuthorityService::refusalOf(AgentDenial denial, const QString &message)
+{
+    using Details = types::PermissionDeniedDetails;
+    Details::Reason reason = Details::UNKNOWN;
+    switch (denial) {
+    case AgentDenial::None: break;
+    case AgentDenial::Expired: reason = Details::AGENT_EXPIRED; break;
+    case AgentDenial::NotAttested: reason = Details::AGENT_NOT_ATTESTED; break;
+    case AgentDenial::NotActive: reason = Details::AGENT_NOT_ACTIVE; break;
+    case AgentDenial::Banned: reason = Details::AGENT_BANNED; break;
+    case AgentDenial::MustReattest: reason = Details::AGENT_MUST_REATTEST; break;
+    }
+    return spire::permissionDenied(message, reason);
+}
+
 Result<Agent> AuthorityService::callerOf(const grpc::ServerCall &call, grpc::Status *refusal)
 {
     if (call.peer().chainDer.isEmpty()) {
@@ -132,17 +147,7 @@ Result<Agent> AuthorityService::callerOf(const grpc::ServerCall &call, grpc::Sta
     AgentCheck check = m_authority.checkAgent(call.peer().chainDer.first());
     if (check.denial == AgentDenial::None)
         return check.agent;
-    using Details = types::PermissionDeniedDetails;
-    Details::Reason reason = Details::UNKNOWN;
-    switch (check.denial) {
-    case AgentDenial::None: break;
-    case AgentDenial::Expired: reason = Details::AGENT_EXPIRED; break;
-    case AgentDenial::NotAttested: reason = Details::AGENT_NOT_ATTESTED; break;
-    case AgentDenial::NotActive: reason = Details::AGENT_NOT_ACTIVE; break;
-    case AgentDenial::Banned: reason = Details::AGENT_BANNED; break;
-    case AgentDenial::MustReattest: reason = Details::AGENT_MUST_REATTEST; break;
-    }
-    *refusal = spire::permissionDenied(check.message, reason);
+    *refusal = refusalOf(check.denial, check.message);
     return Error{Errc::Denied, check.message};
 }
 
@@ -159,12 +164,19 @@ void AuthorityService::forAgents(const QByteArray &path, AgentHandler handler)
                          });
 }
 
+Result<Actor> AuthorityService::actorOf(const grpc::Peer &peer)
+{
+    if (!peer.process)
+        return Error{Errc::Denied, u"The system does not say which user calls, so nothing is done for this call."_s};
+    return u"operator:uid %1"_s.arg(peer.process->uid);
+}
+
 void AuthorityService::forAdministrators(const QByteArray &path, AdminHandler handler)
 {
     m_administration.handleUnary(
         path, [handler = std::move(handler)](const QByteArray &request, const grpc::ServerCall &call) {
-            const quint32 uid = call.peer().process ? call.peer().process->uid : 0;
-            return handler(request, u"operator:uid %1"_s.arg(uid));
+            const auto actor = actorOf(call.peer());
+            return actor ? handler(request, *actor) : refusal(actor.error());
         });
 }
 

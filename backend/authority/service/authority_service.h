@@ -44,10 +44,14 @@ Q_SIGNALS:
     void refreshWanted(const lintel::TrustDomain &domain);
 
 private:
+    /// Who calls on the socket, for the audit trail. Denied: the kernel does not say.
+    [[nodiscard]] static Result<Actor> actorOf(const grpc::Peer &peer);
+
     using AgentHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Agent &agent)>;
     using AdminHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Actor &actor)>;
     void forAgents(const QByteArray &path, AgentHandler handler);
     void forAdministrators(const QByteArray &path, AdminHandler handler);
+    [[nodiscard]] static grpc::Status refusalOf(AgentDenial denial, const QString &message);
     [[nodiscard]] Result<Agent> callerOf(const grpc::ServerCall &call, grpc::Status *refusal);
 
     void serveAgentMethods();

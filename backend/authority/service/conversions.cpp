@@ -242,6 +242,7 @@ void fill(wire::Device *out, const Device &device)
     out->set_ek_issuer(device.vendor.toStdString());
     out->set_hardware(device.facts.hardware.toStdString());
     out->set_release(device.facts.release.toStdString());
+    out->set_key_in_tpm(device.keyIsInTpm);
 }
 
 void fill(wire::ReferenceValues *out, const ReferenceValues &values)

@@ -1,3 +1,4 @@
+#include "authority/enrolment_csv.h"
 #include "authority/service/authority_service.h"
 #include "authority/service/conversions.h"
 #include "spire/server_methods.h"
@@ -85,7 +86,32 @@ grpc::UnaryReply AuthorityService::enroll(const QByteArray &bytes, const Actor &
     if (!request)
         return refusal(request.error());
     const wire::Enrolment &enrolment = request->enrolment();
-    return replyDevice(m_authority.enroll(textOf(enrolment.ek_hash()), factsOf(enrolment), actor));
+    QString hash = textOf(enrolment.ek_hash());
+    QString vendor;
+    QString finding;
+    if (!request->ek_certificate().empty()) {
+        const auto ek = tpm::examineEndorsementCertificate(bytesOf(request->ek_certificate()), m_terms.policy,
+                                                           m_terms.clock->now());
+        if (!ek)
+            return refusal(ek.error());
+        if (ek->chain == tpm::EndorsementChain::Invalid)
+            return refusal({Errc::Denied, ek->chainReason});
+        const auto claimed = hash.isEmpty() ? Result<QString>(ek->hash) : parseEkHash(hash);
+        if (!claimed)
+            return refusal(claimed.error());
+        if (*claimed != ek->hash)
+            return refusal({Errc::Malformed, u"The hash and the endorsement certificate are of different TPMs."_s});
+        hash = ek->hash;
+        vendor = ek->maker();
+        finding = vendor.isEmpty() ? ek->chainReason : u"The maker of this TPM is known: %1."_s.arg(vendor);
+    }
+    const auto device = m_authority.enroll(hash, factsOf(enrolment), actor, vendor);
+    if (!device)
+        return refusal(device.error());
+    wire::Device response;
+    fill(&response, *device);
+    response.set_ek_finding(finding.toStdString());
+    return reply(response);
 }
 
 grpc::UnaryReply AuthorityService::showDevice(const QByteArray &bytes)

@@ -51,6 +51,11 @@ struct EndorsementKey {
     EndorsementChain chain = EndorsementChain::NoCertificate;
     QString chainReason; // a sentence when chain is UnknownAuthority or Invalid
     ChipModel chip;      // from the certificate, empty without
+    QString issuer;      // likewise: who signed the certificate
+
+    /// Who made the chip, by a certificate whose chain is Verified: the manufacturer that it names, else its
+    /// issuer. Empty only when nobody vouches for it.
+    [[nodiscard]] QString maker() const;
 };
 
 /// What came out of an attestation that passed every check.
@@ -124,6 +129,10 @@ public:
 
 /// How an endorsement key is named everywhere: lower-case hex SHA-256 of its SubjectPublicKeyInfo.
 [[nodiscard]] QString endorsementHash(const QByteArray &publicKeyDer);
+/// What a certificate alone tells of a chip, for enrolment from a file: judged as in an attestation, with the same
+/// errors.
+[[nodiscard]] Result<EndorsementKey> examineEndorsementCertificate(const QByteArray &certificateDer,
+                                                                   const AttestationPolicy &policy, Timestamp now);
 /// The same for an endorsement certificate, for enrolment from a file. Malformed.
 [[nodiscard]] Result<QString> endorsementHashOfCertificate(const QByteArray &certificateDer);
 

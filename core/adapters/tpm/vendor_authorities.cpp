@@ -64,6 +64,18 @@ QString valueOf(const X509_NAME *name, const char *oid)
     return value;
 }
 
+/// RFC 2253 order, as people write it.
+QString shownName(const X509_NAME *name)
+{
+    constexpr qsizetype kMost = 200;
+    const tls::BioPtr text{BIO_new(BIO_s_mem())};
+    if (!text || X509_NAME_print_ex(text.get(), name, 0, XN_FLAG_RFC2253 & ~ulong(ASN1_STRFLGS_ESC_MSB)) < 0)
+        return {};
+    const char *bytes = nullptr;
+    const long size = BIO_get_mem_data(text.get(), &bytes);
+    return QString::fromUtf8(bytes, size).left(kMost);
+}
+
 /// The profile puts the chip's make into a directory name of the subject's alternative names.
 ChipModel chipOf(const X509 *certificate)
 {
@@ -156,11 +168,12 @@ VendorAuthorities::Verdict VendorAuthorities::verify(const QByteArray &certifica
 {
     const tls::X509Ptr certificate = certificateFromWholeDer(certificateDer);
     if (!certificate)
-        return {EndorsementChain::Invalid, u"The endorsement certificate cannot be read."_s, {}};
+        return {EndorsementChain::Invalid, u"The endorsement certificate cannot be read."_s, {}, {}};
     const ChipModel chip = chipOf(certificate.get());
+    const QString issuer = shownName(X509_get_issuer_name(certificate.get()));
     const tls::X509StoreCtxPtr context{X509_STORE_CTX_new()};
     if (!context || X509_STORE_CTX_init(context.get(), m_stores->store.get(), certificate.get(), nullptr) != 1)
-        return {EndorsementChain::Invalid, u"Out of memory for an endorsement certificate."_s, chip};
+        return {EndorsementChain::Invalid, u"Out of memory for an endorsement certificate."_s, chip, issuer};
     X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(toEpochMillis(at) / 1'000));
     const int ok = X509_verify_cert(context.get());
     const int error = X509_STORE_CTX_get_error(context.get());
@@ -171,12 +184,13 @@ VendorAuthorities::Verdict VendorAuthorities::verify(const QByteArray &certifica
             return {EndorsementChain::UnknownAuthority,
                     u"No TPM vendor in the directory of vendor certificates signed the endorsement certificate "
                     "(%1). If you trust its maker, add the maker's certificate there."_s.arg(why),
-                    chip};
-        return {EndorsementChain::Invalid, u"The endorsement certificate is not valid: %1."_s.arg(why), chip};
+                    chip, issuer};
+        return {EndorsementChain::Invalid, u"The endorsement certificate is not valid: %1."_s.arg(why), chip, issuer};
     }
     if (const QString problem = purposeProblem(certificate.get()); !problem.isEmpty())
-        return {EndorsementChain::Invalid, u"The endorsement certificate is not valid. %1"_s.arg(problem), chip};
-    return {EndorsementChain::Verified, {}, chip};
+        return {EndorsementChain::Invalid, u"The endorsement certificate is not valid. %1"_s.arg(problem), chip,
+                issuer};
+    return {EndorsementChain::Verified, {}, chip, issuer};
 }
 
 } // namespace lintel::tpm

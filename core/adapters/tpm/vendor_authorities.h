@@ -47,6 +47,7 @@ public:
         EndorsementChain chain = EndorsementChain::Invalid;
         QString reason; // a sentence unless Verified
         ChipModel chip;
+        QString issuer; // whose signature it bears, as in the certificate: "CN=Maker's EK CA,O=Maker"
     };
     /// Whether this certificate is an endorsement certificate under one of these, valid at `at`.
     [[nodiscard]] Verdict verify(const QByteArray &certificateDer, Timestamp at) const;

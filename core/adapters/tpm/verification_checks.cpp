@@ -169,18 +169,38 @@ Result<EndorsementKey> identifyEndorsement(const QByteArray &publicKeyDer, const
         return Error{Errc::Malformed, u"The endorsement certificate cannot be read."_s};
     if (subjectPublicKeyInfo(X509_get0_pubkey(certificate.get())) != publicKeyDer)
         return denied(u"The endorsement certificate belongs to another endorsement key."_s);
-    const auto verdict = policy.vendors ? policy.vendors->verify(certificateDer, now)
-                                        : VendorAuthorities::Verdict{EndorsementChain::UnknownAuthority,
-                                                                     u"This authority knows no TPM vendor."_s,
-                                                                     {}};
+    const auto verdict = policy.vendors
+                             ? policy.vendors->verify(certificateDer, now)
+                             : VendorAuthorities::Verdict{
+                                 EndorsementChain::UnknownAuthority, u"This authority knows no TPM vendor."_s, {}, {}};
     ek.chain = verdict.chain;
     ek.chainReason = verdict.reason;
     ek.chip = verdict.chip;
+    ek.issuer = verdict.issuer;
     if (policy.requireVendorCertificate && ek.chain == EndorsementChain::UnknownAuthority)
         return Error{Errc::NotFound, ek.chainReason};
     if (policy.requireVendorCertificate && ek.chain != EndorsementChain::Verified)
         return denied(ek.chainReason);
     return ek;
+}
+
+QString EndorsementKey::maker() const
+{
+    if (chain != EndorsementChain::Verified)
+        return {};
+    if (!chip.manufacturer.isEmpty())
+        return chip.manufacturer;
+    return issuer.isEmpty() ? u"a maker without a name"_s : issuer;
+}
+
+Result<EndorsementKey> examineEndorsementCertificate(const QByteArray &certificateDer, const AttestationPolicy &policy,
+                                                     Timestamp now)
+{
+    const tls::X509Ptr certificate = certificateFromWholeDer(certificateDer);
+    const EVP_PKEY *key = certificate ? X509_get0_pubkey(certificate.get()) : nullptr;
+    if (!key)
+        return Error{Errc::Malformed, u"This is not an endorsement certificate in DER."_s};
+    return identifyEndorsement(subjectPublicKeyInfo(key), certificateDer, policy, now);
 }
 
 Result<Csr> readCsr(const QByteArray &der)
