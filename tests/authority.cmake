@@ -25,6 +25,14 @@ if(TARGET tst_authority_boot)
   add_dependencies(tst_authority_boot lintel-authority lintelctl)
 endif()
 
+# Which chips are let in: makers, types of attestation, and what is told to whom.
+lintel_add_test(tst_chip_admission integration/tst_chip_admission.cpp fakes/odd_certificate.h
+  fakes/authority_under_test.cpp fakes/authority_under_test.h
+  LIBRARIES Lintel::Spire Lintel::SpireWire Lintel::Tpm Lintel::TestTpm Lintel::Tls OpenSSL::Crypto LABELS slow TIMEOUT 400)
+if(TARGET tst_chip_admission)
+  add_dependencies(tst_chip_admission lintel-authority lintelctl)
+endif()
+
 # With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
 lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp
   fakes/spire_programs.cpp fakes/spire_programs.h fakes/authority_under_test.cpp fakes/authority_under_test.h

@@ -20,6 +20,7 @@ struct OddCertificate {
     QByteArray nameConstraints = {};
     qint64 notBefore = 1'700'000'000; // seconds since 1970
     qint64 notAfter = 4'000'000'000;
+    QByteArray publicKeyDer = {}; // of this key instead of a new one; needs an issuer
 };
 
 struct MadeCertificate {
@@ -44,7 +45,10 @@ inline MadeCertificate makeCertificate(const OddCertificate &wanted, const MadeC
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
                                reinterpret_cast<const unsigned char *>(name.constData()), -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(parent ? parent.get() : x));
-    X509_set_pubkey(x, made.key.get());
+    const auto *at = reinterpret_cast<const unsigned char *>(wanted.publicKeyDer.constData());
+    const std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> given{
+        wanted.publicKeyDer.isEmpty() ? nullptr : d2i_PUBKEY(nullptr, &at, wanted.publicKeyDer.size())};
+    X509_set_pubkey(x, given ? given.get() : made.key.get());
     const auto add = [&](int nid, const QByteArray &value) {
         if (value.isEmpty())
             return;
