@@ -11,7 +11,13 @@ lintel_add_test(tst_authority_upkeep unit/tst_authority_upkeep.cpp fakes/atteste
   fakes/faulty_vfs.cpp fakes/faulty_vfs.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto SQLite::SQLite3)
 lintel_add_test(tst_authority_kill integration/tst_authority_kill.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore)
 lintel_add_test(tst_pkcs11_keys integration/tst_pkcs11_keys.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore Lintel::Pkcs11)
-lintel_add_benchmark(bench_authority bench/bench_authority.cpp LIBRARIES Lintel::AuthorityCore)
+lintel_add_benchmark(bench_authority bench/bench_authority.cpp bench/authority_load.cpp bench/authority_load.h
+  bench/authority_core.cpp bench/authority_core.h fakes/authority_under_test.cpp fakes/authority_under_test.h
+  fakes/spire_programs.cpp fakes/spire_programs.h
+  LIBRARIES Lintel::AuthorityCore Lintel::Spire Lintel::Tpm Lintel::TestTpm Lintel::Tls Lintel::Cli OpenSSL::Crypto)
+if(TARGET bench_authority)
+  add_dependencies(bench_authority lintel-authority lintelctl)
+endif()
 lintel_add_fuzzer(fuzz_bundle_document fuzz/fuzz_bundle_document.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_jwt_svid fuzz/fuzz_jwt_svid.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_deny_list fuzz/fuzz_deny_list.cpp LIBRARIES Lintel::Tls)

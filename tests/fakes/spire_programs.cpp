@@ -139,7 +139,7 @@ SpireOutcome SpireAgent::command(const QStringList &arguments) const
 
 // --- SpireServer ---------------------------------------------------------------------------------
 
-SpireServer::SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes)
+SpireServer::SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes, Use use)
     : m_port(*freeLoopbackPort())
 {
     QDir().mkpath(file(u"data"_s));
@@ -152,13 +152,15 @@ SpireServer::SpireServer(const QString &trustDomain, int svidSeconds, const QStr
             ? QString()
             : uR"(NodeAttestor "tpm" { plugin_cmd = "%1/tpm_attestor_server" plugin_data { hash_path = "%2" } })"_s.arg(
                 plugins, file(u"hashes"_s));
-    write(u"server.conf"_s, uR"(server {
+    write(u"server.conf"_s,
+          uR"(server {
   bind_address = "127.0.0.1"
   bind_port = "%1"
   socket_path = "%2"
   trust_domain = "%3"
   data_dir = "%4"
-  log_level = "DEBUG"
+  log_level = "%7"
+  %8
   ca_ttl = "1h"
   agent_ttl = "%5s"
   default_x509_svid_ttl = "%5s"
@@ -170,9 +172,10 @@ plugins {
   KeyManager "memory" { plugin_data {} }
 }
 )"_s.arg(m_port)
-                                .arg(socket(), trustDomain, file(u"data"_s))
-                                .arg(svidSeconds)
-                                .arg(tpm));
+              .arg(socket(), trustDomain, file(u"data"_s))
+              .arg(svidSeconds)
+              .arg(tpm, use == Use::Interop ? u"DEBUG"_s : u"WARN"_s,
+                   use == Use::Interop ? QString() : u"ratelimit { attestation = false signing = false }"_s));
 }
 
 QString SpireServer::address() const

@@ -44,6 +44,7 @@ public:
     SpireProcess &operator=(const SpireProcess &) = delete;
 
     [[nodiscard]] bool isRunning() const;
+    [[nodiscard]] qint64 pid() const { return m_process ? m_process->processId() : 0; }
     void kill();
     [[nodiscard]] QString log() const;
 
@@ -82,8 +83,12 @@ private:
 class SpireServer : public SpireProcess
 {
 public:
+    enum class Use {
+        Interop,     // logs everything
+        Measurement, // logs warnings, and has no limits of rates
+    };
     /// Its SVIDs live for `svidSeconds`; the chips in `ekHashes` may attest.
-    SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes);
+    SpireServer(const QString &trustDomain, int svidSeconds, const QStringList &ekHashes, Use use = Use::Interop);
 
     /// Whether it is healthy.
     [[nodiscard]] bool start();
