@@ -39,6 +39,15 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
   set_tests_properties(console_loadsItsShippedExample PROPERTIES LABELS gui TIMEOUT 60
     ENVIRONMENT "QT_QPA_PLATFORM=offscreen;QT_QUICK_BACKEND=software;LC_ALL=C.UTF-8")
 
+  # The Trust page, fed by a building of real processes.
+  lintel_add_test(tst_console_trust integration/tst_console_trust.cpp integration/running_building.h
+    LIBRARIES Lintel::ViewModels Lintel::Cli Lintel::MqttConsole Lintel::MqttPaho Lintel::Spire Lintel::Tpm
+              Lintel::TestBroker Lintel::TestTpm Lintel::Tls
+    LABELS gui slow TIMEOUT 600)
+  if(TARGET tst_console_trust)
+    add_dependencies(tst_console_trust lintel-authority lintel-sensor lintel-gateway lintel-backend lintelctl lintel_mosquitto)
+  endif()
+
   find_program(LINTEL_QMLLINT qmllint HINTS /usr/lib/qt6/bin)
   if(LINTEL_QMLLINT)
     file(GLOB_RECURSE console_qml "${PROJECT_SOURCE_DIR}/qml/*.qml")
