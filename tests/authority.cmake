@@ -18,6 +18,8 @@ lintel_add_benchmark(bench_authority bench/bench_authority.cpp bench/authority_l
 if(TARGET bench_authority)
   add_dependencies(bench_authority lintel-authority lintelctl)
 endif()
+lintel_add_benchmark(bench_revocation bench/bench_revocation.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::WorkloadApi Lintel::GuardedBroker Lintel::TestTpm Lintel::Tpm Lintel::Spire Qt6::Test)
 lintel_add_fuzzer(fuzz_bundle_document fuzz/fuzz_bundle_document.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_jwt_svid fuzz/fuzz_jwt_svid.cpp LIBRARIES Lintel::Tls)
 lintel_add_fuzzer(fuzz_deny_list fuzz/fuzz_deny_list.cpp LIBRARIES Lintel::Tls)
