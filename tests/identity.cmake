@@ -23,3 +23,7 @@ lintel_add_test(tst_clockless_board integration/tst_clockless_board.cpp fakes/li
   LIBRARIES Lintel::AuthorityService Lintel::Spire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)
 lintel_add_test(tst_bundle_endpoints integration/tst_bundle_endpoints.cpp fakes/live_authority.h fakes/workload_host.h
   LIBRARIES Lintel::AuthorityProgram Lintel::WorkloadApi Lintel::TestTpm Lintel::Tpm Qt6::Network TIMEOUT 300)
+lintel_add_test(tst_identity_threads integration/tst_identity_threads.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::Spire Lintel::Tpm Lintel::TestTpm LABELS threads TIMEOUT 300)
+lintel_add_test(tst_entry_sync integration/tst_entry_sync.cpp fakes/live_authority.h
+  LIBRARIES Lintel::AuthorityService Lintel::Spire Lintel::SpireWire Lintel::Tpm Lintel::TestTpm TIMEOUT 300)

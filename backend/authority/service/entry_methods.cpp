@@ -62,6 +62,72 @@ bool isOfEnrolment(const Entry &entry)
                           [](const Selector &selector) { return selector.type == "lintel"_L1; });
 }
 
+/// A conversation with SPIRE's agent, which has it every five seconds: all entries at once while they fit a
+/// page, else their revisions, of which the agent asks for those that it does not have.
+struct EntrySync {
+    bool hasBegun = false;
+    std::optional<types::EntryMask> mask; // of the first request; later ones have none of their own
+};
+constexpr qsizetype kEntriesPerPage = 500; // SPIRE's
+
+void fillMasked(types::Entry *out, const Entry &entry, const EntrySync &sync)
+{
+    fill(out, entry, sync.mask ? &*sync.mask : nullptr);
+}
+
+grpc::Status beginSync(grpc::ServerCall &call, EntrySync &sync, const api::SyncAuthorizedEntriesRequest &request,
+                       const QList<Entry> &entries)
+{
+    using grpc::StatusCode;
+    if (!request.ids().empty())
+        return {StatusCode::InvalidArgument, u"The first request asks for all entries; name single ones later."_s, {}};
+    if (request.has_output_mask() && !request.output_mask().revision_number())
+        return {StatusCode::InvalidArgument, u"The revision number cannot be left out."_s, {}};
+    sync.hasBegun = true;
+    if (request.has_output_mask())
+        sync.mask = request.output_mask();
+    if (entries.size() <= kEntriesPerPage) {
+        api::SyncAuthorizedEntriesResponse all;
+        for (const Entry &entry : entries)
+            fillMasked(all.add_entries(), entry, sync);
+        call.send(spire::serialize(all));
+        return {};
+    }
+    for (qsizetype begin = 0; begin < entries.size(); begin += kEntriesPerPage) {
+        const qsizetype end = qMin(begin + kEntriesPerPage, entries.size());
+        api::SyncAuthorizedEntriesResponse page;
+        for (const Entry &entry : entries.sliced(begin, end - begin)) {
+            auto *revision = page.add_entry_revisions();
+            revision->set_id(entry.id.toStdString());
+            revision->set_revision_number(entry.revision);
+            revision->set_created_at(toEpochMillis(entry.createdAt) / 1'000);
+        }
+        page.set_more(end < entries.size());
+        call.send(spire::serialize(page));
+    }
+    return {};
+}
+
+void sendWanted(grpc::ServerCall &call, const EntrySync &sync, const api::SyncAuthorizedEntriesRequest &request,
+                const QList<Entry> &entries)
+{
+    QSet<QString> wanted;
+    for (const std::string &id : request.ids())
+        wanted.insert(textOf(id));
+    api::SyncAuthorizedEntriesResponse page;
+    for (const Entry &entry : entries) {
+        if (!wanted.contains(entry.id))
+            continue;
+        if (page.entries_size() == kEntriesPerPage) {
+            page.set_more(true);
+            call.send(spire::serialize(page));
+            page.Clear();
+        }
+        fillMasked(page.add_entries(), entry, sync);
+    }
+    call.send(spire::serialize(page));
+}
+
 } // namespace
 
 Result<QList<Entry>> AuthorityService::entriesFor(const Agent &agent)
@@ -83,28 +149,26 @@ void AuthorityService::serveEntryStream(const std::shared_ptr<grpc::ServerCall> 
     const auto agent = callerOf(*call, &refused);
     if (!agent)
         return call->finish(refused);
-    // The first message brings everything; a later one may ask for single entries again.
+    const auto sync = std::make_shared<EntrySync>();
     QObject::connect(call.get(), &grpc::ServerCall::messageReceived, this,
-                     [this, raw = call.get(), caller = *agent](const QByteArray &bytes) {
+                     [this, raw = call.get(), sync](const QByteArray &bytes) {
                          const auto request = spire::parse<api::SyncAuthorizedEntriesRequest>(bytes);
                          if (!request)
                              return raw->finish(statusOf(request.error()));
-                         const auto entries = entriesFor(caller);
+                         // It may have been revoked since the stream began.
+                         grpc::Status gone;
+                         const auto caller = callerOf(*raw, &gone);
+                         if (!caller)
+                             return raw->finish(gone);
+                         auto entries = entriesFor(*caller);
                          if (!entries)
                              return raw->finish(statusOf(entries.error()));
-                         QSet<QString> wanted;
-                         for (const std::string &id : request->ids())
-                             wanted.insert(textOf(id));
-                         api::SyncAuthorizedEntriesResponse response;
-                         const auto *mask = request->has_output_mask() ? &request->output_mask() : nullptr;
-                         for (const Entry &entry : *entries) {
-                             // Who asks this way makes a key for each entry, and this one goes with the agent's key.
-                             if (entry.keyBound)
-                                 continue;
-                             if (wanted.isEmpty() || wanted.contains(entry.id))
-                                 fill(response.add_entries(), entry, mask);
-                         }
-                         raw->send(spire::serialize(response));
+                         // Who asks this way makes a key for each entry, and this one goes with the agent's key.
+                         entries->removeIf([](const Entry &entry) { return entry.keyBound; });
+                         if (sync->hasBegun)
+                             return sendWanted(*raw, *sync, *request, *entries);
+                         if (const auto begun = beginSync(*raw, *sync, *request, *entries); !begun.isOk())
+                             raw->finish(begun);
                      });
     QObject::connect(call.get(), &grpc::ServerCall::halfClosed, call.get(), [raw = call.get()] { raw->finish({}); });
 }
