@@ -2,6 +2,8 @@
 #include "fakes/grpc_pair.h"
 #include "grpc/wire.h"
 
+#include <QLocalServer>
+#include <QLocalSocket>
 #include <QProcess>
 #include <QRandomGenerator>
 #include <QTcpSocket>
@@ -137,6 +139,66 @@ private:
     bool m_isConnected = false;
     bool m_isClosed = false;
     QByteArray m_received;
+};
+
+/// A server in clear text that answers each call with an empty message, and sends pings as it likes.
+class RawServer
+{
+public:
+    /// `pingsEach`: before each answer. `floodFirst`: so many instead of answers, on the first connection.
+    RawServer(const QString &path, int pingsEach, int floodFirst) : m_pingsEach(pingsEach), m_floodFirst(floodFirst)
+    {
+        QObject::connect(&m_server, &QLocalServer::newConnection, &m_server, [this] {
+            QLocalSocket *socket = m_server.nextPendingConnection();
+            const bool floods = m_connections++ == 0 && m_floodFirst > 0;
+            const auto input = std::make_shared<QByteArray>();
+            socket->write(frame(kSettings, 0, 0, {}));
+            QObject::connect(socket, &QLocalSocket::readyRead, socket, [this, socket, input, floods] {
+                *input += socket->readAll();
+                answer(*socket, *input, floods);
+            });
+        });
+        m_isListening = m_server.listen(path);
+    }
+    [[nodiscard]] bool isListening() const { return m_isListening; }
+    [[nodiscard]] int connections() const { return m_connections; }
+
+private:
+    void answer(QLocalSocket &socket, QByteArray &input, bool floods) const
+    {
+        if (input.startsWith("PRI"))
+            input.remove(0, std::min(kPreface.size(), input.size()));
+        while (input.size() >= 9) {
+            const auto *head = reinterpret_cast<const uchar *>(input.constData());
+            const qsizetype size = (head[0] << 16) | (head[1] << 8) | head[2];
+            const quint8 type = head[3];
+            const quint8 flags = head[4];
+            const auto stream = qFromBigEndian<quint32>(head + 5);
+            if (input.size() < 9 + size)
+                return;
+            input.remove(0, 9 + size);
+            if (type == kSettings && !(flags & 1))
+                socket.write(frame(kSettings, 1, 0, {}));
+            if (type != kData || !(flags & kEndStream))
+                continue;
+            const QByteArray ping = frame(kPing, 0, 0, QByteArray(8, 'p'));
+            if (floods) {
+                socket.write(ping.repeated(m_floodFirst));
+                continue;
+            }
+            socket.write(ping.repeated(m_pingsEach)
+                         + frame(kHeaders, kEndHeaders, stream,
+                                 field(":status", "200") + field("content-type", "application/grpc"))
+                         + frame(kData, 0, stream, QByteArray(5, '\0'))
+                         + frame(kHeaders, kEndHeaders | kEndStream, stream, field("grpc-status", "0")));
+        }
+    }
+
+    QLocalServer m_server;
+    int m_pingsEach;
+    int m_floodFirst;
+    int m_connections = 0;
+    bool m_isListening = false;
 };
 
 } // namespace
@@ -483,6 +545,48 @@ private Q_SLOTS:
         QVERIFY2(good.contains("ALPN protocol: h2"_L1), qPrintable(good));
         QVERIFY2(!good.contains("Post-Handshake New Session Ticket"_L1), qPrintable(good));
         QVERIFY(othersAreServed());
+    }
+
+    /// As servers do that measure the connection while they answer.
+    void pingsOfABusyServer_areNoFlood()
+    {
+        constexpr int kCalls = 4'000; // more than a client forgives an idle server
+        const QString path = m_dir->filePath(u"raw.sock"_s);
+        const RawServer raw(path, 2, 0);
+        QVERIFY(raw.isListening());
+        Channel channel({u"unix:"_s + path, {}});
+        int good = 0;
+        int bad = 0;
+        std::function<void()> next = [&] {
+            channel.unary("/test.Echo/Unary", "x", 60s, &channel, [&](const Status &status, const QByteArray &) {
+                ++(status.isOk() ? good : bad);
+                if (good + bad < kCalls)
+                    next();
+            });
+        };
+        next();
+        QTRY_COMPARE_WITH_TIMEOUT(good + bad, kCalls, 120'000);
+        QCOMPARE(bad, 0);
+        QCOMPARE(raw.connections(), 1);
+    }
+
+    void floodOfAServer_endsItsCallsAndTheNextGetsAnotherConnection()
+    {
+        const QString path = m_dir->filePath(u"raw.sock"_s);
+        const RawServer raw(path, 0, 3'000);
+        QVERIFY(raw.isListening());
+        Channel channel({u"unix:"_s + path, {}});
+        QList<Status> ended;
+        // The second begins where the first has failed: the connection is no good for it any more.
+        channel.unary("/test.Echo/Unary", "x", 60s, &channel, [&](const Status &status, const QByteArray &) {
+            ended.append(status);
+            channel.unary("/test.Echo/Unary", "x", 60s, &channel,
+                          [&](const Status &again, const QByteArray &) { ended.append(again); });
+        });
+        QTRY_COMPARE_WITH_TIMEOUT(ended.size(), 2, kPatience);
+        QCOMPARE(ended.first().code, StatusCode::Unavailable);
+        QVERIFY2(ended.last().isOk(), qPrintable(ended.last().message));
+        QCOMPARE(raw.connections(), 2);
     }
 };
 
