@@ -21,6 +21,13 @@ if(LINTEL_BUILD_TESTS AND Python3_Interpreter_FOUND)
   endif()
 endif()
 
+# The systemd units and the programs that they start.
+if(LINTEL_BUILD_TESTS AND Python3_Interpreter_FOUND AND TARGET lintel-gateway AND TARGET lintel-authority)
+  add_test(NAME systemd_unitsFitTheirPrograms
+    COMMAND ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/packaging/check-units" "${CMAKE_BINARY_DIR}/bin")
+  set_tests_properties(systemd_unitsFitTheirPrograms PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
+endif()
+
 # A mistyped option must not start an hour of work.
 if(LINTEL_BUILD_TESTS)
   add_test(NAME ci_saysHowItIsUsed COMMAND "${PROJECT_SOURCE_DIR}/.ci/run" --help)
