@@ -6,6 +6,7 @@
 #include "feed/building_feed.h"
 #include "fixtures/example_building.h"
 #include "shell/page_state.h"
+#include "trust/trust_page_model.h"
 
 #include <QCborArray>
 #include <QTest>
@@ -294,6 +295,96 @@ private Q_SLOTS:
         QCOMPARE(told.value(u"c-here"_s).state, DeviceIdentity::State::Valid);
         QCOMPARE(told.value(u"d-revoked"_s).state, DeviceIdentity::State::Revoked);
         QVERIFY(identitiesFrom(QCborMap{{"agent_identities"_L1, 4}, {"refused"_L1, u"x"_s}}, clock.now()).isEmpty());
+    }
+
+    void status_tellsWhoWaitsAndWhoIsRefused()
+    {
+        const QString hash(64, u'b');
+        QCborArray many;
+        for (int i = 0; i < 3 * kMostListed; ++i)
+            many.append(QCborMap{{"ek_hash"_L1, QString::number(i).rightJustified(64, u'0')}});
+        const QCborMap waiting{
+            {"as_of"_L1, u"2026-11-21T12:00:00.000Z"_s},
+            {"total"_L1, 7},
+            {"devices"_L1, QCborArray{QCborMap{{"ek_hash"_L1, hash},
+                                               {"maker"_L1, u" IFX\n"_s},
+                                               {"first_seen"_L1, u"2026-11-21T11:00:00.000Z"_s},
+                                               {"attempts"_L1, -3}},
+                                      // What would stand in a command that somebody copies must be a hash.
+                                      QCborMap{{"ek_hash"_L1, u"x; rm -rf /"_s}}, QCborMap{}, QCborValue(4)}}};
+        const QCborArray refused{QCborMap{{"who"_L1, u"spiffe://b/agent/x"_s},
+                                          {"proved"_L1, true},
+                                          {"from"_L1, u"192.0.2.1"_s},
+                                          {"sentence"_L1, QString(5'000, u'y')},
+                                          {"last"_L1, u"yesterday"_s},
+                                          {"count"_L1, 3}},
+                                 QCborMap{{"sentence"_L1, u"nobody"_s}}, QCborValue(4)};
+        const auto told =
+            admissionFrom(QCborMap{{"waiting"_L1, waiting}, {"refused_certificates"_L1, refused}}, u"gateway"_s);
+        QVERIFY(told);
+        QVERIFY(told->tellsOfWaiting && told->tellsOfRefused && told->waitingAsOf);
+        QCOMPARE(told->waitingTotal, 7u);
+        QCOMPARE(told->waiting.size(), 1);
+        QCOMPARE(told->waiting.first().maker, u"IFX"_s);
+        QCOMPARE(told->waiting.first().attempts, 0u);
+        QVERIFY(told->waiting.first().firstSeen && !told->waiting.first().lastSeen);
+        QCOMPARE(told->refused.size(), 1);
+        QVERIFY(told->refused.first().isProved && !told->refused.first().last);
+        QVERIFY(told->refused.first().reason.size() < 1'000);
+
+        // A host that tells neither tells nothing: that is not the same as "nobody".
+        QVERIFY(!admissionFrom(QCborMap{{"refused"_L1, QCborArray{}}}, u"gateway"_s));
+        QVERIFY(!admissionFrom(QCborMap{{"waiting"_L1, 4}, {"refused_certificates"_L1, u"x"_s}}, u"gateway"_s));
+        const auto flood = admissionFrom(QCborMap{{"waiting"_L1, QCborMap{{"devices"_L1, many}}}}, u"gateway"_s);
+        QVERIFY(flood && !flood->waitingAsOf && !flood->tellsOfRefused);
+        QCOMPARE(flood->waiting.size(), kMostListed);
+    }
+
+    void trustPage_saysWhatIsNotKnown()
+    {
+        FakeClock clock;
+        BuildingStore store(clock);
+        store.setLink({LinkState::Phase::Connected, u"gateway"_s, {}, clock.now(), {}});
+        TrustPageModel page(store);
+        page.refresh();
+        QCOMPARE(page.waitingNote(), u"Not known: no gateway tells."_s);
+        QCOMPARE(page.refusedNote(), u"Not known: no gateway tells."_s);
+        QCOMPARE(page.gatewaysNote(), u"Not known: no gateway tells."_s);
+        Admission admission;
+        admission.gateway = u"gateway"_s;
+        store.setAdmission(admission);
+        QCOMPARE(page.waitingNote(), u"Not known: gateway does not take its identity from an authority."_s);
+        QCOMPARE(page.refusedNote(), u"Not known: the broker of gateway does not tell."_s);
+        admission.tellsOfWaiting = admission.tellsOfRefused = true;
+        admission.waitingProblem = u"The authority does not answer."_s;
+        store.setAdmission(admission);
+        QCOMPARE(page.waitingNote(), u"Not known: The authority does not answer."_s);
+        QCOMPARE(page.refusedNote(), u"Nobody was refused since the broker started."_s);
+        // The authority was there once: what it said then is told with its time.
+        admission.waitingAsOf = clock.now();
+        store.setAdmission(admission);
+        QCOMPARE(page.waitingNote(), u"Nobody waits."_s);
+        clock.advance(2min);
+        page.refresh();
+        QVERIFY2(page.waitingNote().startsWith(u"As of "_s)
+                     && page.waitingNote().contains(u"The authority does not answer."_s),
+                 qPrintable(page.waitingNote()));
+        QCOMPARE(page.attention(), 0);
+
+        // A moment ago is an alarm, ten minutes later it is history.
+        RefusedCertificate refused;
+        refused.who = u"spiffe://b/agent/x"_s;
+        refused.last = clock.now();
+        refused.count = 1;
+        admission.refused = {refused};
+        store.setAdmission(admission);
+        QCOMPARE(page.attention(), 1);
+        QCOMPARE(page.attentionPriority(), 3);
+        clock.advance(11min);
+        page.refresh();
+        QCOMPARE(page.attention(), 0);
+        QCOMPARE(page.attentionPriority(), 0);
+        QCOMPARE(page.refused().size(), 1);
     }
 
     void list_tellsOfIdentities()
