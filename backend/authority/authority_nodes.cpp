@@ -45,7 +45,7 @@ QString differences(const QMap<int, QByteArray> &before, const QMap<int, QByteAr
 }
 
 /// What SPIRE calls authorized: children of this ID and, below them, theirs.
-void collect(const EntryTable &table, const SpiffeId &parent, QSet<SpiffeId> &seen, QHash<QString, Entry> &found)
+void collect(const EntryTable &table, const SpiffeId &parent, QSet<SpiffeId> &seen, QMap<QString, Entry> &found)
 {
     if (seen.contains(parent))
         return;

@@ -50,7 +50,7 @@ struct FederatedDenyList {
 struct AuthorizedSet {
     quint64 revision = 0;
     Selectors selectors;
-    QHash<QString, Entry> entries;
+    QMap<QString, Entry> entries; // mostly one: a hash has room for 48 from the beginning, 16 KiB an agent
 };
 
 struct BootJudgement {
