@@ -83,8 +83,9 @@ void RefusalList::makeRoom()
 QList<RefusedClient> RefusalList::latest() const
 {
     QList<RefusedClient> clients = m_clients;
-    std::stable_sort(clients.begin(), clients.end(),
-                     [](const RefusedClient &a, const RefusedClient &b) { return a.lastAt > b.lastAt; });
+    std::sort(clients.begin(), clients.end(), [](const RefusedClient &a, const RefusedClient &b) {
+        return a.lastAt != b.lastAt ? a.lastAt > b.lastAt : a.who < b.who;
+    });
     return clients;
 }
 
