@@ -36,6 +36,8 @@ public:
                                                    std::function<Result<grpc::ServerTls>()> tls = {});
     void close(std::chrono::milliseconds grace);
     [[nodiscard]] int connectionCount() const;
+    /// Who calls on the socket, for the audit trail. Denied: the kernel does not say.
+    [[nodiscard]] static Result<Actor> actorOf(const grpc::Peer &peer);
 
 Q_SIGNALS:
     void closed();
@@ -44,9 +46,6 @@ Q_SIGNALS:
     void refreshWanted(const lintel::TrustDomain &domain);
 
 private:
-    /// Who calls on the socket, for the audit trail. Denied: the kernel does not say.
-    [[nodiscard]] static Result<Actor> actorOf(const grpc::Peer &peer);
-
     using AgentHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Agent &agent)>;
     using AdminHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Actor &actor)>;
     void forAgents(const QByteArray &path, AgentHandler handler);
