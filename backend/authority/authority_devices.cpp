@@ -242,8 +242,9 @@ Result<WaitingDevices> Authority::waiting(int most)
         waiting.latest.append(
             {device.ekHash, device.vendor, device.enrolledAt, note.lastAt, note.address, note.attempts});
     }
-    std::stable_sort(waiting.latest.begin(), waiting.latest.end(), [](const WaitingDevice &a, const WaitingDevice &b) {
-        return std::max(a.firstAt, a.lastAt) > std::max(b.firstAt, b.lastAt);
+    std::sort(waiting.latest.begin(), waiting.latest.end(), [](const WaitingDevice &a, const WaitingDevice &b) {
+        const auto cameAt = [](const WaitingDevice &one) { return std::max(one.firstAt, one.lastAt); };
+        return cameAt(a) != cameAt(b) ? cameAt(a) > cameAt(b) : a.ekHash < b.ekHash;
     });
     return waiting;
 }
