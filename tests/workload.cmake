@@ -7,7 +7,8 @@ lintel_add_test(tst_workload_callers unit/tst_workload_callers.cpp LIBRARIES Lin
 lintel_add_test(tst_workload_identity_source unit/tst_workload_identity_source.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi)
 lintel_add_test(tst_workload_issuer integration/tst_workload_issuer.cpp fakes/live_authority.h
-  LIBRARIES Lintel::WorkloadApi Lintel::AuthorityService Lintel::Spire Lintel::TestTpm Lintel::Tpm LABELS slow TIMEOUT 300)
+  LIBRARIES Lintel::WorkloadApi Lintel::AuthorityService Lintel::Spire Lintel::TestTpm Lintel::Tpm Qt6::Network
+  LABELS slow TIMEOUT 300)
 lintel_add_fuzzer(fuzz_workload_api fuzz/fuzz_workload_api.cpp LIBRARIES Lintel::WorkloadApi)
 # The Workload API in lintel-gateway as a process, with lintel-authority, and a client that we did not write.
 lintel_add_test(tst_gateway_process integration/tst_gateway_process.cpp

@@ -9,8 +9,11 @@
 #include "tls/x509.h"
 #include "workload-api/spire_workload_issuer.h"
 #include "workload-api/workload_server.h"
+#include "workload-api/workload_service.h"
 
 #include <QSignalSpy>
+#include <QTcpServer>
+#include <QTcpSocket>
 #include <QTest>
 
 #include <unistd.h>
@@ -170,6 +173,47 @@ private Q_SLOTS:
         QVERIFY(m_authority->open());
         QTRY_COMPARE_WITH_TIMEOUT(solved.size(), 1, kPatience);
         QVERIFY(program->current());
+    }
+
+    /// The whole of it as the gateway has it, while somebody else sits at the authority's port.
+    void service_saysATroubleOnce()
+    {
+        workloads::WorkloadServiceOptions options;
+        options.socket = m_authority->dir.filePath(u"service.sock"_s);
+        options.authority = m_authority->address();
+        options.authorityId = m_authority->serverId();
+        workloads::WorkloadService service(options, *m_agent, m_authority->clock, nullptr);
+        QStringList troubles;
+        connect(&service, &workloads::WorkloadService::trouble, this,
+                [&troubles](const Error &what) { troubles << what.message; });
+        QVERIFY(service.start());
+        const auto report = [&service](QLatin1StringView what) { return service.report().value(what); };
+        QTRY_VERIFY_WITH_TIMEOUT(report("ready"_L1).toBool(), kPatience);
+
+        m_server.reset();
+        m_issuer.reset(); // so that all attempts are the service's
+        const quint16 port = m_authority->port;
+        m_authority->close();
+        QTcpServer stranger;
+        int attempts = 0;
+        connect(&stranger, &QTcpServer::newConnection, this, [&] {
+            while (QTcpSocket *socket = stranger.nextPendingConnection()) {
+                ++attempts;
+                socket->abort();
+                socket->deleteLater();
+            }
+        });
+        QVERIFY(stranger.listen(QHostAddress::LocalHost, port));
+        QTRY_VERIFY_WITH_TIMEOUT(attempts >= 5, kPatience);
+        QVERIFY(!troubles.isEmpty());
+        QVERIFY(report("problem"_L1).toString().contains(u"deny list"));
+        QVERIFY(report("problem"_L1).toString().contains(u"entries"));
+        const QString all = troubles.join(u'\n');
+        QVERIFY2(troubles.removeDuplicates() == 0, qPrintable(all));
+
+        stranger.close();
+        QVERIFY(m_authority->open());
+        QTRY_VERIFY_WITH_TIMEOUT(!service.report().contains("problem"_L1), kPatience);
     }
 
     void manyEntries_areIssuedInBatches()
