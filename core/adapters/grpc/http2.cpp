@@ -47,7 +47,7 @@ bool FloodGuard::allow()
 
 // nghttp2 keeps a frame buffer of 16 KiB and a table of streams of 4 KiB for each connection. From the
 // heap they would be memory that others have used already, and all of it would count; as mappings of
-// their own they cost the pages that are touched, and rest() can give these back.
+// their own they cost the pages that are touched, and releaseMemory() can give these back.
 struct Http2::Memory {
     static constexpr size_t kMapFrom = 4 * 1024;
     static constexpr size_t kSendBufferFrom = 16 * 1024;
@@ -349,7 +349,7 @@ void Http2::collect(QByteArray &out, qsizetype enough)
     m_out = nullptr;
 }
 
-void Http2::rest()
+void Http2::releaseMemory()
 {
     // With nothing to send, what is left in the send buffer has been sent.
     if (!m_session || nghttp2_session_want_write(m_session))

@@ -53,7 +53,7 @@ public:
     /// Appends frames until `out` holds `enough` bytes or nothing is left.
     void collect(QByteArray &out, qsizetype enough);
     /// Nothing has happened for a while: gives memory back that the next frame gets anew.
-    void rest();
+    void releaseMemory();
     /// Neither side has anything more to say.
     [[nodiscard]] bool isOver() const;
 

@@ -47,7 +47,7 @@ void ServerSession::rest()
         m_calls = {}; // whose room for calls is larger than a call
     if (m_touched.empty())
         m_touched = {};
-    Http2::rest();
+    releaseMemory();
 }
 
 void ServerSession::abandon()
