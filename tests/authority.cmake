@@ -8,12 +8,15 @@ foreach(subject admission entries boot_record state)
     fakes/odd_certificate.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
 endforeach()
 lintel_add_test(tst_authority_upkeep unit/tst_authority_upkeep.cpp fakes/attested_agent.h fakes/authority_fixture.h
-  fakes/faulty_vfs.cpp fakes/faulty_vfs.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto SQLite::SQLite3)
+  fakes/faulty_vfs.cpp fakes/faulty_vfs.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto SQLite::SQLite3 TIMEOUT 300)
 # Every method of its services, as clients call it.
 foreach(subject service entry_service admin_service)
   lintel_add_test(tst_authority_${subject} unit/tst_authority_${subject}.cpp fakes/served_authority.h fakes/attested_agent.h
     fakes/authority_fixture.h LIBRARIES Lintel::AuthorityService Lintel::SpireWire)
 endforeach()
+lintel_add_test(tst_authority_limits unit/tst_authority_limits.cpp fakes/authority_fixture.h fakes/attested_agent.h
+  fakes/faulty_vfs.cpp fakes/faulty_vfs.h fakes/odd_certificate.h
+  LIBRARIES Lintel::AuthorityProgram Lintel::SpireWire OpenSSL::Crypto SQLite::SQLite3)
 lintel_add_test(tst_authority_kill integration/tst_authority_kill.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore)
 lintel_add_test(tst_pkcs11_keys integration/tst_pkcs11_keys.cpp fakes/authority_fixture.h LIBRARIES Lintel::AuthorityCore Lintel::Pkcs11)
 lintel_add_benchmark(bench_authority bench/bench_authority.cpp bench/authority_load.cpp bench/authority_load.h

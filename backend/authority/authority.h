@@ -227,12 +227,16 @@ public:
     /// Out of the queue, under a name.
     /// Conflict as for enroll().
     [[nodiscard]] Result<Device> approve(const QString &which, const DeviceFacts &facts, const Actor &actor);
+    /// Out of the queue, and not let in: it is turned away from now on, as one that was revoked. Conflict: it
+    /// does not wait.
+    [[nodiscard]] Result<Device> reject(const QString &which, const QString &why, const Actor &actor);
     /// Ban, deny list, entries gone. Only a fresh enroll() or token brings it back. Also the SPIFFE ID of a
     /// workload that has an entry and is no device: a new entry brings it back.
     [[nodiscard]] Result<RevocationReport> revoke(const QString &which, const QString &why, const Actor &actor);
     /// The device must attest again before its next SVID.
     [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
-    /// A broker says when it last accepted a message of a revoked identity; kept when it is later.
+    /// A broker says when it last accepted a message of a revoked identity, a device or a workload; kept when it
+    /// is later, and never later than now. The audit trail hears of one identity once a minute at most.
     [[nodiscard]] Result<void> noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker);
     /// Which reference values its boot is compared with, from its next attestation on.
     [[nodiscard]] Result<Device> setHardware(const QString &which, const QString &hardware, const QString &release,
@@ -295,6 +299,7 @@ private:
 /// Puts a backup in place of an empty state directory; no authority may run on it. Since revocations
 /// made after the backup would be lost, `denyListJws` (from any broker, may be empty) brings them back.
 /// Every sequence number goes on above what the old authority can have published.
+/// Conflict: there is a state already, or another key under the name of one in the backup.
 [[nodiscard]] Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &config,
                                          const QByteArray &denyListJws, Timestamp now);
 

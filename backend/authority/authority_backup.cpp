@@ -11,6 +11,9 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 
+#include <cerrno>
+#include <cstdio>
+
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
@@ -30,13 +33,24 @@ Result<QString> hashOf(const QString &path)
     return QString::fromLatin1(hash.result().toHex());
 }
 
+/// Over what is there. Not on the disk before the folder is.
+Result<void> moveTo(const QString &from, const QString &to)
+{
+    if (std::rename(QFile::encodeName(from).constData(), QFile::encodeName(to).constData()) == 0)
+        return {};
+    return Error{Errc::Io,
+                 u"%1 cannot be moved to %2: %3; check the permissions there."_s.arg(from, to, qt_error_string(errno))};
+}
+
+/// Whole and on the disk under its name, or not under its name at all.
 Result<void> copyPrivate(const QString &from, const QString &to)
 {
+    const QString part = to + u".part"_s;
     QFile source(from);
-    QFile target(to);
+    QFile target(part);
     if (!source.open(QIODevice::ReadOnly))
         return Error{Errc::Io, u"%1 cannot be read: %2."_s.arg(from, source.errorString())};
-    if (!target.open(QIODevice::WriteOnly | QIODevice::NewOnly)
+    if (!target.open(QIODevice::WriteOnly | QIODevice::Truncate)
         || !target.setPermissions(QFile::ReadOwner | QFile::WriteOwner))
         return Error{Errc::Io, u"%1 cannot be written: %2."_s.arg(to, target.errorString())};
     while (!source.atEnd()) {
@@ -44,12 +58,17 @@ Result<void> copyPrivate(const QString &from, const QString &to)
         if (block.isEmpty() || target.write(block) != block.size())
             return Error{Errc::Io, u"%1 cannot be copied to %2: %3."_s.arg(from, to, target.errorString())};
     }
-    return target.flush() ? Result<void>()
-                          : Error{Errc::Io, u"%1 cannot be written: %2."_s.arg(to, target.errorString())};
+    if (!target.flush())
+        return Error{Errc::Io, u"%1 cannot be written: %2."_s.arg(to, target.errorString())};
+    target.close();
+    if (const auto synced = tls::syncToDisk(part); !synced)
+        return synced;
+    return moveTo(part, to);
 }
 
 /// Files of the backup by relative path, with their hashes, after all of them were found whole.
-Result<QStringList> checkedFiles(const QString &dir, const TrustDomain &domain)
+using FileHashes = QMap<QString, QString>;
+Result<FileHashes> checkedFiles(const QString &dir, const TrustDomain &domain)
 {
     const auto text = tls::readWholeFile(QDir(dir).filePath(kManifest));
     if (!text)
@@ -61,6 +80,7 @@ Result<QStringList> checkedFiles(const QString &dir, const TrustDomain &domain)
         return Error{Errc::Conflict, u"%1 is a backup of %2, not of %3."_s.arg(
                                          dir, manifest.value("domain"_L1).toString(), domain.name())};
     const QJsonObject files = manifest.value("files"_L1).toObject();
+    FileHashes checked;
     const QStringList names = files.keys();
     for (const QString &name : names) {
         if (name != kDatabase && (!name.startsWith(kKeys + u'/') || name.count(u'/') != 1 || name.contains(".."_L1)))
@@ -70,10 +90,28 @@ Result<QStringList> checkedFiles(const QString &dir, const TrustDomain &domain)
             return hash.error();
         if (*hash != files.value(name).toString())
             return Error{Errc::Io, u"%1 in the backup is damaged; use another backup."_s.arg(name)};
+        checked.insert(name, *hash);
     }
     if (!names.contains(kDatabase))
         return Error{Errc::Malformed, u"The backup in %1 has no database."_s.arg(dir)};
-    return names;
+    return checked;
+}
+
+/// A key under the name of one in the backup must be that key: the authority would not start with another.
+Result<void> checkKeysThere(const FileHashes &files, const QString &stateDir)
+{
+    for (auto it = files.cbegin(); it != files.cend(); ++it) {
+        const QString there = QDir(stateDir).filePath(it.key());
+        if (it.key() == kDatabase || !QFileInfo::exists(there))
+            continue;
+        const auto hash = hashOf(there);
+        if (!hash)
+            return hash.error();
+        if (*hash != it.value())
+            return Error{Errc::Conflict,
+                         u"%1 is another key than the one in the backup; move it away first."_s.arg(there)};
+    }
+    return {};
 }
 } // namespace
 
@@ -110,21 +148,32 @@ Result<void> Authority::backup(const QString &dir, const Actor &actor)
                                {u"at"_s, toIso8601(d->now())},
                                {u"keys"_s, d->keys->description()},
                                {u"files"_s, files}};
-    return tls::writePrivateFile(QDir(dir).filePath(kManifest), QJsonDocument(manifest).toJson());
+    // Last, so that what a power cut leaves is a backup, or says that it is none.
+    for (const QString &path : {QDir(dir).filePath(kDatabase), QDir(dir).filePath(kKeys), dir})
+        if (const auto synced = tls::syncToDisk(path); !synced)
+            return synced;
+    const QString file = QDir(dir).filePath(kManifest);
+    if (const auto written = tls::writePrivateFile(file, QJsonDocument(manifest).toJson()); !written)
+        return written;
+    for (const QString &path : {file, dir, QFileInfo(dir).absolutePath()})
+        if (const auto synced = tls::syncToDisk(path); !synced)
+            return synced;
+    return {};
 }
 
 Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &config, const QByteArray &denyListJws,
                            Timestamp now)
 {
-    const auto names = checkedFiles(backupDir, config.domain);
-    if (!names)
-        return names.error();
+    const auto files = checkedFiles(backupDir, config.domain);
+    if (!files)
+        return files.error();
     if (QFileInfo::exists(Store::fileIn(config.stateDir)))
         return Error{Errc::Conflict, u"There is a state in %1 already; move it away first."_s.arg(config.stateDir)};
-    if (const auto made = tls::makePrivateDirectory(config.stateDir); !made)
-        return made;
-    if (const auto made = tls::makePrivateDirectory(config.keysDir()); !made)
-        return made;
+    if (auto same = checkKeysThere(*files, config.stateDir); !same)
+        return same;
+    for (const QString &folder : {config.stateDir, config.keysDir()})
+        if (const auto made = tls::makePrivateDirectory(folder); !made)
+            return made;
     // Into a folder beside it, which becomes the state only when all of it is right.
     const QString workDir = QDir(config.stateDir).filePath(u"restore"_s);
     QDir(workDir).removeRecursively();
@@ -150,6 +199,8 @@ Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &conf
                 return Error{list.error().code,
                              u"The deny list cannot be used (%1) Put back without it, and revoke by hand what "
                              "was revoked after the backup."_s.arg(list.error().message)};
+            // A key of the backup has signed it, so it is younger than the backup by such a key's life at most, and
+            // whoever was revoked since is still on it (deniedUntil).
             published = *list;
         }
         auto transaction = (*store)->transaction();
@@ -171,16 +222,22 @@ Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &conf
         if (const auto folded = (*store)->foldLog(); !folded)
             return folded;
     }
-    for (const QString &name : *names) {
-        const QString target = QDir(config.stateDir).filePath(name);
-        if (name == kDatabase || QFileInfo::exists(target))
+    for (auto it = files->cbegin(); it != files->cend(); ++it) {
+        const QString target = QDir(config.stateDir).filePath(it.key());
+        if (it.key() == kDatabase || QFileInfo::exists(target))
             continue;
-        if (const auto copied = copyPrivate(QDir(backupDir).filePath(name), target); !copied)
+        if (const auto copied = copyPrivate(QDir(backupDir).filePath(it.key()), target); !copied)
             return copied;
     }
-    if (!QFile::rename(Store::fileIn(workDir), Store::fileIn(config.stateDir)))
-        return Error{Errc::Io, u"The state cannot be moved to %1; check the permissions there."_s.arg(config.stateDir)};
+    // Whoever finds the database after a power cut finds all its keys.
+    for (const QString &path : {config.keysDir(), Store::fileIn(workDir), config.stateDir})
+        if (const auto synced = tls::syncToDisk(path); !synced)
+            return synced;
+    if (const auto moved = moveTo(Store::fileIn(workDir), Store::fileIn(config.stateDir)); !moved)
+        return moved;
     QDir(workDir).removeRecursively();
+    if (const auto synced = tls::syncToDisk(config.stateDir); !synced)
+        return synced;
     return {};
 }
 

@@ -40,7 +40,9 @@ struct AuthorityConfig {
     bool nameConstraint = true;
 
     FirstSeen firstSeen = FirstSeen::QueueAll;
+    /// How many wait at most, half of them from one network (networkOf()), and for how long after they came last.
     int maxPending = 1'000;
+    std::chrono::seconds pendingKept = std::chrono::hours{24 * 7};
     /// Which node attestations there are here: of those that are left out no agent gets anything, also one
     /// that has attested before.
     QStringList attestationTypes = allAttestationTypes();

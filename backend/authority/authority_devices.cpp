@@ -17,6 +17,7 @@ QString shown(const Device &device)
     return device.spiffeId.isEmpty() ? device.ekHash : device.spiffeId.toString();
 }
 
+constexpr std::chrono::minutes kAcceptedEvery{1};
 constexpr qsizetype kPublishedReason = 120; // characters on the deny list; device and audit trail have all
 
 QString reasonFrom(const QString &why)
@@ -264,6 +265,23 @@ Result<Device> Authority::approve(const QString &which, const DeviceFacts &facts
     return enroll(device->ekHash, facts, actor);
 }
 
+Result<Device> Authority::reject(const QString &which, const QString &why, const Actor &actor)
+{
+    auto device = d->findDevice(which);
+    if (!device)
+        return device;
+    if (device->state != DeviceState::Pending)
+        return Error{Errc::Conflict,
+                     u"%1 does not wait for approval; to end what a device has, revoke it."_s.arg(shown(*device))};
+    const QString reason = reasonFrom(why);
+    const auto rejected = d->change(actor, u"device.reject"_s, device->ekHash, u"Not let in: %1"_s.arg(reason),
+                                    [&] { return d->revokeOne(*device, u"not let in: "_s + reason); });
+    if (!rejected)
+        return rejected.error();
+    d->waitingNotes.remove(device->ekHash);
+    return device;
+}
+
 Result<void> Authority::Private::revokeOne(Device &device, const QString &why)
 {
     const Timestamp at = now();
@@ -425,20 +443,43 @@ Result<void> Authority::reattest(const QString &which, const Actor &actor)
     return gone;
 }
 
+Result<void> Authority::Private::auditLastAccepted(const SpiffeId &id, const LastAccepted &what)
+{
+    return audit(what.broker, u"device.lastAccepted"_s, id.toString(),
+                 u"Revoked at %1; last message accepted at %2."_s.arg(toIso8601(what.revokedAt), toIso8601(what.at)));
+}
+
 Result<void> Authority::noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker)
 {
-    auto found = d->store->deviceById(id);
-    if (!found)
-        return found.error();
-    if (!*found)
-        return Error{Errc::NotFound, u"There is no device %1."_s.arg(id.toString())};
-    Device device = **found;
-    if (device.revokedAt == Timestamp{} || at <= device.lastAcceptedAt)
+    const auto known = d->store->lastAccepted(id);
+    if (!known)
+        return known.error();
+    if (!*known)
+        return Error{Errc::NotFound, u"%1 is not revoked here."_s.arg(id.toString())};
+    // A broker whose clock is ahead, or which lies, does not hide what comes later.
+    const Timestamp now = d->now();
+    const LastAccepted said{(*known)->revokedAt, std::min(at, now), broker};
+    if (said.at <= (*known)->at)
         return {};
-    device.lastAcceptedAt = at;
-    return d->change(broker, u"device.lastAccepted"_s, id.toString(),
-                     u"Revoked at %1; last message accepted at %2."_s.arg(toIso8601(device.revokedAt), toIso8601(at)),
-                     [&] { return d->store->updateDevice(device); });
+    auto transaction = d->store->transaction();
+    if (!transaction)
+        return transaction.error();
+    if (auto set = d->store->setLastAccepted(id, said.at); !set)
+        return set;
+    const auto toldAt = d->lastAcceptedToldAt.constFind(id);
+    const bool tells = toldAt == d->lastAcceptedToldAt.cend() || now >= *toldAt + kAcceptedEvery || now < *toldAt;
+    if (tells)
+        if (auto written = d->auditLastAccepted(id, said); !written)
+            return written;
+    if (auto committed = transaction->commit(); !committed)
+        return committed;
+    if (tells) {
+        d->lastAcceptedToldAt.insert(id, now);
+        d->lastAcceptedUntold.remove(id);
+    } else {
+        d->lastAcceptedUntold.insert(id, said);
+    }
+    return {};
 }
 
 } // namespace lintel::authority

@@ -165,15 +165,14 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
             if (one.isBanned)
                 return denied(u"The agent %1 is banned."_s.arg(one.id.toString()));
         if (device->id == 0) {
-            const auto waiting = d->store->countDevices(DeviceState::Pending);
-            if (!waiting)
-                return waiting.error();
-            if (*waiting >= m_config.maxPending)
-                return Error{Errc::Full,
-                             u"%1 devices wait for approval already; approve or revoke some first."_s.arg(*waiting)};
+            const QString network = networkOf(node.address);
+            if (const auto room = d->checkQueueRoom(network); !room)
+                return room.error();
             device->enrolledAt = now;
             if (const auto added = d->store->addDevice(*device); !added)
                 return added.error();
+            if (const auto noted = d->store->noteWaiting(device->ekHash, network, now); !noted)
+                return noted.error();
             if (const auto written = d->audit(
                     u"agent:"_s + agentId->toString(), u"device.queue"_s, device->ekHash,
                     u"From %1; maker: %2."_s.arg(node.address, node.vendor.isEmpty() ? u"unknown"_s : node.vendor));

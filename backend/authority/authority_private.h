@@ -58,6 +58,13 @@ struct BootJudgement {
     QString reason; // a sentence
 };
 
+/// What a broker said of a revoked identity.
+struct LastAccepted {
+    Timestamp revokedAt{};
+    Timestamp at{};
+    Actor broker;
+};
+
 struct TickOutcome {
     bool keysChanged = false;
     bool entriesWentAway = false;
@@ -94,8 +101,12 @@ struct Authority::Private {
     QString denyKeyId;
     RefusalLog refusalLog;
     Timestamp refusalsStoredAt{};
-    std::optional<Error> tickProblem; // why the last tick failed
+    std::optional<Error> tickProblem;                 // why the last tick failed
+    bool wasWell = false;                             // as healthChanged() told last
+    QHash<SpiffeId, Timestamp> lastAcceptedToldAt;    // when the audit trail heard of it
+    QHash<SpiffeId, LastAccepted> lastAcceptedUntold; // what it hears with the next tick
     WaitingNotes waitingNotes;
+    Timestamp waitingStoredAt{}; // what came before is on disk
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;
@@ -143,10 +154,14 @@ struct Authority::Private {
     [[nodiscard]] Result<Device> enrollOne(const QString &ekHash, const DeviceFacts &facts, const Actor &actor,
                                            const QString &vendor = {});
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
+    /// Full: nobody else may join the queue, or nobody else from there.
+    [[nodiscard]] Result<void> checkQueueRoom(const QString &network);
+    [[nodiscard]] Result<void> keepQueue(Timestamp at);
     /// Full: the list that the store holds by now could not be published. The caller holds a transaction.
     [[nodiscard]] Result<void> checkDenyListRoom();
     [[nodiscard]] Timestamp deniedUntil(Timestamp revokedAt) const;
     [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
+    [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
     [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked
     [[nodiscard]] Result<BootJudgement> judgeBoot(const AttestedNode &node, const DeviceFacts &facts);

@@ -49,7 +49,7 @@ public:
         const auto chainPem = tls::readWholeFile(m_certificate);
         if (!chainPem)
             return chainPem.error();
-        const auto keyPem = tls::readWholeFile(m_key);
+        const auto keyPem = tls::readPrivateFile(m_key);
         if (!keyPem)
             return keyPem.error();
         const auto chain = tls::certificatesFromPem(*chainPem);

@@ -94,7 +94,6 @@ constexpr auto kFourth = R"sql(
 CREATE TABLE loose_keys (label TEXT PRIMARY KEY) WITHOUT ROWID;
 ALTER TABLE devices ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN address TEXT NOT NULL DEFAULT '';
-UPDATE devices SET seen_at = enrolled_at;
 CREATE INDEX devices_by_state ON devices (state, seen_at);
 ALTER TABLE deny ADD COLUMN last_accepted_at INTEGER NOT NULL DEFAULT 0;
 )sql";

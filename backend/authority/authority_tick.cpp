@@ -4,6 +4,7 @@
 #include "authority/authority_private.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lintel::authority {
 
@@ -87,6 +88,43 @@ Result<QByteArray> Authority::denyListJws()
     return d->denyJws;
 }
 
+// --- Queue ---------------------------------------------------------------------------------------
+
+Result<void> Authority::Private::checkQueueRoom(const QString &network)
+{
+    const auto waiting = store->countDevices(DeviceState::Pending);
+    if (!waiting)
+        return waiting.error();
+    if (*waiting >= config.maxPending)
+        return Error{Errc::Full,
+                     u"%1 devices wait for approval already; approve or reject some first."_s.arg(*waiting)};
+    const auto fromThere = store->countWaitingFrom(network);
+    if (!fromThere)
+        return fromThere.error();
+    if (*fromThere >= (config.maxPending + 1) / 2)
+        return Error{Errc::Full,
+                     u"%1 devices from %2 wait for approval already; approve or reject some first."_s.arg(*fromThere)
+                         .arg(network)};
+    return {};
+}
+
+/// Who came again since the last time, and who has not for too long. The caller holds a transaction.
+Result<void> Authority::Private::keepQueue(Timestamp at)
+{
+    const auto &notes = waitingNotes.all();
+    for (auto it = notes.cbegin(); it != notes.cend(); ++it)
+        if (it->lastAt >= waitingStoredAt)
+            if (const auto noted = store->noteWaiting(it.key(), networkOf(it->address), it->lastAt); !noted)
+                return noted;
+    const auto forgotten = store->forgetWaiting(at - config.pendingKept, at);
+    if (!forgotten)
+        return forgotten.error();
+    if (*forgotten == 0)
+        return {};
+    return audit(kSelf, u"device.forget"_s, config.domain.name(),
+                 u"%1 that waited for approval and came no more."_s.arg(*forgotten));
+}
+
 // --- Time ----------------------------------------------------------------------------------------
 
 /// All of it, or nothing. The transaction is over when this returns.
@@ -123,6 +161,11 @@ Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
     if (outcome.denyListChanged)
         if (const auto number = store->nextNumber(kDenyNumber, at); !number)
             return number.error();
+    if (const auto kept = keepQueue(at); !kept)
+        return kept.error();
+    for (auto it = lastAcceptedUntold.cbegin(); it != lastAcceptedUntold.cend(); ++it)
+        if (const auto written = auditLastAccepted(it.key(), *it); !written)
+            return written.error();
     for (auto it = lastSeen.cbegin(); it != lastSeen.cend(); ++it)
         if (const auto set = store->setLastSeen(it.key(), it.value()); !set)
             return set.error();
@@ -143,10 +186,9 @@ Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
 
 Result<void> Authority::tick()
 {
-    const bool wasWell = bool(health());
     const auto done = tickNow();
     d->tickProblem = done ? std::nullopt : std::optional(done.error());
-    if (bool(health()) != wasWell)
+    if (const bool isWell = bool(health()); std::exchange(d->wasWell, isWell) != isWell)
         Q_EMIT healthChanged();
     return done;
 }
@@ -167,6 +209,10 @@ Result<void> Authority::tickNow()
     }
     d->ca.destroyLooseKeys();
     d->lastSeen.clear();
+    d->waitingStoredAt = now;
+    for (auto it = d->lastAcceptedUntold.cbegin(); it != d->lastAcceptedUntold.cend(); ++it)
+        d->lastAcceptedToldAt.insert(it.key(), now);
+    d->lastAcceptedUntold.clear();
     if (outcome->refusalsWritten) {
         d->refusalLog.clear();
         d->refusalsStoredAt = now;

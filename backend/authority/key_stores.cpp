@@ -11,7 +11,7 @@ namespace {
 
 Result<std::unique_ptr<KeyStore>> openToken(const KeyStoreConfig &keys)
 {
-    const auto pin = tls::readWholeFile(keys.pinFile);
+    const auto pin = tls::readPrivateFile(keys.pinFile);
     if (!pin)
         return pin.error();
     return pkcs11::Pkcs11KeyStore::connect({keys.module, keys.token, pin->trimmed()});

@@ -104,6 +104,7 @@ void readAttestation(Section section, ProgramConfig &config)
         u"first_seen", config.authority.firstSeen,
         {{u"refuse", FirstSeen::Refuse}, {u"queue_genuine", FirstSeen::QueueGenuine}, {u"queue", FirstSeen::QueueAll}});
     section.integer(u"max_pending", config.authority.maxPending, 1, 1'000'000);
+    section.duration(u"pending_kept", config.authority.pendingKept, 1h, 366 * kDay);
     section.flag(u"require_measured_boot", config.authority.requireMeasuredBoot);
     section.duration(u"challenge_lifetime", config.challengeLifetime, 5s, 10min);
     readPcrs(section, config.pcrs);

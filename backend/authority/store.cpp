@@ -322,6 +322,41 @@ Result<qint64> Store::forgetDenied(Timestamp now)
     return m_database->changes();
 }
 
+Result<std::optional<Store::Accepted>> Store::lastAccepted(const SpiffeId &id)
+{
+    const auto device = deviceById(id);
+    if (!device)
+        return device.error();
+    if (*device)
+        return (*device)->state == DeviceState::Revoked
+                   ? std::optional(Accepted{(*device)->revokedAt, (*device)->lastAcceptedAt})
+                   : std::optional<Accepted>();
+    auto query = m_database->prepare("SELECT max(at), max(last_accepted_at) FROM deny "
+                                     "WHERE spiffe_id = ? AND issued_before = 0 HAVING count(*) > 0");
+    if (!query)
+        return query.error();
+    const auto row = query->bind(id.toString()).step();
+    if (!row)
+        return row.error();
+    if (!*row)
+        return std::optional<Accepted>();
+    return std::optional(Accepted{fromEpochMillis(query->integer(0)), fromEpochMillis(query->integer(1))});
+}
+
+Result<void> Store::setLastAccepted(const SpiffeId &id, Timestamp at)
+{
+    for (const char *sql : {"UPDATE devices SET last_accepted_at = ?1 WHERE id = (SELECT id FROM devices "
+                            "WHERE spiffe_id = ?2 ORDER BY state = 2, id DESC LIMIT 1) AND state = 2",
+                            "UPDATE deny SET last_accepted_at = ?1 WHERE spiffe_id = ?2 AND issued_before = 0"}) {
+        auto update = m_database->prepare(sql);
+        if (!update)
+            return update.error();
+        if (const auto ran = update->bind(toEpochMillis(at)).bind(id.toString()).run(); !ran)
+            return ran;
+    }
+    return {};
+}
+
 Result<void> Store::mergeDenyList(const tls::DenyList &published)
 {
     const auto known = denied();

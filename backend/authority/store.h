@@ -48,6 +48,12 @@ public:
     /// In that state, those that were added last first.
     [[nodiscard]] Result<QList<Device>> latestDevices(DeviceState state, int most);
 
+    // --- Queue ----------------------------------------------------------------------------------
+    /// When one that waits for approval came last, and from which network (networkOf()).
+    [[nodiscard]] Result<void> noteWaiting(const QString &ekHash, const QString &network, Timestamp at);
+    [[nodiscard]] Result<int> countWaitingFrom(const QString &network);
+    [[nodiscard]] Result<qint64> forgetWaiting(Timestamp notSeenSince, Timestamp now);
+
     // --- Agents ---------------------------------------------------------------------------------
     [[nodiscard]] Result<void> putAgent(const Agent &agent);
     [[nodiscard]] Result<std::optional<Agent>> agent(const SpiffeId &id);
@@ -118,6 +124,13 @@ public:
     [[nodiscard]] Result<qint64> limitDenied(const SpiffeId &origin, const QString &ekHash, Timestamp before,
                                              Timestamp until);
     [[nodiscard]] Result<qint64> forgetDenied(Timestamp now);
+    struct Accepted {
+        Timestamp revokedAt{};
+        Timestamp at{}; // of the last message; zero: not known
+    };
+    /// Of a revoked device, or of another identity on the deny list; nothing: it is not revoked.
+    [[nodiscard]] Result<std::optional<Accepted>> lastAccepted(const SpiffeId &id);
+    [[nodiscard]] Result<void> setLastAccepted(const SpiffeId &id, Timestamp at);
     /// Makes known again what a list that was published later than this state says: its devices are
     /// revoked and their agents banned.
     [[nodiscard]] Result<void> mergeDenyList(const tls::DenyList &published);

@@ -23,6 +23,8 @@ public:
 
     void add(const QString &ekHash, const QString &address, Timestamp now);
     [[nodiscard]] Note of(const QString &ekHash) const { return m_notes.value(ekHash); }
+    void remove(const QString &ekHash) { m_notes.remove(ekHash); }
+    [[nodiscard]] const QHash<QString, Note> &all() const { return m_notes; } // by EK hash
     [[nodiscard]] qsizetype size() const { return m_notes.size(); }
 
 private:

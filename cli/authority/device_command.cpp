@@ -88,6 +88,17 @@ Result<Answer> approve(const Arguments &arguments)
         *device, u"%1 is approved; it gets its identity at its next attempt."_s.arg(textOf(device->spiffe_id())));
 }
 
+Result<Answer> reject(const Arguments &arguments)
+{
+    wire::DeviceRequest request;
+    request.set_reason(arguments.value(u"reason"_s).toStdString());
+    const auto device = onDevice(arguments, "RejectDevice", request);
+    if (!device)
+        return device.error();
+    return deviceAnswer(*device, u"The TPM %1 is out of the queue and turned away from now on; lintelctl enroll lets "
+                                 "it in after all."_s.arg(textOf(device->ek_hash())));
+}
+
 Result<Answer> revoke(const Arguments &arguments)
 {
     wire::DeviceRequest request;
@@ -264,6 +275,12 @@ int runDevice(const QStringList &arguments)
            u"DEVICE --name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]...\n"
            "          [--hardware HARDWARE] [--release RELEASE]"_s,
            u"lets a device in that waits in the queue"_s, approval, 1, approve},
+          {u"reject"_s,
+           u"DEVICE [--reason TEXT]"_s,
+           u"out of the queue for good: it is not let in, and does not wait again"_s,
+           {{u"reason"_s, u"TEXT"_s, u"for the device itself and the audit trail"_s}, socketOption()},
+           1,
+           reject},
           {u"history"_s,
            u"DEVICE [--newest N] [--evidence]"_s,
            u"its attestations, newest first: verdict, registers, and what changed"_s,
@@ -301,6 +318,7 @@ int runDevice(const QStringList &arguments)
            reattest}},
          u"  lintelctl device list --state pending\n"
          "  lintelctl device approve 3f9a61c2 --name hvac-001 --kind hvac --site building-1\n"
+         "  lintelctl device reject 77b0e4d1 --reason \"no device of ours\"\n"
          "  lintelctl device accept-boot hvac-001 --hardware hv-controller --release 1.4\n"
          "  lintelctl device history hvac-001\n"
          "  lintelctl device revoke hvac-001 --reason \"stolen from the roof\"\n"_s},

@@ -224,6 +224,28 @@ private Q_SLOTS:
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
     }
 
+    void unknownChip_thatIsRejectedWaitsNoMore()
+    {
+        AuthorityUnderTest authority;
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        Device device(u"hvac-002"_s);
+        auto &source = device.startOn(authority);
+        const QStringList pending{u"device"_s, u"list"_s, u"--state"_s, u"pending"_s};
+        QTRY_COMPARE_WITH_TIMEOUT(authority.ctl(pending).json.value("devices"_L1).toArray().size(), 1, kSlow);
+        const auto rejected =
+            authority.ctl({u"device"_s, u"reject"_s, device.ekHash().left(12), u"--reason"_s, u"no device of ours"_s});
+        QCOMPARE(rejected.exitCode, 0);
+        QCOMPARE(rejected.json.value("ek_hash"_L1).toString(), device.ekHash());
+        QCOMPARE(rejected.json.value("state"_L1).toString(), u"revoked"_s);
+        QVERIFY(authority.ctl(pending).json.value("devices"_L1).toArray().isEmpty());
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"no device of ours"_s), qPrintable(sentenceOf(source)),
+                                  kSlow);
+        QCOMPARE(authority.ctl({u"device"_s, u"reject"_s, device.ekHash()}).exitCode, 1);
+        QVERIFY(authority.ctlText({u"device"_s, u"--help"_s}).contains(u"device reject"_s));
+        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
+        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
+    }
+
     void secondChip_cannotTakeAnEnrolledName()
     {
         AuthorityUnderTest authority;

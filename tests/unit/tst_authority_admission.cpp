@@ -49,12 +49,71 @@ private Q_SLOTS:
     void attest_queueIsBounded()
     {
         AuthorityFixture f;
+        f.config.maxPending = 4;
+        VERIFY_OK(f.open());
+        const DeviceKey key;
+        const auto come = [&](int number, const QString &address) {
+            auto node = f.node(ekHashOf(number), key);
+            node.address = address;
+            return f.authority->attest(node);
+        };
+        // Whoever makes chips up from one place leaves room for others, and in IPv6 a place is a network.
+        VERIFY_ERROR(come(1, u"2001:db8::1"_s), Errc::Unavailable);
+        VERIFY_ERROR(come(2, u"2001:db8::2"_s), Errc::Unavailable);
+        const auto third = come(3, u"2001:db8::3"_s);
+        VERIFY_ERROR(third, Errc::Full);
+        QVERIFY2(third.error().message.contains("2001:db8::/64"_L1), qPrintable(third.error().message));
+        VERIFY_ERROR(come(3, u"192.0.2.7"_s), Errc::Unavailable);
+        VERIFY_OK(f.open());
+        VERIFY_ERROR(come(4, u"2001:db8::3"_s), Errc::Full);
+        VERIFY_ERROR(come(4, u"192.0.2.7"_s), Errc::Unavailable);
+        VERIFY_ERROR(come(5, u"192.0.2.8"_s), Errc::Full);
+    }
+    void attest_whoHasNotComeForLongNoLongerWaits()
+    {
+        AuthorityFixture f;
+        f.config.pendingKept = 24h * 7;
+        VERIFY_OK(f.open());
+        const DeviceKey key;
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), key)), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(2), key)), Errc::Unavailable);
+        VERIFY_OK(f.authority->enroll(ekHashOf(3), kFacts, f.actor));
+        for (int day = 0; day < 8; ++day) {
+            f.clock.advance(24h);
+            VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(2), key)), Errc::Unavailable); // still there
+            VERIFY_OK(f.authority->tick());
+            if (day == 3)
+                VERIFY_OK(f.open()); // what it has seen outlasts a restart
+        }
+        const auto waiting = f.authority->devices(DeviceState::Pending);
+        QCOMPARE(waiting->size(), 1);
+        QCOMPARE(waiting->first().ekHash, ekHashOf(2));
+        QCOMPARE(f.authority->devices(DeviceState::Approved)->size(), 1);
+        QVERIFY(f.authority->audit()->last().action == u"device.forget"_s);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), key)), Errc::Unavailable); // and waits again
+        QCOMPARE(f.authority->devices(DeviceState::Pending)->size(), 2);
+    }
+    void reject_chipLeavesTheQueue_andDoesNotComeBackByItself()
+    {
+        AuthorityFixture f;
         f.config.maxPending = 2;
         VERIFY_OK(f.open());
         const DeviceKey key;
-        for (int i = 1; i <= 2; ++i)
-            VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(i), key)), Errc::Unavailable);
-        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(3), key)), Errc::Full);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(1), key)), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(2), key)), Errc::Full);
+        const auto rejected = f.authority->reject(ekHashOf(1), u"not ours"_s, f.actor);
+        VERIFY_OK(rejected);
+        QCOMPARE(rejected->state, DeviceState::Revoked);
+        QCOMPARE(f.authority->audit()->last().action, u"device.reject"_s);
+        QCOMPARE(f.authority->waiting(10)->total, 0);
+        const auto again = f.authority->attest(f.node(ekHashOf(1), key));
+        VERIFY_ERROR(again, Errc::Denied);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(2), key)), Errc::Unavailable); // there is room
+        VERIFY_ERROR(f.authority->reject(ekHashOf(1), {}, f.actor), Errc::Conflict);
+        VERIFY_ERROR(f.authority->reject(ekHashOf(9), {}, f.actor), Errc::NotFound);
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), kFacts, f.actor));
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), key)));
+        VERIFY_ERROR(f.authority->reject(ekHashOf(1), {}, f.actor), Errc::Conflict); // it does not wait
     }
     void attest_unknownMakerIsRefused_whenOnlyGenuineChipsMayQueue()
     {

@@ -4,14 +4,37 @@
 #include "fakes/attested_agent.h"
 #include "fakes/faulty_vfs.h"
 
+#include "tls/identity_files.h"
+
 #include <QSignalSpy>
 #include <QTest>
+
+#include <dlfcn.h>
 
 using namespace lintel;
 using namespace lintel::authority;
 using namespace lintel::test;
 using namespace Qt::StringLiterals;
 using namespace std::chrono_literals;
+
+namespace {
+/// "sync PATH", "rename TO" in their order, of this process.
+QStringList diskEvents;
+} // namespace
+
+// In place of the C library's, which do the work.
+extern "C" int fsync(int file)
+{
+    static const auto real = reinterpret_cast<int (*)(int)>(dlsym(RTLD_NEXT, "fsync"));
+    diskEvents.append(u"sync "_s + QFile::symLinkTarget(u"/proc/self/fd/%1"_s.arg(file)));
+    return real(file);
+}
+extern "C" int rename(const char *from, const char *to)
+{
+    static const auto real = reinterpret_cast<int (*)(const char *, const char *)>(dlsym(RTLD_NEXT, "rename"));
+    diskEvents.append(u"rename "_s + QFile::decodeName(to));
+    return real(from, to);
+}
 
 namespace {
 
@@ -308,6 +331,155 @@ private Q_SLOTS:
         VERIFY_OK(f.authority->mintX509(*tls::makeCsr(*DeviceKey().signer, f.id(u"/w"_s)), {}, f.actor));
     }
 
+    // --- What a broker accepted last ---
+    void lastAccepted_aClockThatIsAheadHidesNothing()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const SpiffeId id = f.id(u"/agent/hvac-001"_s);
+        VERIFY_ERROR(f.authority->noteLastAccepted(id, f.clock.now(), u"broker"_s), Errc::NotFound); // not revoked
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, u"stolen"_s, f.actor));
+        VERIFY_OK(f.authority->noteLastAccepted(id, fromEpochMillis(253'370'764'800'000), u"broker"_s)); // 9999
+        QCOMPARE(f.authority->device(u"hvac-001"_s)->lastAcceptedAt, f.clock.now());
+        f.clock.advance(2s);
+        VERIFY_OK(f.authority->noteLastAccepted(id, f.clock.now() - 1s, u"broker"_s));
+        QCOMPARE(f.authority->device(u"hvac-001"_s)->lastAcceptedAt, f.clock.now() - 1s);
+        VERIFY_OK(f.authority->noteLastAccepted(id, f.clock.now() - 2s, u"broker"_s)); // no step back
+        QCOMPARE(f.authority->device(u"hvac-001"_s)->lastAcceptedAt, f.clock.now() - 1s);
+    }
+    void lastAccepted_auditTrailHearsOnceAMinute_andTheLastOfIt()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, u"stolen"_s, f.actor));
+        const auto told = [&f] {
+            QList<AuditRecord> records = *f.authority->audit(0, 10'000);
+            records.removeIf([](const AuditRecord &record) { return record.action != "device.lastAccepted"_L1; });
+            return records;
+        };
+        for (int i = 0; i < 100; ++i) {
+            f.clock.advance(500ms);
+            VERIFY_OK(f.authority->noteLastAccepted(f.id(u"/agent/hvac-001"_s), f.clock.now(), u"broker"_s));
+        }
+        QCOMPARE(told().size(), 1);
+        const Timestamp last = f.clock.now();
+        f.clock.advance(30s);
+        VERIFY_OK(f.authority->tick());
+        QCOMPARE(told().size(), 2);
+        QVERIFY(told().last().details.contains(toIso8601(last)));
+        QCOMPARE(told().last().actor, u"broker"_s);
+        VERIFY_OK(f.authority->tick());
+        QCOMPARE(told().size(), 2);
+        VERIFY_OK(f.authority->checkAudit());
+    }
+    void lastAccepted_isKeptOfAWorkloadToo()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        Entry entry;
+        entry.spiffeId = f.id(u"/w/reporter"_s);
+        entry.parentId = a.agent.id;
+        entry.selectors = {{u"unix"_s, u"uid:1"_s}};
+        VERIFY_OK(f.authority->createEntry(entry, f.actor));
+        VERIFY_OK(f.authority->revoke(entry.spiffeId.toString(), u"not needed"_s, f.actor));
+        f.clock.advance(1s);
+        VERIFY_OK(f.authority->noteLastAccepted(entry.spiffeId, f.clock.now(), u"broker"_s));
+        const AuditRecord record = f.authority->audit()->last();
+        QCOMPARE(record.subject, entry.spiffeId.toString());
+        QVERIFY(record.details.contains(u"last message accepted at "_s + toIso8601(f.clock.now())));
+        const auto count = f.authority->audit()->size();
+        f.clock.advance(5min);
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->noteLastAccepted(entry.spiffeId, f.clock.now() - 5min, u"broker"_s)); // known
+        QCOMPARE(f.authority->audit()->size(), count);
+    }
+
+    // --- Backup ---
+    void backup_isOnTheDiskBeforeItSaysSo_andRestoredKeysBeforeTheirDatabase()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const QString dir = f.dir.filePath(u"backup"_s);
+        diskEvents.clear();
+        VERIFY_OK(f.authority->backup(dir, f.actor));
+        const auto at = [](const QString &event) { return diskEvents.lastIndexOf(event); };
+        for (const QString &name : {u"/authority.db"_s, u"/keys"_s, u"/manifest.json"_s, u""_s})
+            QVERIFY2(at(u"sync "_s + dir + name) >= 0, qPrintable(name));
+        QVERIFY(at(u"sync "_s + dir + u"/authority.db"_s) < at(u"sync "_s + dir + u"/manifest.json"_s));
+        const QStringList keys = keyFilesOf(f);
+        QCOMPARE(keys.size(), 3);
+        for (const QString &key : keys) {
+            const QString copy = dir + u"/keys/"_s + key;
+            QVERIFY2(at(u"sync "_s + copy + u".part"_s) >= 0, qPrintable(key));
+            QVERIFY(at(u"sync "_s + copy + u".part"_s) < at(u"sync "_s + dir + u"/keys"_s));
+        }
+        f.authority.reset();
+
+        f.config.stateDir = f.dir.filePath(u"restored"_s);
+        diskEvents.clear();
+        VERIFY_OK(restoreBackup(dir, f.config, {}, f.clock.now()));
+        const auto becomesTheState = at(u"rename "_s + databaseOf(f));
+        QVERIFY(becomesTheState >= 0);
+        for (const QString &key : keys) {
+            const QString copy = f.config.keysDir() + u'/' + key;
+            QVERIFY2(at(u"sync "_s + copy + u".part"_s) >= 0, qPrintable(key));
+            QVERIFY(at(u"sync "_s + copy + u".part"_s) < at(u"rename "_s + copy));
+            QVERIFY(at(u"rename "_s + copy) < at(u"sync "_s + f.config.keysDir()));
+        }
+        QVERIFY(at(u"sync "_s + f.config.keysDir()) < becomesTheState);
+        QVERIFY(at(u"sync "_s + f.config.stateDir) > becomesTheState);
+        VERIFY_OK(f.open());
+    }
+    void restore_otherKeyUnderTheSameNameIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const QString dir = f.dir.filePath(u"backup"_s);
+        VERIFY_OK(f.authority->backup(dir, f.actor));
+        const QStringList keys = keyFilesOf(f);
+        f.authority.reset();
+        f.config.stateDir = f.dir.filePath(u"restored"_s);
+        QVERIFY(QDir().mkpath(f.config.keysDir()));
+        const QString there = f.config.keysDir() + u'/' + keys.first();
+        VERIFY_OK(tls::writePrivateFile(there, "something else"));
+        const auto refused = restoreBackup(dir, f.config, {}, f.clock.now());
+        VERIFY_ERROR(refused, Errc::Conflict);
+        QVERIFY(refused.error().message.contains(there));
+        QVERIFY(!QFileInfo::exists(databaseOf(f)));
+        // What an attempt before this one has copied is no reason.
+        QVERIFY(QFile::remove(there));
+        QVERIFY(QFile::copy(dir + u"/keys/"_s + keys.first(), there));
+        VERIFY_OK(restoreBackup(dir, f.config, {}, f.clock.now()));
+        VERIFY_OK(f.open());
+    }
+    void restore_denyListKnowsAllWhoWereRevokedSinceTheBackup_orIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const QString dir = f.dir.filePath(u"backup"_s);
+        VERIFY_OK(f.authority->backup(dir, f.actor));
+        f.clock.advance(1h);
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, u"stolen"_s, f.actor));
+        int used = 0;
+        for (int day = 1; day <= 20; ++day) {
+            f.clock.advance(24h);
+            VERIFY_OK(f.authority->tick());
+            AuthorityFixture other;
+            other.clock.setNow(f.clock.now());
+            other.config.stateDir = f.dir.filePath(u"restored-%1"_s.arg(day));
+            if (!restoreBackup(dir, other.config, *f.authority->denyListJws(), f.clock.now()))
+                continue; // its key is not in the backup; lintelctl says what to do
+            ++used;
+            VERIFY_OK(other.open());
+            QCOMPARE(other.authority->device(u"hvac-001"_s)->state, DeviceState::Revoked);
+        }
+        QVERIFY(used > 0 && used < 20);
+    }
+
     // --- Schema ---
     void schema_stateOfTheThirdVersionIsTakenOver()
     {
@@ -333,7 +505,7 @@ private Q_SLOTS:
         auto database = sqlite::Database::open(databaseOf(f));
         VERIFY_OK(database);
         QCOMPARE(*(*database)->schemaVersion(), int(authorityMigrations().size()));
-        auto query = (*database)->prepare("SELECT enrolled_at = seen_at, address FROM devices WHERE id = 1 UNION ALL "
+        auto query = (*database)->prepare("SELECT seen_at > enrolled_at, address FROM devices WHERE id = 1 UNION ALL "
                                           "SELECT until > 0, last_accepted_at FROM deny");
         VERIFY_OK(query);
         QVERIFY(*query->step());

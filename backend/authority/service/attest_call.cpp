@@ -16,12 +16,6 @@ namespace {
 
 constexpr int kMaxTokenBytes = 512;
 
-/// The address without its port: limits count machines, not connections.
-QString hostOf(const QString &address)
-{
-    return address.section(u':', 0, -2);
-}
-
 Selectors selectorsOf(const tpm::VerifiedAttestation &verified)
 {
     Selectors selectors{{u"tpm"_s, u"pub_hash:"_s + verified.ek.hash}};

@@ -180,21 +180,38 @@ void AuthorityService::forAdministrators(const QByteArray &path, AdminHandler ha
         });
 }
 
+QByteArray AuthorityService::healthNow() const
+{
+    health::HealthCheckResponse response;
+    response.set_status(m_authority.health() ? health::HealthCheckResponse::SERVING
+                                             : health::HealthCheckResponse::NOT_SERVING);
+    return spire::serialize(response);
+}
+
+void AuthorityService::watchHealth(const std::shared_ptr<grpc::ServerCall> &call)
+{
+    connect(call.get(), &grpc::ServerCall::messageReceived, this,
+            [this, raw = call.get(), watcher = std::weak_ptr(call)] {
+                m_healthWatchers.insert(raw, watcher.lock());
+                raw->send(healthNow());
+            });
+    connect(
+        call.get(), &grpc::ServerCall::cancelled, this, [this, raw = call.get()] { m_healthWatchers.remove(raw); },
+        Qt::QueuedConnection);
+}
+
 void AuthorityService::serveHealth()
 {
-    const auto serving = [] {
-        health::HealthCheckResponse response;
-        response.set_status(health::HealthCheckResponse::SERVING);
-        return spire::serialize(response);
-    };
     m_administration.handleUnary(method::health("Check"),
-                                 [serving](const QByteArray &, const grpc::ServerCall &) -> grpc::UnaryReply {
-                                     return {{}, serving()};
+                                 [this](const QByteArray &, const grpc::ServerCall &) -> grpc::UnaryReply {
+                                     return {{}, healthNow()};
                                  });
-    m_administration.handleStream(method::health("Watch"), [serving](const std::shared_ptr<grpc::ServerCall> &call) {
-        // Kept open: as long as it can be read, this serves.
-        QObject::connect(call.get(), &grpc::ServerCall::messageReceived, call.get(),
-                         [raw = call.get(), serving] { raw->send(serving()); });
+    m_administration.handleStream(method::health("Watch"),
+                                  [this](const std::shared_ptr<grpc::ServerCall> &call) { watchHealth(call); });
+    connect(&m_authority, &Authority::healthChanged, this, [this] {
+        const QByteArray state = healthNow();
+        for (const auto &watcher : std::as_const(m_healthWatchers))
+            watcher->send(state);
     });
     forAdministrators(method::debug("GetInfo"), [this](const QByteArray &, const Actor &) -> grpc::UnaryReply {
         const auto status = m_authority.status();

@@ -65,6 +65,8 @@ private:
 
     void serveEntryStream(const std::shared_ptr<grpc::ServerCall> &call);
     [[nodiscard]] grpc::UnaryReply issueSvids(const QByteArray &request, const Agent &agent);
+    [[nodiscard]] QByteArray healthNow() const;
+    void watchHealth(const std::shared_ptr<grpc::ServerCall> &call);
     void watchDenyList(const std::shared_ptr<grpc::ServerCall> &call);
     void pushDenyList();
     void pushFederatedDenyList(const TrustDomain &domain);
@@ -96,6 +98,7 @@ private:
         std::optional<TrustDomain> partner; // or the authority of this one
     };
     QHash<grpc::ServerCall *, Watcher> m_watchers; // of the deny list
+    QHash<grpc::ServerCall *, std::shared_ptr<grpc::ServerCall>> m_healthWatchers;
 };
 
 } // namespace lintel::authority

@@ -151,10 +151,14 @@ grpc::UnaryReply relateAll(Authority &authority, const QByteArray &bytes, Known 
 
 void AuthorityService::serveBundleMethods()
 {
-    // Anybody may ask for the bundle: a new agent has no SVID yet.
-    m_agents.handleUnary(method::bundle("GetBundle"), [this](const QByteArray &bytes, const grpc::ServerCall &) {
-        return ownBundle(m_authority, bytes);
-    });
+    // Anybody may ask for the bundle, since a new agent has no SVID yet, but strangers not as often as they like.
+    m_agents.handleUnary(
+        method::bundle("GetBundle"), [this](const QByteArray &bytes, const grpc::ServerCall &call) -> grpc::UnaryReply {
+            if (const grpc::Peer &peer = call.peer(); peer.isStranger())
+                if (const auto admitted = m_authority.admitCall(peer.address, hostOf(peer.address)); !admitted)
+                    return refusal(admitted.error());
+            return ownBundle(m_authority, bytes);
+        });
     forAgents(method::bundle("GetFederatedBundle"),
               [this](const QByteArray &bytes, const Agent &) { return federatedBundle(m_authority, bytes); });
 

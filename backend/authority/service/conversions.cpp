@@ -451,4 +451,9 @@ Result<Page> pageOf(qsizetype count, int size, const std::string &token)
     return page;
 }
 
+QString hostOf(const QString &address)
+{
+    return address.section(u':', 0, -2);
+}
+
 } // namespace lintel::authority

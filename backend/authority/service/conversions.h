@@ -79,4 +79,7 @@ struct Page {
 };
 [[nodiscard]] Result<Page> pageOf(qsizetype count, int size, const std::string &token);
 
+/// The address of a caller without its port: limits count machines, not connections.
+[[nodiscard]] QString hostOf(const QString &address);
+
 } // namespace lintel::authority

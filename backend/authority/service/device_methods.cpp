@@ -210,6 +210,9 @@ void AuthorityService::serveDeviceMethods()
     onDevice("ApproveDevice", [this](const wire::DeviceRequest &request, const Actor &actor) {
         return m_authority.approve(textOf(request.device()), factsOf(request.enrolment()), actor);
     });
+    onDevice("RejectDevice", [this](const wire::DeviceRequest &request, const Actor &actor) {
+        return m_authority.reject(textOf(request.device()), textOf(request.reason()), actor);
+    });
     onDevice("RevokeDevice", [this](const wire::DeviceRequest &request, const Actor &actor) -> Result<Device> {
         const auto report = m_authority.revoke(textOf(request.device()), textOf(request.reason()), actor);
         if (!report)

@@ -167,6 +167,7 @@ void AuthorityService::serveTrustMethods()
             if (!id)
                 return refusal(id.error());
             const auto noted = m_authority.noteLastAccepted(*id, fromEpochMillis(item.at_ms()), agent.id.toString());
+            // A broker may know of a list that is older than ours: whoever is enrolled again is no news.
             if (!noted && noted.error().code != Errc::NotFound)
                 return refusal(noted.error());
         }

@@ -14,7 +14,9 @@ namespace lintel::tls {
 
 struct DenyEntry {
     std::optional<SpiffeId> id;
-    QString serial; // hexadecimal, upper case, as describeCertificate() gives it
+    /// Hexadecimal, upper case, as describeCertificate() gives it. Obeyed by whoever reads a list; lintel-authority
+    /// revokes identities as a whole, and writes none.
+    QString serial;
     QString ekHash; // lower case
     Timestamp revokedAt{};
     QString reason;

@@ -92,6 +92,9 @@ Result<std::shared_ptr<SigningKey>> FileKeyStore::create(const QString &label)
         return pem.error();
     if (const auto written = writePrivateFile(*file, *pem); !written)
         return written.error();
+    // What is signed with it may be on the disk sooner than the name of its file.
+    if (const auto synced = syncToDisk(m_dir); !synced)
+        return synced.error();
     return signingKeyFrom(*key);
 }
 
@@ -100,10 +103,7 @@ Result<std::shared_ptr<SigningKey>> FileKeyStore::open(const QString &label)
     const auto file = fileOf(label);
     if (!file)
         return file.error();
-    const QFile::Permissions others = QFile::ReadGroup | QFile::WriteGroup | QFile::ReadOther | QFile::WriteOther;
-    if (QFileInfo(*file).permissions() & others)
-        return Error{Errc::Denied, u"Others may read or write the key %1; run: chmod 600 %1"_s.arg(*file)};
-    const auto pem = readWholeFile(*file);
+    const auto pem = readPrivateFile(*file);
     if (!pem)
         return pem.error();
     const auto key = privateKeyFromPem(*pem);

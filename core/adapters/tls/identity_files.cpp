@@ -5,6 +5,11 @@
 #include <QFileInfo>
 #include <QSaveFile>
 
+#include <cerrno>
+
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace lintel::tls {
 
 using namespace Qt::StringLiterals;
@@ -53,6 +58,14 @@ Result<QByteArray> readWholeFile(const QString &path)
     return bytes;
 }
 
+Result<QByteArray> readPrivateFile(const QString &path)
+{
+    const QFile::Permissions others = QFile::ReadGroup | QFile::WriteGroup | QFile::ReadOther | QFile::WriteOther;
+    if (QFileInfo(path).permissions() & others)
+        return Error{Errc::Denied, u"Others may read or write the secret %1; run: chmod 600 %1"_s.arg(path)};
+    return readWholeFile(path);
+}
+
 Result<void> writePrivateFile(const QString &path, const QByteArray &bytes)
 {
     return writeFile(path, bytes, kPrivate);
@@ -71,6 +84,19 @@ Result<void> makePrivateDirectory(const QString &path)
     if (!QDir().mkpath(parent) || !QDir().mkdir(path, kPrivate | QFile::ExeOwner))
         return Error{Errc::Io, u"The directory %1 cannot be made; name a place that you may write to."_s.arg(path)};
     return {};
+}
+
+Result<void> syncToDisk(const QString &path)
+{
+    const int file = ::open(QFile::encodeName(path).constData(), O_RDONLY | O_CLOEXEC);
+    const bool done = file >= 0 && ::fsync(file) == 0;
+    const int reason = errno;
+    if (file >= 0)
+        ::close(file);
+    // Some file systems sync no directories; they have nothing to sync.
+    if (done || (file >= 0 && reason == EINVAL))
+        return {};
+    return Error{Errc::Io, u"%1 cannot be brought to the disk: %2."_s.arg(path, qt_error_string(reason))};
 }
 
 } // namespace lintel::tls

@@ -50,6 +50,9 @@ Result<std::shared_ptr<SigningKey>> TpmKeyStore::create(const QString &label)
         return key.error();
     if (const auto written = tls::writePrivateFile(*file, TpmDevice::wrappedFormOf(**key)); !written)
         return written.error();
+    // What is signed with it may be on the disk sooner than the name of its file.
+    if (const auto synced = tls::syncToDisk(m_dir); !synced)
+        return synced.error();
     return signerOf(*key);
 }
 
