@@ -1,7 +1,8 @@
 # core/adapters/grpc: both ends against each other, against broken peers, and against programs that
 # we did not write.
 lintel_add_test(tst_grpc unit/tst_grpc.cpp fakes/grpc_pair.h LIBRARIES Lintel::Grpc Lintel::Tls LABELS threads TIMEOUT 300)
-lintel_add_test(tst_grpc_tls unit/tst_grpc_tls.cpp fakes/grpc_pair.h LIBRARIES Lintel::Grpc Lintel::Tls TIMEOUT 300)
+lintel_add_test(tst_grpc_tls unit/tst_grpc_tls.cpp fakes/grpc_pair.h fakes/odd_certificate.h
+  LIBRARIES Lintel::Grpc Lintel::Tls OpenSSL::Crypto TIMEOUT 300)
 lintel_add_test(tst_grpc_abuse integration/tst_grpc_abuse.cpp fakes/grpc_pair.h
   LIBRARIES Lintel::Grpc Lintel::Tls Qt6::Network LABELS slow TIMEOUT 300)
 lintel_add_test(tst_foreign_grpc integration/tst_foreign_grpc.cpp fakes/grpc_pair.h

@@ -1,11 +1,19 @@
 // What peers that break HTTP/2, TLS or gRPC do to the server: each harms itself and nobody else.
 #include "fakes/grpc_pair.h"
 #include "grpc/wire.h"
+#include "tls/certificate_writer.h"
+#include "tls/file_key_store.h"
+#include "tls/x509.h"
 
 #include <QLocalServer>
 #include <QLocalSocket>
 #include <QProcess>
 #include <QRandomGenerator>
+#include <QSslCertificate>
+#include <QSslConfiguration>
+#include <QSslKey>
+#include <QSslServer>
+#include <QSslSocket>
 #include <QTcpSocket>
 #include <QTemporaryDir>
 #include <QtEndian>
@@ -518,6 +526,29 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 2, kPatience);
         QTRY_COMPARE_WITH_TIMEOUT(silent.state(), QAbstractSocket::UnconnectedState, kPatience);
         QVERIFY(othersAreServed());
+    }
+
+    /// It may be whose ID we expect, and still speak another protocol.
+    void serverWithoutAlpn_isRefused()
+    {
+        const X509Svid shown = m_domains.svid(m_domains.serverId);
+        QSslConfiguration configuration;
+        configuration.setLocalCertificateChain(
+            QSslCertificate::fromData(tls::certificatesToPem(shown.chainDer), QSsl::Pem));
+        configuration.setPrivateKey(QSslKey(*tls::privateKeyToPem(*shown.key), QSsl::Ec));
+        configuration.setProtocol(QSsl::TlsV1_3OrLater);
+        configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
+        QSslServer server;
+        server.setSslConfiguration(configuration);
+        QVERIFY(server.listen(QHostAddress::LocalHost));
+        const ClientTls tls{{}, m_domains.serverId, m_domains.bundles, {}};
+        Channel channel({u"127.0.0.1:%1"_s.arg(server.serverPort()), [tls] { return Result<ClientTls>(tls); }});
+        std::optional<Status> status;
+        channel.unary("/test.Echo/Who", {}, 15s, &channel,
+                      [&status](const Status &ended, const QByteArray &) { status = ended; });
+        QTRY_VERIFY_WITH_TIMEOUT(status.has_value(), 20'000);
+        QCOMPARE(status->code, StatusCode::Unavailable);
+        QVERIFY2(status->message.contains("ALPN h2"_L1), qPrintable(status->message));
     }
 
     void clearTextAndOldTls_areRefusedOnTcp()

@@ -1,5 +1,6 @@
 // Who gets in: every wrong identity at either end of our TLS is refused, and both sides learn why.
 #include "fakes/grpc_pair.h"
+#include "fakes/odd_certificate.h"
 
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -125,6 +126,52 @@ private Q_SLOTS:
         const Outcome outcome = askWith(clientTls());
         QCOMPARE(outcome.status.code, StatusCode::Unavailable);
         QVERIFY2(outcome.status.message.contains("spire/server was expected"_L1), qPrintable(outcome.status.message));
+    }
+
+    /// Its extended key usage says for which end a certificate is (X509-SVID.md section 4.4).
+    void certificateForTheOtherEnd_isRefused()
+    {
+        const MadeCertificate root = makeCertificate(rootOf("building-1.smart.local"));
+        const TrustBundles bundles{{m_domains.building.domain(), {root.der}}};
+        const auto svidFor = [&root](const SpiffeId &id, const QByteArray &purpose) {
+            OddCertificate wanted;
+            wanted.uris = {id.toString().toLatin1()};
+            wanted.extendedKeyUsage = purpose;
+            const MadeCertificate made = makeCertificate(wanted, &root);
+            return *tls::makeSvid({made.der}, made.key);
+        };
+        ClientTls client = clientTls();
+        client.bundles = bundles;
+        client.own = svidFor(m_domains.sensorId, "clientAuth");
+        m_serverTls = ServerTls{svidFor(m_domains.serverId, "serverAuth"), bundles, {}};
+        const Outcome right = askWith(client);
+        QVERIFY2(right.status.isOk(), qPrintable(right.status.message));
+
+        m_serverTls->own = svidFor(m_domains.serverId, "clientAuth");
+        const Outcome server = askWith(client);
+        QCOMPARE(server.status.code, StatusCode::Unavailable);
+        QVERIFY2(server.status.message.contains("purpose"_L1), qPrintable(server.status.message));
+        m_serverTls->own = svidFor(m_domains.serverId, "serverAuth");
+        client.own = svidFor(m_domains.sensorId, "serverAuth");
+        QCOMPARE(askWith(client).status.code, StatusCode::Unavailable);
+        QTRY_VERIFY2(lastNotice().contains("purpose"_L1), qPrintable(lastNotice()));
+    }
+
+    /// A stranger must not make us parse whatever it likes.
+    void chainWithoutEnd_isRefused()
+    {
+        ClientTls client = clientTls();
+        const qsizetype few = 3;
+        while (client.own->chainDer.size() < few)
+            client.own->chainDer.append(m_domains.building.rootDer());
+        const Outcome whole = askWith(client);
+        QVERIFY2(whole.status.isOk(), qPrintable(whole.status.message));
+        qsizetype bytes = 0;
+        while (bytes < 40 * 1024) {
+            client.own->chainDer.append(m_domains.building.rootDer());
+            bytes += m_domains.building.rootDer().size();
+        }
+        QCOMPARE(askWith(client).status.code, StatusCode::Unavailable);
     }
 
     void serverOfAnUnknownDomain_isRefused()
