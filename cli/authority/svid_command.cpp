@@ -1,4 +1,4 @@
-#include "adapters/yaml/config_node.h"
+#include "adapters/yaml/common_config.h"
 #include "authority/commands.h"
 #include "authority/group.h"
 #include "authority/text_table.h"
@@ -16,20 +16,25 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-/// identity.directory of any program's configuration; the rest of the file is that program's business.
+/// Where a program of that configuration has its identity; the rest of the file is that program's business.
 Result<QString> directoryIn(const QString &configFile)
 {
+    using Provider = IdentityConfig::Provider;
     const auto document = config::readConfigFile(configFile);
     if (!document)
         return document.error();
-    const config::Node *identity = document->root.find(u"identity");
-    const config::Node *provider = identity ? identity->find(u"provider") : nullptr;
-    const config::Node *directory = identity ? identity->find(u"directory") : nullptr;
-    if (directory && !directory->scalar.isEmpty() && (!provider || provider->scalar == u"files"))
-        return directory->scalar;
-    return Error{Errc::Unsupported,
-                 u"%1 names no folder with an identity: a program that fetches its own keeps it in memory and in its "
-                 "TPM. Ask the program: lintelctl call --capability status"_s.arg(configFile)};
+    config::Problems problems;
+    config::Section root(*document, problems);
+    const AgentConfig agent = readAgent(root.section(u"agent"));
+    const IdentityConfig identity = readIdentity(root.section(u"identity"), agent);
+    if (identity.provider == Provider::Spiffe)
+        return Error{Errc::Unsupported,
+                     u"The program of %1 takes its identity from a SPIFFE Workload API and keeps it in memory. Ask the "
+                     "program: lintelctl call --capability status"_s.arg(configFile)};
+    const QString &directory = identity.provider == Provider::Embedded ? identity.stateDir : identity.directory;
+    if (!directory.isEmpty())
+        return directory;
+    return Error{Errc::NotFound, u"%1 names no identity; see its section identity."_s.arg(configFile)};
 }
 
 Result<QByteArray> bundleIn(const QString &dir, const TrustDomain &domain)
@@ -104,19 +109,20 @@ Result<Answer> show(const Arguments &arguments)
 
 int runSvid(const QStringList &arguments)
 {
-    return runGroup({u"svid"_s,
-                     u"An identity that lies in a folder: whose it is, its chain, how long it lasts, and whether it\n"
-                     "verifies with the bundle beside it."_s,
-                     {{u"show"_s,
-                       u"(--dir DIR|--config FILE)"_s,
-                       u"the identity in a folder, or the one that a program's configuration names"_s,
-                       {{u"dir"_s, u"DIR"_s, u"holds svid.pem and <trust domain>.pem"_s},
-                        {u"config"_s, u"FILE"_s, u"the YAML of a sensor, a gateway, the backend or the console"_s}},
-                       0,
-                       show}},
-                     u"  lintelctl svid show --dir /etc/lintel/identity\n"
-                     "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s},
-                    arguments);
+    return runGroup(
+        {u"svid"_s,
+         u"An identity: whose it is, its chain, how long it lasts, and whether it verifies with the bundle\n"
+         "beside it. A program that attests shows its chain in identity.state_dir; its key is in its TPM."_s,
+         {{u"show"_s,
+           u"(--dir DIR|--config FILE)"_s,
+           u"the identity in a folder, or the one that a program's configuration names"_s,
+           {{u"dir"_s, u"DIR"_s, u"holds svid.pem and <trust domain>.pem"_s},
+            {u"config"_s, u"FILE"_s, u"the YAML of a sensor, a gateway, the backend or the console"_s}},
+           0,
+           show}},
+         u"  lintelctl svid show --dir /etc/lintel/identity\n"
+         "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s},
+        arguments);
 }
 
 } // namespace lintel::cli

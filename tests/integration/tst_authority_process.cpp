@@ -72,7 +72,7 @@ public:
         options.authority = authority.address();
         options.authorityId = *SpiffeId::parse(u"spiffe://%1/spire/server"_s.arg(authority.domain()));
         options.self = id(authority);
-        options.stateDir = m_dir.filePath(u"identity"_s);
+        options.stateDir = stateDir();
         options.bootstrapBundle = m_dir.filePath(u"bundle.json"_s);
         if (m_tpm)
             options.makeAttestor = [wire, tcti = m_tpm->tcti(),
@@ -95,6 +95,7 @@ public:
     }
     void stop() { m_source.reset(); }
 
+    [[nodiscard]] QString stateDir() const { return m_dir.filePath(u"identity"_s); }
     [[nodiscard]] QString tokenFile() const { return m_dir.filePath(u"token"_s); }
     lintel::spire::EmbeddedIdentitySource &source() { return *m_source; }
 
@@ -171,6 +172,16 @@ private Q_SLOTS:
         QCOMPARE(shown.json.value("state"_L1).toString(), u"approved"_s);
         QCOMPARE(shown.json.value("attestation"_L1).toString(), u"lintel_tpm"_s);
         QVERIFY(shown.json.value("svid_expires_at"_L1).isString());
+
+        // What its own machine can see of it, without asking anybody.
+        QFile config(authority.file(u"sensor.yaml"_s));
+        QVERIFY(config.open(QIODevice::WriteOnly));
+        config.write("identity:\n  provider: embedded\n  state_dir: " + device.stateDir().toUtf8() + "\n");
+        config.close();
+        const auto own = authority.ctlPlain({u"svid"_s, u"show"_s, u"--config"_s, config.fileName()});
+        QCOMPARE(own.json.value("spiffe_id"_L1).toString(), device.id(authority).toString());
+        QVERIFY2(own.json.value("valid"_L1).toBool(), qPrintable(own.json.value("problem"_L1).toString()));
+        QCOMPARE(own.json.value("chain"_L1).toArray().size(), source.current()->get()->svid.chainDer.size());
         QCOMPARE(authority.stop(), 0);
     }
 

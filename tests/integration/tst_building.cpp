@@ -7,6 +7,7 @@
 
 #include <QCborArray>
 #include <QFile>
+#include <QRegularExpression>
 #include <QStandardPaths>
 #include <QTest>
 
@@ -150,6 +151,24 @@ private Q_SLOTS:
             return;
         QCOMPARE(recording.rows(), 2'665);
         play(recording, demo::IdentityKind::Files);
+    }
+
+    /// A core file would hold keys; a host of many devices needs a descriptor for each.
+    void processes_leaveNoCoreFileAndMayHaveManyConnections()
+    {
+        RunningBuilding running(demo::DemoPlan{});
+        const QString problem = running.start();
+        QVERIFY2(problem.isEmpty(), qPrintable(problem));
+        for (const auto &process : {u"gateway"_s, u"backend"_s}) {
+            const auto limits = [&] {
+                QFile file(u"/proc/%1/limits"_s.arg(running.building->child(process)->pid()));
+                return file.open(QIODevice::ReadOnly) ? QString::fromLatin1(file.readAll()) : QString();
+            };
+            const QRegularExpression noCore(u"Max core file size +0 +0 "_s);
+            QTRY_VERIFY2_WITH_TIMEOUT(limits().contains(noCore), qPrintable(limits()), 30'000);
+            const QRegularExpression files(u"Max open files +(\\d+) +(\\d+) "_s);
+            QTRY_VERIFY_WITH_TIMEOUT(files.match(limits()).captured(1) == files.match(limits()).captured(2), 30'000);
+        }
     }
 
     /// What a gateway says of a sensor that does not come back, after a crash of its own.

@@ -135,6 +135,24 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(m_solved, 1, kPatience);
     }
 
+    /// Its state is lost, and an installer has put the bundle of the new one on the device.
+    void agent_followsAnAuthorityThatWasMadeAnew()
+    {
+        const SoftwareTpm tpm;
+        m_agent = m_authority->agent(u"hvac-001"_s, u"sensor"_s, tpm);
+        QVERIFY(m_agent);
+        QTRY_VERIFY_WITH_TIMEOUT(m_agent->current(), kPatience);
+        const QByteArray oldRoot = held(m_own).x509Authorities.value(0);
+        m_agent.reset();
+        m_authority->close();
+        QVERIFY(QDir(m_authority->config.stateDir).removeRecursively());
+        QVERIFY(m_authority->open()); // which writes the file
+        m_agent = m_authority->agent(u"hvac-001"_s, u"sensor"_s, tpm);
+        QVERIFY(m_agent);
+        QTRY_VERIFY2_WITH_TIMEOUT(m_agent->current(), qPrintable(m_agent->status().sentence), kPatience);
+        QVERIFY(!held(m_own).x509Authorities.contains(oldRoot));
+    }
+
     void agent_keepsAFederatedBundle()
     {
         const auto newer = partnersBundle(m_partner, 9);

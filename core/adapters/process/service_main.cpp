@@ -7,6 +7,8 @@
 
 #include <csignal>
 
+#include <sys/resource.h>
+
 namespace lintel::service {
 
 using namespace Qt::StringLiterals;
@@ -139,6 +141,20 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
             << u"observability.metrics is enabled, but %1 serves no metrics; lintelctl asks it for its status"_s.arg(
                    program.name);
     std::signal(SIGXFSZ, SIG_IGN);
+}
+
+void setLimits(const Program &program)
+{
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_CORE, &none) != 0)
+        qCWarning(program.category).noquote() << u"core files cannot be switched off: %1"_s.arg(qt_error_string());
+    rlimit descriptors{};
+    if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0)
+        return;
+    descriptors.rlim_cur = descriptors.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &descriptors) != 0)
+        qCWarning(program.category).noquote()
+            << u"no more than the usual number of open files: %1"_s.arg(qt_error_string());
 }
 
 int finish(const Program &program, const Result<int> &exitCode)

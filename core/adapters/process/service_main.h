@@ -42,6 +42,10 @@ struct Program {
 [[nodiscard]] std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments,
                                                   CommandLine &out);
 
+/// What the system lets this process do: no core file, which would hold keys, and as many descriptors as its
+/// hard limit allows, as an authority has a connection for each device.
+void setLimits(const Program &program);
+
 /// Log lines go where the configuration says; one says what the section asks for and this version does not
 /// have. From here on a file that reaches a size limit
 /// (ulimit -f) is a write that fails, as on a full disk, and no signal that ends the process.
@@ -102,6 +106,7 @@ template <class Read, class Run, class Check = NothingToCheck>
         return kStopped;
     }
     startLogging(program, config->common.observability);
+    setLimits(program);
     return finish(program, run(*config));
 }
 

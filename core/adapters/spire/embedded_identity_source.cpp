@@ -6,6 +6,8 @@
 #include "tls/issuer_end.h"
 #include "tls/x509.h"
 
+#include <QCryptographicHash>
+#include <QDir>
 #include <QMutex>
 #include <QMutexLocker>
 
@@ -29,6 +31,8 @@ QString bundleKey(const TrustDomain &domain)
 {
     return kBundlePrefix + domain.name();
 }
+// Which content of the installer's file these bundles began with; SHA-256 in hexadecimal.
+const QString kUsedBootstrap = u"bootstrap"_s;
 // Certificates and key in one value: they are kept together or not at all.
 const QString kAgent = u"agent/credential"_s;
 
@@ -215,6 +219,7 @@ private:
             return report(taken.error());
         }
         keepBundles(fetched.documents);
+        showSvid(fetched.snapshot);
         {
             const QMutexLocker lock(&m_shared->mutex);
             m_shared->current = std::make_shared<const IdentitySnapshot>(fetched.snapshot);
@@ -251,22 +256,40 @@ private:
 
     /// The bundles that were fetched last; for the authority's own domain, before the first time, the one
     /// that an installer put there.
-    Result<QHash<TrustDomain, tls::BundleDocument>> trusted() const
+    /// That one counts again when it was changed and names an authority that was made anew, or when every root
+    /// that is known has ended.
+    Result<QHash<TrustDomain, tls::BundleDocument>> trusted()
     {
         auto known = m_bundles;
         const TrustDomain &domain = m_options.authorityId.trustDomain();
-        if (!known.value(domain).x509Authorities.isEmpty())
-            return known;
+        const tls::BundleDocument kept = known.value(domain);
         const auto text = tls::readWholeFile(m_options.bootstrapBundle);
+        m_bootstrap = text ? QCryptographicHash::hash(*text, QCryptographicHash::Sha256).toHex() : m_usedBootstrap;
+        if (hasRoot(kept) && (m_usedBootstrap.isEmpty() || m_bootstrap == m_usedBootstrap))
+            return known;
         if (!text)
             return Error{text.error().code, u"There is nothing to know the authority by: %1 Put its trust bundle there "
                                             u"(lintelctl bundle show)."_s.arg(text.error().message)};
         const auto bundle = readBundle(*text);
+        if (!bundle && hasRoot(kept))
+            return known;
         if (!bundle)
             return Error{Errc::Malformed,
                          u"%1 is no trust bundle: %2"_s.arg(m_options.bootstrapBundle, bundle.error().message)};
-        known.insert(domain, *bundle);
+        // Of the same authority: what was fetched from it knows more.
+        const auto isKept = [&kept](const QByteArray &root) { return kept.x509Authorities.contains(root); };
+        if (!hasRoot(kept) || std::none_of(bundle->x509Authorities.begin(), bundle->x509Authorities.end(), isKept))
+            known.insert(domain, *bundle);
         return known;
+    }
+
+    [[nodiscard]] bool hasRoot(const tls::BundleDocument &bundle) const
+    {
+        return std::any_of(bundle.x509Authorities.begin(), bundle.x509Authorities.end(),
+                           [this](const QByteArray &root) {
+                               const auto facts = tls::describeCertificate(root);
+                               return facts && facts->notAfter > m_shared->time.now();
+                           });
     }
 
     /// One that cannot be read any more is as good as none.
@@ -283,6 +306,8 @@ private:
             if (const auto document = tls::parseBundle(**kept))
                 m_bundles.insert(*domain, *document);
         }
+        if (const auto used = m_store.load(kUsedBootstrap); used && *used)
+            m_usedBootstrap = **used;
     }
 
     /// A domain that is no longer among them begins anew when it comes back.
@@ -301,6 +326,27 @@ private:
                 report(gone.error());
         }
         m_bundles = documents;
+        if (m_bootstrap == m_usedBootstrap)
+            return;
+        if (const auto kept = m_store.save(kUsedBootstrap, m_bootstrap); !kept)
+            return report(kept.error());
+        m_usedBootstrap = m_bootstrap;
+    }
+
+    /// For `lintelctl svid show`: what every peer is shown, and what it is verified with; no key.
+    void showSvid(const IdentitySnapshot &snapshot)
+    {
+        const TrustDomain &domain = snapshot.svid.id.trustDomain();
+        const QDir dir(m_options.stateDir);
+        const auto show = [this, &dir](const QString &name, const QByteArray &pem) {
+            const auto there = tls::readWholeFile(dir.filePath(name));
+            if (there && *there == pem)
+                return;
+            if (const auto written = tls::writePublicFile(dir.filePath(name), pem); !written)
+                report(written.error());
+        };
+        show(tls::svidFileName(), tls::certificatesToPem(snapshot.svid.chainDer));
+        show(tls::bundleFileName(domain), tls::certificatesToPem(snapshot.bundles.value(domain)));
     }
 
     /// A software agent that was attested once cannot do it again: it must be remembered.
@@ -336,6 +382,8 @@ private:
     std::unique_ptr<SvidFetch> m_fetch;
     std::optional<AgentCredential> m_agent;
     QHash<TrustDomain, tls::BundleDocument> m_bundles; // as they were fetched last, also by a run before this one
+    QByteArray m_bootstrap;                            // the installer's file as it is now; a hash
+    QByteArray m_usedBootstrap;                        // as it was when the bundles were fetched; empty: not known
     bool m_isAttesting = false;                        // this errand, and it has no answer yet
     std::shared_ptr<EVP_PKEY> m_retryKey;              // of a software agent whose attestation was not answered
     QString m_reported;

@@ -24,7 +24,7 @@ struct EmbeddedIdentityOptions {
     QString authority; // host:port
     SpiffeId authorityId;
     SpiffeId self;           // the SVID that this process shall have
-    QString stateDir;        // bundles, time floor, software agents' keys; made 0700
+    QString stateDir;        // bundles, time floor, the SVID's chain, software agents' keys; made 0700
     QString bootstrapBundle; // file, PEM or SPIFFE JSON: whom to believe the first time
     /// Runs on the identity's own thread, before each errand until it succeeds; the chip may come
     /// later than the process.
