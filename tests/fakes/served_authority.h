@@ -133,9 +133,9 @@ struct TwoAgents : ServedAuthority {
     X509Svid chip;
     X509Svid joined;
 
-    Result<void> serve()
+    Result<void> serveBoth()
     {
-        const auto served = ServedAuthority::serve();
+        const auto served = serve();
         if (!served)
             return served;
         chip = chipAgent(1, QStringLiteral("hvac-001"), chipKey);

@@ -21,7 +21,6 @@ namespace types = ::spire::api::types;
 namespace bundles = ::spire::api::server::bundle::v1;
 namespace federation = ::spire::api::server::trustdomain::v1;
 namespace own = ::lintel::authority::v1;
-using lintel::spire::setSpiffeId;
 using lintel::spire::textOf;
 
 namespace {
@@ -117,7 +116,7 @@ private Q_SLOTS:
     void methods_refuseBytesThatAreNoMessage()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const QByteArray garbage = "\x0a\xff\xff\xff\xff";
         for (const QByteArray &path : administration()) {
             const Answer answer = ask(*f.admin, path, garbage);
@@ -135,7 +134,7 @@ private Q_SLOTS:
     void administration_isOnTheSocketAlone()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const auto agent = f.as(f.chip);
         for (const QByteArray &path : administration() + administrationWithoutMessage()) {
             const Answer answer = ask(*agent, path, QByteArray());
@@ -175,7 +174,7 @@ private Q_SLOTS:
     void federatedBundles_areSetByOperatorsAndReadByAgents()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         bundles::FederatedBundles wanted;
         for (const char *domain : {"cloud.example", "cloud.example", "partner.example", "building-1.smart.local"})
             *wanted.add_bundle() = bundleOf(domain);
@@ -312,7 +311,7 @@ private Q_SLOTS:
     void getInfoAndHealth_answerSpireServersCommands()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const auto info = ask(*f.admin, method::debug("GetInfo"), QByteArray()).as<federation::InfoResponse>();
         QCOMPARE(info.agents_count(), 2);
         QCOMPARE(info.entries_count(), int(f.authority->entries()->size()));
@@ -480,7 +479,7 @@ private Q_SLOTS:
     void brokersAgents_hearWhoIsRevokedAndWhoWaits()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         DeviceFacts gateway = factsOf(u"gateway"_s);
         gateway.kind = u"gateway"_s;
         VERIFY_OK(f.authority->enroll(ekHashOf(9), gateway, f.actor));
@@ -517,7 +516,7 @@ private Q_SLOTS:
     void getTime_isSignedOverTheNonce()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const auto agent = f.as(f.chip);
         own::TimeRequest request;
         request.set_nonce(std::string(15, 'n'));

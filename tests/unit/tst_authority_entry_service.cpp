@@ -40,7 +40,7 @@ private Q_SLOTS:
     void batchCreateEntry_answersForEachAndWithTheOneThatIsThere()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         entries::BatchCreateEntryRequest request;
         *request.add_entries() = wireEntry(f.id(u"/w/one"_s), f.joined.id, 1);
         *request.add_entries() = wireEntry(f.id(u"/w/one"_s), f.joined.id, 1);
@@ -62,7 +62,7 @@ private Q_SLOTS:
     void getEntry_tellsWhatTheMaskNames()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry entry = f.entry(u"/w/one"_s, f.joined.id, 7);
         entries::GetEntryRequest request;
         request.set_id(entry.id.toStdString());
@@ -81,7 +81,7 @@ private Q_SLOTS:
     void listAndCountEntries_filterAndComeInPages()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const int before = int(f.authority->entries()->size()); // of the enrolment
         for (int i = 0; i < 5; ++i)
             (void)f.entry(u"/w/%1"_s.arg(i), f.joined.id, i);
@@ -131,7 +131,7 @@ private Q_SLOTS:
     void batchUpdateEntry_changesWhatTheMaskNames()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry entry = f.entry(u"/w/one"_s, f.joined.id, 7);
         entries::BatchUpdateEntryRequest request;
         auto *wanted = request.add_entries();
@@ -157,7 +157,7 @@ private Q_SLOTS:
     void batchDeleteEntry_answersForEach()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry entry = f.entry(u"/w/one"_s, f.joined.id, 7);
         entries::BatchDeleteEntryRequest request;
         request.add_ids(entry.id.toStdString());
@@ -173,7 +173,7 @@ private Q_SLOTS:
     void authorizedEntries_areOnesOwn_andTheDevicesOnlyOnce()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry own = f.entry(u"/w/own"_s, f.chip.id, 1);
         (void)f.entry(u"/w/other"_s, f.joined.id, 1);
         const auto channel = f.as(f.chip);
@@ -205,7 +205,7 @@ private Q_SLOTS:
     void batchNewX509Svid_answersForEach()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry entry = f.entry(u"/w/one"_s, f.joined.id, 7);
         const auto channel = f.as(f.joined);
         svids::BatchNewX509SVIDRequest request;
@@ -233,7 +233,7 @@ private Q_SLOTS:
     void jwtSvids_areForOnesOwnEntriesAndForOperators()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const Entry entry = f.entry(u"/w/one"_s, f.joined.id, 7);
         const auto good = [&f](const Answer &answer, const QString &path) {
             const auto svid = answer.as<svids::JWTSVIDResponse>().svid();

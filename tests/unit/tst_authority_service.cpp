@@ -50,7 +50,7 @@ private Q_SLOTS:
     void countAgents_countsWhatTheFilterLets()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         VERIFY_OK(f.authority->banAgent(f.joined.id, f.actor));
         const auto count = [&f](const auto &change) {
             agents::CountAgentsRequest request;
@@ -78,7 +78,7 @@ private Q_SLOTS:
     void listAgents_comesInPagesAndWithWhatTheMaskNames()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         agents::ListAgentsRequest request;
         request.set_page_size(1);
         request.mutable_output_mask()->set_banned(true);
@@ -102,7 +102,7 @@ private Q_SLOTS:
     void getAgent_tellsAllOfOne()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         auto request = about<agents::GetAgentRequest>(f.chip.id);
         const Answer answer = ask(*f.admin, method::agent("GetAgent"), request);
         COMPARE_STATUS(answer, Ok);
@@ -122,7 +122,7 @@ private Q_SLOTS:
     void banAgent_endsItUntilItIsEvicted()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const auto request = about<agents::AgentId>(f.chip.id);
         COMPARE_STATUS(ask(*f.admin, method::agent("BanAgent"), request), Ok);
         QVERIFY(f.authority->agent(f.chip.id)->isBanned);
@@ -188,7 +188,7 @@ private Q_SLOTS:
     void renewAgent_isForThoseWhoCannotAttestAgain()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         agents::RenewAgentRequest request;
         const DeviceKey next;
         request.mutable_params()->set_csr(next.csr.toStdString());
@@ -206,7 +206,7 @@ private Q_SLOTS:
     void postStatus_isWhatGetAgentTells()
     {
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         agents::PostStatusRequest request;
         request.set_agent_version("1.15.0");
         COMPARE_STATUS(ask(*f.as(f.chip), method::agent("PostStatus"), request), Ok);
@@ -227,7 +227,7 @@ private Q_SLOTS:
         QFETCH(const QString, what);
         QFETCH(const int, reason);
         TwoAgents f;
-        VERIFY_OK(f.serve());
+        VERIFY_OK(f.serveBoth());
         const auto channel = f.as(f.chip);
         COMPARE_STATUS(ask(*channel, method::entry("GetAuthorizedEntries"), QByteArray()), Ok);
         QByteArray path = method::entry("GetAuthorizedEntries");
