@@ -360,6 +360,9 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
         return Error{Errc::Conflict,
                      u"%1 was revoked already, at %2."_s.arg(shown(device), toIso8601(device.revokedAt))};
     const QString reason = reasonFrom(why);
+    const auto leaving = d->agentIdsOf(device);
+    if (!leaving)
+        return leaving.error();
     const auto revoked =
         d->change(actor, u"device.revoke"_s, shown(device), u"Revoked at %1: %2"_s.arg(toIso8601(d->now()), reason),
                   [&] { return d->revokeOne(device, reason); });
@@ -370,8 +373,8 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
     const auto loaded = d->loadAdmissions();
     const auto number = d->store->number(kDenyNumber);
     Q_EMIT denyListChanged(); // first: it may be this very device that has to hear of it
-    if (!device.agentId.isEmpty())
-        Q_EMIT agentRemoved(device.agentId);
+    for (const SpiffeId &agentId : *leaving)
+        Q_EMIT agentRemoved(agentId);
     Q_EMIT entriesChanged();
     if (!loaded)
         return loaded.error();
@@ -428,18 +431,18 @@ Result<void> Authority::reattest(const QString &which, const Actor &actor)
         return Error{
             Errc::Unsupported,
             u"%1 has no TPM to attest with; make a new token with: lintelctl token create"_s.arg(shown(*device))};
+    const auto leaving = d->agentIdsOf(*device);
+    if (!leaving)
+        return leaving.error();
     const auto gone = d->change(actor, u"device.reattest"_s, shown(*device), {}, [&]() -> Result<void> {
-        for (const auto type : {kTpm, kLintelTpm}) {
-            const auto agentId = d->agentIdFor(QString::fromLatin1(type), device->ekHash);
-            if (!agentId)
-                return agentId.error();
-            if (const auto deleted = d->store->deleteAgent(*agentId); !deleted)
+        for (const SpiffeId &agentId : *leaving)
+            if (const auto deleted = d->store->deleteAgent(agentId); !deleted)
                 return deleted.error();
-        }
         return {};
     });
     if (gone)
-        Q_EMIT agentRemoved(device->agentId);
+        for (const SpiffeId &agentId : *leaving)
+            Q_EMIT agentRemoved(agentId);
     return gone;
 }
 

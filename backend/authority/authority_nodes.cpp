@@ -301,6 +301,20 @@ Result<QList<Agent>> Authority::Private::agentsOf(const QString &ekHash)
     return agents;
 }
 
+Result<QList<SpiffeId>> Authority::Private::agentIdsOf(const Device &device)
+{
+    QList<SpiffeId> ids;
+    if (!device.agentId.isEmpty())
+        ids.append(device.agentId);
+    const auto ofChip = device.ekHash.isEmpty() ? Result<QList<Agent>>(QList<Agent>()) : agentsOf(device.ekHash);
+    if (!ofChip)
+        return ofChip.error();
+    for (const Agent &agent : *ofChip)
+        if (!ids.contains(agent.id))
+            ids.append(agent.id);
+    return ids;
+}
+
 // --- Agents --------------------------------------------------------------------------------------
 
 AgentCheck Authority::checkAgent(const QByteArray &leafDer)

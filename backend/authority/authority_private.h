@@ -116,6 +116,8 @@ struct Authority::Private {
     [[nodiscard]] Result<SpiffeId> agentIdFor(const QString &type, const QString &what) const;
     /// Of a chip, by either attestation: those that there are.
     [[nodiscard]] Result<QList<Agent>> agentsOf(const QString &ekHash);
+    /// As which agents a device may be connected: by its last attestation, and by the other one.
+    [[nodiscard]] Result<QList<SpiffeId>> agentIdsOf(const Device &device);
     [[nodiscard]] Result<void> audit(const Actor &actor, const QString &action, const QString &subject,
                                      const QString &details = {});
     /// begin, change and its audit record, commit: all or nothing.

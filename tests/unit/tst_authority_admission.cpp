@@ -338,6 +338,30 @@ private Q_SLOTS:
         VERIFY_OK(f.authority->attest(other));
         VERIFY_ERROR(f.authority->deleteAgent(f.id(u"/spire/agent/tpm/none"_s), f.actor), Errc::NotFound);
     }
+    void agents_ofOneChipAreSentAwayTogether()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        auto other = f.node(ekHashOf(1), a.key);
+        other.type = u"tpm"_s;
+        const QSet<SpiffeId> both{a.agent.id, f.id(u"/spire/agent/tpm/"_s + ekHashOf(1))};
+        QSignalSpy removed(f.authority.get(), &Authority::agentRemoved);
+        const auto told = [&removed] {
+            QSet<SpiffeId> ids;
+            for (const QList<QVariant> &one : std::as_const(removed))
+                ids.insert(one.first().value<SpiffeId>());
+            removed.clear();
+            return ids;
+        };
+        VERIFY_OK(f.authority->attest(other));
+        VERIFY_OK(f.authority->reattest(u"hvac-001"_s, f.actor));
+        QCOMPARE(told(), both);
+        VERIFY_OK(f.authority->attest(f.node(ekHashOf(1), a.key)));
+        VERIFY_OK(f.authority->attest(other));
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, {}, f.actor));
+        QCOMPARE(told(), both);
+    }
     void attest_typeThatIsSwitchedOffGivesNothing_alsoToThoseWhoHadIt()
     {
         AuthorityFixture f;
