@@ -25,6 +25,7 @@ grpc::ServerLimits limits()
     grpc::ServerLimits limits;
     limits.maxMessageBytes = 128 * 1024; // a token of 64 KiB is the largest thing that is asked
     limits.maxConnections = 1'000;
+    limits.connectionsPerUser = 250; // so that one user's programs leave room for those of others
     limits.maxQueuedBytes = 4 * 1024 * 1024;
     limits.maxBufferedBytes = 8 * 1024 * 1024;
     return limits;

@@ -402,6 +402,20 @@ private Q_SLOTS:
         QVERIFY(othersAreServed());
     }
 
+    void connectionsOfOneUser_areBounded()
+    {
+        ServerLimits limits;
+        limits.connectionsPerUser = 5;
+        start(limits);
+        std::vector<std::unique_ptr<RawClient>> clients;
+        for (int i = 0; i < 10; ++i)
+            clients.push_back(std::make_unique<RawClient>(socketPath()));
+        QVERIFY(clients.back()->waitClosed());
+        QCOMPARE(m_server->connectionCount(), 5);
+        clients.clear();
+        QVERIFY(othersAreServed());
+    }
+
     /// Over TLS, without a certificate.
     [[nodiscard]] std::unique_ptr<Channel> stranger() const
     {

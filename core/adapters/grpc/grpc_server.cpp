@@ -54,8 +54,8 @@ public:
     void beginCall(const std::shared_ptr<ServerCallImpl> &call) override;
     [[nodiscard]] bool reserve(const Peer &peer, qsizetype bytes) override;
     void release(const Peer &peer, qsizetype bytes) override;
-    [[nodiscard]] bool strangerCame(const QByteArray &network) override;
-    void strangerLeft(const QByteArray &network) override;
+    [[nodiscard]] bool takePlace(const Peer &peer) override;
+    void leavePlace(const Peer &peer) override;
     [[nodiscard]] Poller &poller() override { return m_poller; }
     [[nodiscard]] const DocumentProviders &documents() const override { return m_documents; }
     void flushSoon(const std::shared_ptr<ServerConnection> &connection) override;
@@ -92,6 +92,7 @@ public:
     };
     QHash<QByteArray, Strangers> m_strangers; // by network
     qsizetype m_strangersBuffered = 0;
+    QHash<quint32, int> m_users; // connections of local ones
     bool m_isClosing = false;
 };
 
@@ -121,20 +122,23 @@ void Server::Private::release(const Peer &peer, qsizetype bytes)
         it->buffered -= bytes;
 }
 
-bool Server::Private::strangerCame(const QByteArray &network)
+bool Server::Private::takePlace(const Peer &peer)
 {
-    Strangers &strangers = m_strangers[network];
-    if (strangers.connections >= m_limits.strangersPerNetwork)
+    int &count = peer.process ? m_users[peer.process->uid] : m_strangers[peer.network].connections;
+    if (count >= (peer.process ? m_limits.connectionsPerUser : m_limits.strangersPerNetwork))
         return false;
-    ++strangers.connections;
+    ++count;
     return true;
 }
 
-void Server::Private::strangerLeft(const QByteArray &network)
+void Server::Private::leavePlace(const Peer &peer)
 {
-    const auto it = m_strangers.find(network);
-    if (it != m_strangers.end() && --it->connections == 0)
+    if (peer.process) {
+        if (const auto user = m_users.find(peer.process->uid); user != m_users.end() && --*user == 0)
+            m_users.erase(user);
+    } else if (const auto it = m_strangers.find(peer.network); it != m_strangers.end() && --it->connections == 0) {
         m_strangers.erase(it);
+    }
 }
 
 void Server::Private::beginCall(const std::shared_ptr<ServerCallImpl> &call)

@@ -30,6 +30,7 @@ struct ServerTls {
 struct ServerLimits {
     qsizetype maxMessageBytes = 4 * 1024 * 1024;
     int maxConnections = 4'000;
+    int connectionsPerUser = 1'000; // over a Unix socket
     int maxStreamsPerConnection = 100;
     qsizetype maxQueuedBytes = 16 * 1024 * 1024;   // of one call towards a caller that does not read; then it ends
     qsizetype maxBufferedBytes = 64 * 1024 * 1024; // of all messages that are half here; then the newest call ends

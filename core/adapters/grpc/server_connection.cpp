@@ -22,10 +22,10 @@ ServerConnection::ServerConnection(ConnectionHost &host, TlsUse use, TlsProvider
       m_link(host.poller(), *this), m_isTls(bool(m_tlsProvider))
 {}
 
-void ServerConnection::isNoStranger()
+void ServerConnection::leavePlace()
 {
-    if (std::exchange(m_isCounted, false))
-        m_host.strangerLeft(m_peer->network);
+    if (std::exchange(m_hasPlace, false))
+        m_host.leavePlace(*m_peer);
 }
 
 Result<void> ServerConnection::start(Accepted accepted)
@@ -33,13 +33,16 @@ Result<void> ServerConnection::start(Accepted accepted)
     m_peer->address = std::move(accepted.address);
     m_peer->network = std::move(accepted.network);
     m_peer->process = accepted.process;
-    if (m_isTls && !m_host.strangerCame(m_peer->network))
+    m_hasPlace = m_host.takePlace(*m_peer);
+    if (!m_hasPlace && m_peer->process)
+        return Error{Errc::Full,
+                     u"A connection of the user %1 was refused: it has too many."_s.arg(m_peer->process->uid)};
+    if (!m_hasPlace)
         return Error{Errc::Full,
                      u"The connection from %1 was refused: too many of its network have not shown who they are."_s.arg(
                          m_peer->address)};
-    m_isCounted = m_isTls;
     if (const auto started = m_link.start(std::move(accepted.socket), false, m_isTls); !started) {
-        isNoStranger();
+        leavePlace();
         return started.error();
     }
     m_tlsProvider = {};
@@ -65,7 +68,7 @@ void ServerConnection::linkOpened()
         m_peer->chainDer = tls->peerChain();
         m_peer->id = tls->peerId();
         if (m_peer->id)
-            isNoStranger();
+            leavePlace();
     }
     m_phase = Phase::Running;
     if (m_use == TlsUse::Documents) { // the limit of the handshake holds for the request as well
@@ -77,7 +80,7 @@ void ServerConnection::linkOpened()
     const auto age = m_host.limits().maxConnectionAge;
     if (age > 0ms)
         m_retireAt = now + age;
-    if (m_isCounted)
+    if (m_isTls && m_hasPlace)
         m_endAt = now + m_host.limits().strangerLife;
     m_idleSince = now;
     setLimit(idleLimit());
@@ -246,7 +249,7 @@ void ServerConnection::goodbye()
 void ServerConnection::abandon()
 {
     m_phase = Phase::Ending;
-    m_isCounted = false;
+    m_hasPlace = false;
     m_link.close();
     m_session.reset();
 }
@@ -270,7 +273,7 @@ void ServerConnection::linkClosed()
         m_session->abandon();
         pump();
     }
-    isNoStranger();
+    leavePlace();
     m_host.connectionEnded(*this);
 }
 

@@ -27,10 +27,11 @@ public:
     virtual void limitChanged(std::chrono::steady_clock::time_point limit) = 0;
     virtual void notice(const Error &what) = 0;
     virtual void connectionEnded(ServerConnection &connection) = 0;
-    /// A connection over the network whose other end is not known yet; false: its network has enough of them.
-    [[nodiscard]] virtual bool strangerCame(const QByteArray &network) = 0;
+    /// A connection of a local user, or one over the network whose other end is not known yet; false: that
+    /// user or that network has enough of them.
+    [[nodiscard]] virtual bool takePlace(const Peer &peer) = 0;
     /// It is known now, or gone.
-    virtual void strangerLeft(const QByteArray &network) = 0;
+    virtual void leavePlace(const Peer &peer) = 0;
 
 protected:
     ~ConnectionHost() = default;
@@ -77,7 +78,7 @@ private:
     void goodbye();
     void setLimit(TimePoint limit);
     void noteActivity();
-    void isNoStranger();
+    void leavePlace();
     [[nodiscard]] TimePoint idleLimit() const;
     [[nodiscard]] TimePoint restLimit() const;
 
@@ -90,7 +91,7 @@ private:
     std::unique_ptr<DocumentExchange> m_documents;
     Phase m_phase = Phase::Opening;
     bool m_isTls;
-    bool m_isCounted = false; // as a stranger
+    bool m_hasPlace = false; // see ConnectionHost::takePlace()
     bool m_isPumping = false;
     bool m_isFlushPending = false;
     bool m_isResting = false;
