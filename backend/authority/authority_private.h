@@ -175,6 +175,8 @@ struct Authority::Private {
 };
 
 [[nodiscard]] QString describe(BootVerdict verdict);
+/// For people: its SPIFFE ID, or, while it has none, its EK hash.
+[[nodiscard]] QString shown(const Device &device);
 [[nodiscard]] QString randomToken();
 
 } // namespace lintel::authority
