@@ -20,7 +20,7 @@ struct RenewalPolicy {
     double at = 0.5;     // of the SVID's life …
     double spread = 0.1; // … ± this part of it, so that a building does not renew in one instant
     Millis retryFirst{1'000};
-    Millis retryMax{8'000}; // an authority that is back finds everybody within ten seconds
+    Millis retryMax{5'000}; // an authority that is back finds everybody, and they their brokers, within ten seconds
 };
 
 class SvidKeeper
