@@ -330,8 +330,8 @@ int runEnroll(const QStringList &arguments)
     QList<Option> options{
         {u"hash"_s, u"HASH"_s, u"SHA-256 of the TPM's endorsement key, as the device prints it"_s},
         {u"certificate"_s, u"FILE"_s,
-         u"instead of the hash: the TPM's endorsement certificate (PEM or DER). The authority says which\n"
-         "maker signed it; one that is not valid is refused, and one of an unknown maker where\n"
+         u"instead of the hash: the TPM's endorsement certificate (PEM or DER). The authority says which maker "
+         "signed it; one that is not valid is refused, and one of an unknown maker where "
          "attestation.require_vendor_certificate says so"_s},
         {u"csv"_s, u"FILE"_s, u"many at once: hash,name,kind,site,space,tags,hardware,release; all rows or none"_s},
     };
