@@ -89,9 +89,10 @@ const QList<QByteArray> &administration()
              {"ListFederationRelationships", "GetFederationRelationship", "BatchCreateFederationRelationship",
               "BatchUpdateFederationRelationship", "BatchDeleteFederationRelationship", "RefreshBundle"})
             paths.append(method::trustDomain(name));
-        for (const char *name : {"Enroll", "EnrollBatch", "CreateToken", "ListDevices", "GetDevice", "ApproveDevice",
-                                 "RevokeDevice", "ReattestDevice", "SetHardware", "AcceptBoot", "ListAttestations",
-                                 "Backup", "ListAudit", "ListRefusals", "SetReferenceValues", "RemoveReferenceValues"})
+        for (const char *name :
+             {"Enroll", "EnrollBatch", "CreateToken", "ListDevices", "GetDevice", "ApproveDevice", "RejectDevice",
+              "RevokeDevice", "ReattestDevice", "SetHardware", "AcceptBoot", "ListAttestations", "Backup", "ListAudit",
+              "ListRefusals", "SetReferenceValues", "RemoveReferenceValues"})
             paths.append(method::admin(name));
         return paths;
     }();
@@ -357,13 +358,19 @@ private Q_SLOTS:
         COMPARE_STATUS(ask(*f.admin, method::admin("CreateToken"), token), InvalidArgument);
 
         VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(5), DeviceKey())), Errc::Unavailable); // waits
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(6), DeviceKey())), Errc::Unavailable);
+        auto reject = requestFor(ekHashOf(6).toStdString());
+        reject.set_reason("not ours");
+        COMPARE_STATUS(ask(*f.admin, method::admin("RejectDevice"), reject), Ok);
+        QCOMPARE(f.authority->device(ekHashOf(6))->state, DeviceState::Revoked);
+        COMPARE_STATUS(ask(*f.admin, method::admin("RejectDevice"), requestFor("hvac-001")), AlreadyExists);
         own::ListDevicesRequest list;
         list.set_page_size(3);
         auto page = ask(*f.admin, method::admin("ListDevices"), list).as<own::ListDevicesResponse>();
         QCOMPARE(page.devices_size(), 3);
         list.set_page_token(page.next_page_token());
         page = ask(*f.admin, method::admin("ListDevices"), list).as<own::ListDevicesResponse>();
-        QVERIFY(page.devices_size() == 1 && page.next_page_token().empty());
+        QVERIFY(page.devices_size() == 2 && page.next_page_token().empty());
         list.Clear();
         list.set_state(own::PENDING);
         page = ask(*f.admin, method::admin("ListDevices"), list).as<own::ListDevicesResponse>();
@@ -397,7 +404,7 @@ private Q_SLOTS:
 
         const auto status = ask(*f.admin, method::admin("GetStatus"), QByteArray()).as<own::StatusResponse>();
         QCOMPARE(textOf(status.version()), u"1.2.3"_s);
-        QVERIFY(status.devices() == 3 && status.devices_pending() == 0 && status.devices_revoked() == 1);
+        QVERIFY(status.devices() == 3 && status.devices_pending() == 0 && status.devices_revoked() == 2);
         QVERIFY(status.issuing_ca_expires_at_ms() > status.now_ms() && status.runway_ms() > 0);
         const auto keys = ask(*f.admin, method::admin("ListAuthorities"), QByteArray()).as<own::AuthorityKeys>();
         QVERIFY(keys.keys_size() >= 3);
