@@ -57,6 +57,7 @@ private Q_SLOTS:
         FaultyVfs disk;
         AuthorityFixture f;
         f.config.vfs = disk.name();
+        f.config.issuingLifetime = 24h;
         VERIFY_OK(f.open());
         AttestationTerms terms;
         terms.clock = &f.clock;
