@@ -35,6 +35,27 @@ private Q_SLOTS:
         QCOMPARE(contents(shipped(u"mosquitto.acl"_s)), mqtt::mosquittoAclText());
     }
 
+    void configurationWithThePlugin_readsTheFilesThatTheGatewayKeeps()
+    {
+        const QByteArray folder = "/var/lib/lintel/broker";
+        const QByteArray gateway = contents(shipped(u"gateway.yaml"_s));
+        const QByteArray key = "#  directory: " + folder + '\n';
+        QVERIFY(gateway.contains("\n#broker:"));
+        QVERIFY2(gateway.contains(key), key);
+        const QByteArray broker = contents(shipped(u"mosquitto-plugin.conf"_s));
+        const QByteArrayList settings{"plugin_opt_bundles " + folder + "/bundles",
+                                      "plugin_opt_deny_lists " + folder + "/deny-lists",
+                                      "plugin_opt_certificate " + folder + "/svid.pem",
+                                      "plugin_opt_key " + folder + "/svid.key",
+                                      "plugin_opt_status " + folder + "/status.json",
+                                      "certfile " + folder + "/svid.pem",
+                                      "keyfile " + folder + "/svid.key"};
+        for (const QByteArray &setting : settings) {
+            const QByteArray line = '\n' + setting + '\n';
+            QVERIFY2(broker.contains(line), setting);
+        }
+    }
+
     void configuration_startsABrokerThatListens()
     {
         test::MosquittoBroker pki; // only its certificates are used
