@@ -191,8 +191,9 @@ QString screenshotPath(const DemoOptions &options)
 QString demoHelp()
 {
     QString help = u"Usage: lintelctl demo [options]\n"
-                   "Runs a whole building on this machine: cloud broker and backend, gateway broker and\n"
-                   "gateway, sensors, console. Everything listens on loopback only, with mutual TLS.\n\n"
+                   "Runs a whole building on this machine: authority, broker and backend of the cloud; authority,\n"
+                   "broker, gateway and sensors of the building; console. Everything listens on loopback only,\n"
+                   "with mutual TLS.\n\n"
                    "Options:\n"_s;
     help += optionLines(definitions(), 28);
     help += u"\nExamples:\n"
