@@ -64,6 +64,8 @@ public:
     bool servesWorkloads = true;
 
     [[nodiscard]] QString socket() const { return m_dir.filePath(u"agent.sock"_s); }
+    [[nodiscard]] QString stateDir() const { return m_dir.filePath(u"identity"_s); }
+    [[nodiscard]] QString hash() const { return m_hash; }
     [[nodiscard]] QString endpoint() const { return u"unix://"_s + socket(); }
     [[nodiscard]] QString agentId() const
     {
@@ -124,8 +126,7 @@ private:
                    "building: {host_id: gateway-1, groups: [building-1], broker: {host: 127.0.0.1, port: %5}}\n"
                    "cloud: {broker: {host: 127.0.0.1, port: %5, broker_id: \"spiffe://smart-building.cloud/broker\"}}\n"
                    "storage: {directory: %6}\n"_s
-                       .arg(m_authority.address(), m_dir.filePath(u"bundle.json"_s), m_tpm.tcti(),
-                            m_dir.filePath(u"identity"_s))
+                       .arg(m_authority.address(), m_dir.filePath(u"bundle.json"_s), m_tpm.tcti(), stateDir())
                        .arg(nobody)
                        .arg(m_dir.filePath(u"storage"_s))
                        .toUtf8());
@@ -226,6 +227,9 @@ private Q_SLOTS:
         const SpiffeId self = *SpiffeId::parse(kProgram);
         lintel::spire::WorkloadIdentitySource program(gateway.endpoint(), self);
         QTRY_VERIFY2_WITH_TIMEOUT(bool(program.current()), qPrintable(gateway.log()), kSlow);
+        // What `lintelctl enroll --hash` takes stands in its log, and its state is nobody else's.
+        QVERIFY2(gateway.log().contains(u"TPM (EK hash): "_s + gateway.hash()), qPrintable(gateway.log()));
+        QCOMPARE(int(QFileInfo(gateway.stateDir()).permissions() & QFile::Permissions(0x0077)), 0);
         const auto first = *program.current();
         QVERIFY(
             tls::verifyPeer(first->svid.chainDer, self, first->bundles, tls::PeerRole::Client, SystemClock().now()));

@@ -4,6 +4,8 @@
 #include "tls/pki.h"
 #include "tls/x509.h"
 
+#include <QFile>
+#include <QFileInfo>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
@@ -39,6 +41,22 @@ class TestFileIdentitySource : public QObject
 private Q_SLOTS:
     void initTestCase() { qRegisterMetaType<lintel::Error>(); }
     void init() { m_dir = std::make_unique<QTemporaryDir>(); }
+
+    void privateDirectory_isClosedWithAllThatWasMadeForIt()
+    {
+        const QTemporaryDir open;
+        QVERIFY(QFile::setPermissions(open.path(), QFile::Permissions(0x7755)));
+        const auto others = [](const QString &path) {
+            return QFileInfo(path).permissions() & QFile::Permissions(0x77);
+        };
+        QVERIFY(makePrivateDirectory(open.filePath(u"state/tpm/"_s)));
+        QVERIFY(makePrivateDirectory(open.filePath(u"state/tpm"_s)));
+        QVERIFY(QFileInfo(open.filePath(u"state/tpm"_s)).isDir());
+        QVERIFY(!others(open.filePath(u"state/tpm"_s)));
+        QVERIFY(!others(open.filePath(u"state"_s)));
+        QCOMPARE(others(open.path()), QFile::Permissions(0x55)); // it was there
+        QVERIFY(!makePrivateDirectory({}));
+    }
 
     void identity_isThereAtOnce()
     {

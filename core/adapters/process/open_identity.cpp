@@ -19,7 +19,7 @@ using namespace Qt::StringLiterals;
 namespace {
 
 /// Runs on the identity's thread: opening a chip takes its time, and it may come later than we do.
-Result<std::unique_ptr<Attestor>> makeAttestor(const IdentityConfig &identity)
+Result<std::unique_ptr<Attestor>> makeAttestor(LogCategory category, const IdentityConfig &identity)
 {
     using Kind = IdentityConfig::Attestor;
     if (identity.attestor == Kind::JoinToken)
@@ -30,12 +30,15 @@ Result<std::unique_ptr<Attestor>> makeAttestor(const IdentityConfig &identity)
     auto device = TpmDevice::open(options);
     if (!device)
         return device.error();
+    // What `lintelctl enroll --hash` takes. A chip that cannot say it cannot attest either, and that is told then.
+    if (const auto ek = (*device)->endorsement())
+        qCInfo(category).noquote() << u"TPM (EK hash): %1"_s.arg(ek->hash);
     TpmAttestor::Options how;
     how.wire = identity.attestor == Kind::Tpm ? TpmAttestor::Wire::SpireTpm : TpmAttestor::Wire::LintelTpm;
     return std::unique_ptr<Attestor>(std::make_unique<TpmAttestor>(*std::move(device), how));
 }
 
-std::unique_ptr<spire::EmbeddedIdentitySource> openEmbedded(const CommonConfig &config)
+std::unique_ptr<spire::EmbeddedIdentitySource> openEmbedded(const Program &program, const CommonConfig &config)
 {
     static const SystemClock clock;
     const IdentityConfig &identity = config.identity;
@@ -45,7 +48,7 @@ std::unique_ptr<spire::EmbeddedIdentitySource> openEmbedded(const CommonConfig &
     options.self = config.agent.spiffeId;
     options.stateDir = identity.stateDir;
     options.bootstrapBundle = identity.bootstrapBundle;
-    options.makeAttestor = [identity] { return makeAttestor(identity); };
+    options.makeAttestor = [category = program.category, identity] { return makeAttestor(category, identity); };
     options.renewal.at = identity.renewAt;
     options.seed = QRandomGenerator::system()->generate();
     return std::make_unique<spire::EmbeddedIdentitySource>(std::move(options), clock);
@@ -111,7 +114,7 @@ std::unique_ptr<IdentitySource> openSource(const Program &program, const CommonC
 {
     using Provider = IdentityConfig::Provider;
     switch (config.identity.provider) {
-    case Provider::Embedded: return told(program, openEmbedded(config));
+    case Provider::Embedded: return told(program, openEmbedded(program, config));
     case Provider::Spiffe:
         return told(program, std::make_unique<spire::WorkloadIdentitySource>(workloadEndpoint(config.identity),
                                                                              config.agent.spiffeId));

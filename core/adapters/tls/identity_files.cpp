@@ -4,8 +4,10 @@
 #include <QFile>
 #include <QFileInfo>
 #include <QSaveFile>
+#include <QStringList>
 
 #include <cerrno>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -80,9 +82,16 @@ Result<void> makePrivateDirectory(const QString &path)
 {
     if (QFileInfo(path).isDir())
         return {};
-    const QString parent = QFileInfo(path).absolutePath();
-    if (!QDir().mkpath(parent) || !QDir().mkdir(path, kPrivate | QFile::ExeOwner))
-        return Error{Errc::Io, u"The directory %1 cannot be made; name a place that you may write to."_s.arg(path)};
+    const Error cannot{Errc::Io, u"The directory %1 cannot be made; name a place that you may write to."_s.arg(path)};
+    if (path.isEmpty())
+        return cannot;
+    QStringList missing;
+    for (QString at = QDir::cleanPath(QDir(path).absolutePath()); !QFileInfo(at).isDir();
+         at = QFileInfo(at).absolutePath())
+        missing.prepend(at);
+    for (const QString &directory : std::as_const(missing))
+        if (!QDir().mkdir(directory, kPrivate | QFile::ExeOwner))
+            return cannot;
     return {};
 }
 

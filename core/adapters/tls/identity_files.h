@@ -20,7 +20,7 @@ namespace lintel::tls {
 [[nodiscard]] Result<QByteArray> readPrivateFile(const QString &path);
 [[nodiscard]] Result<void> writePrivateFile(const QString &path, const QByteArray &bytes);
 [[nodiscard]] Result<void> writePublicFile(const QString &path, const QByteArray &bytes);
-/// With mode 0700; an existing directory is left as it is.
+/// With mode 0700, also each missing directory above it; an existing directory is left as it is.
 [[nodiscard]] Result<void> makePrivateDirectory(const QString &path);
 
 /// What was written to this file, or made, renamed and removed in this directory, outlasts a power cut from now on.
