@@ -259,9 +259,19 @@ Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
     return tls::signTime(domain(), nonce, now, signer->keyId, *signer->key);
 }
 
-Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit)
+Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit, const QString &about)
 {
-    return d->store->auditRecords(afterNumber, qBound(1, limit, 10'000));
+    QStringList subjects;
+    if (!about.isEmpty()) {
+        const auto device = d->findDevice(about);
+        if (!device && device.error().code != Errc::NotFound)
+            return device.error();
+        subjects.append(about);
+        if (device)
+            subjects.append({device->spiffeId.toString(), device->ekHash});
+        subjects.removeAll(QString());
+    }
+    return d->store->auditRecords(afterNumber, qBound(1, limit, 10'000), subjects);
 }
 
 Result<void> Authority::checkAudit()

@@ -265,7 +265,10 @@ public:
     [[nodiscard]] QMap<TrustDomain, QByteArray> federatedDenyLists() const;
 
     // --- Audit, backup --------------------------------------------------------------------------
-    [[nodiscard]] Result<QList<AuditRecord>> audit(qint64 afterNumber = 0, int limit = 1'000);
+    /// `about` is a device, named as for device() (then what its SPIFFE ID and its TPM were noted under), or
+    /// the subject of records as it stands there. Conflict: it means several devices.
+    [[nodiscard]] Result<QList<AuditRecord>> audit(qint64 afterNumber = 0, int limit = 1'000,
+                                                   const QString &about = {});
     /// An attestation that was turned away. No part of the audit trail, since anybody on the network can
     /// cause it: counted in memory, merged by address and reason, written once a minute, the newest kept.
     void noteRefusal(const QString &address, const QString &subject, const QString &reason);

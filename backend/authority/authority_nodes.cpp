@@ -98,8 +98,9 @@ Result<Device> Authority::considerDevice(const FirstContact &contact)
         case DeviceState::Approved: return **known;
         case DeviceState::Pending:
             d->waitingNotes.add(*hash, contact.address, d->now());
-            return Error{Errc::Unavailable,
-                         u"This device waits for approval; run: lintelctl device approve %1"_s.arg(hash->left(16))};
+            return Error{
+                Errc::Unavailable,
+                u"This device waits for approval; run: lintelctl device approve %1 --name NAME"_s.arg(hash->left(16))};
         case DeviceState::Revoked:
             return denied(
                 u"This device was revoked (%1); only a fresh enrolment brings it back."_s.arg((*known)->revokedWhy));
@@ -108,7 +109,7 @@ Result<Device> Authority::considerDevice(const FirstContact &contact)
     const bool mayQueue = m_config.firstSeen == FirstSeen::QueueAll
                           || (m_config.firstSeen == FirstSeen::QueueGenuine && !contact.vendor.isEmpty());
     if (!mayQueue)
-        return denied(u"This device is not enrolled; run: lintelctl enroll %1 --name …"_s.arg(*hash));
+        return denied(u"This device is not enrolled; run: lintelctl enroll --hash %1 --name NAME"_s.arg(*hash));
     Device fresh;
     fresh.ekHash = *hash;
     fresh.vendor = contact.vendor;
@@ -181,9 +182,10 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
             if (const auto committed = transaction->commit(); !committed)
                 return committed.error();
             d->waitingNotes.add(device->ekHash, node.address, now);
-            return Error{Errc::Unavailable,
-                         u"This device is new here and waits for approval; run: lintelctl device approve %1"_s.arg(
-                             device->ekHash.left(16))};
+            return Error{
+                Errc::Unavailable,
+                u"This device is new here and waits for approval; run: lintelctl device approve %1 --name NAME"_s.arg(
+                    device->ekHash.left(16))};
         }
         const auto judged = d->judgeBoot(node, device->facts);
         if (!judged)

@@ -299,13 +299,19 @@ Result<void> Store::audit(Timestamp at, const QString &actor, const QString &act
     return add->bind(record.hash).run();
 }
 
-Result<QList<AuditRecord>> Store::auditRecords(qint64 afterNumber, int limit)
+Result<QList<AuditRecord>> Store::auditRecords(qint64 afterNumber, int limit, const QStringList &subjects)
 {
-    auto query = m_database->prepare("SELECT number, at, actor, action, subject, details, hash FROM audit "
-                                     "WHERE number > ? ORDER BY number LIMIT ?");
+    QByteArray sql = "SELECT number, at, actor, action, subject, details, hash FROM audit WHERE number > ?"_ba;
+    if (!subjects.isEmpty())
+        sql += " AND subject IN (?" + QByteArray(",?").repeated(subjects.size() - 1) + ')';
+    sql += " ORDER BY number LIMIT ?";
+    auto query = m_database->prepare(sql.constData());
     if (!query)
         return query.error();
-    query->bind(afterNumber).bind(limit);
+    query->bind(afterNumber);
+    for (const QString &subject : subjects)
+        query->bind(subject);
+    query->bind(limit);
     return collect(*query, [](const sqlite::Statement &row) {
         return AuditRecord{
             row.integer(0), fromEpochMillis(row.integer(1)), row.text(2), row.text(3), row.text(4), row.text(5),

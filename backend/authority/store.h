@@ -138,7 +138,8 @@ public:
     // --- Audit ----------------------------------------------------------------------------------
     [[nodiscard]] Result<void> audit(Timestamp at, const QString &actor, const QString &action, const QString &subject,
                                      const QString &details);
-    [[nodiscard]] Result<QList<AuditRecord>> auditRecords(qint64 afterNumber, int limit);
+    [[nodiscard]] Result<QList<AuditRecord>> auditRecords(qint64 afterNumber, int limit,
+                                                          const QStringList &subjects = {});
     [[nodiscard]] static QByteArray auditHash(const QByteArray &previous, const AuditRecord &record);
 
     /// A copy of all this in another file, as of now.

@@ -63,6 +63,10 @@ QString sentenceOf(const Device &device)
 {
     if (device.enrolledBy == EnrolledBy::JoinToken)
         return u"join token and a software key: not attested"_s;
+    if (device.state == DeviceState::Pending)
+        return u"waits for approval"_s;
+    if (device.state == DeviceState::Revoked && device.spiffeId.isEmpty())
+        return u"not let in"_s; // rejected while it waited
     if (device.attestedAt == Timestamp{})
         return u"has not attested yet"_s;
     return sentenceOf(device.verdict);

@@ -240,14 +240,12 @@ void AuthorityService::serveDeviceMethods()
         if (!request)
             return refusal(request.error());
         const int limit = request->limit() > 0 ? std::min(request->limit(), kMaxPage) : kMaxPage;
-        const auto records = m_authority.audit(qint64(request->after()), limit);
+        const auto records = m_authority.audit(qint64(request->after()), limit, textOf(request->subject()));
         if (!records)
             return refusal(records.error());
         wire::ListAuditResponse response;
         response.set_chain_intact(bool(m_authority.checkAudit()));
         for (const AuditRecord &record : *records) {
-            if (!request->subject().empty() && record.subject != textOf(request->subject()))
-                continue;
             auto *one = response.add_records();
             one->set_seq(quint64(record.number));
             one->set_at_ms(toEpochMillis(record.at));
