@@ -138,13 +138,18 @@ Result<mqtt::BrokerOptions> parseBroker(const QCommandLineParser &parser)
 
 Result<Millis> parseDuration(const QString &text)
 {
-    static const QRegularExpression pattern(u"^([0-9]{1,9})(ms|s|m|h)?$"_s);
+    static const QRegularExpression pattern(u"^([0-9]{1,9})(ms|s|m|h|d)?$"_s);
     const auto match = pattern.match(text);
     if (!match.hasMatch())
-        return Error{Errc::Malformed, u"\"%1\" is not a time; say for example 500ms, 10s or 2m."_s.arg(text)};
+        return Error{Errc::Malformed,
+                     u"\"%1\" is not a time; say for example 10s, with one of the units ms, s, m, h, d."_s.arg(text)};
     const qint64 number = match.captured(1).toLongLong();
     const QString unit = match.captured(2);
-    const qint64 factor = unit == u"ms" ? 1 : unit == u"m" ? 60'000 : unit == u"h" ? 3'600'000 : 1'000;
+    const qint64 factor = unit == u"ms"  ? 1
+                          : unit == u"m" ? 60'000
+                          : unit == u"h" ? 3'600'000
+                          : unit == u"d" ? 86'400'000
+                                         : 1'000;
     return Millis{number * factor};
 }
 

@@ -24,7 +24,7 @@ struct CallOptions {
 /// --config the broker and the identity come from a YAML file; options on the line win.
 [[nodiscard]] Result<CallOptions> parseCallOptions(const QStringList &arguments);
 [[nodiscard]] QString callHelp();
-/// "10s", "500ms", "2m" or plain seconds.
+/// "10s", "500ms", "2m", "1h", "30d" or plain seconds.
 [[nodiscard]] Result<Millis> parseDuration(const QString &text);
 
 } // namespace lintel::cli

@@ -13,6 +13,7 @@ namespace {
 
 using namespace Qt::StringLiterals;
 using namespace lintel::cli;
+using lintel::Errc;
 
 struct Command {
     QLatin1StringView name;
@@ -74,6 +75,7 @@ int main(int argc, char **argv)
         if (name == command.name)
             return command.run(arguments.mid(1));
     }
-    printError(u"There is no command \"%1\". See `lintelctl --help`."_s.arg(name));
+    reportError({Errc::Malformed, u"There is no command \"%1\". See `lintelctl --help`."_s.arg(name.left(40))},
+                arguments.contains(u"--json"_s));
     return kUsage;
 }

@@ -4,7 +4,7 @@ lintel_add_test(tst_identity_report unit/tst_identity_report.cpp LIBRARIES Linte
 # lintel-authority as a process, with lintelctl, and devices on software TPMs.
 lintel_add_test(tst_authority_process integration/tst_authority_process.cpp
   fakes/authority_under_test.cpp fakes/authority_under_test.h
-  LIBRARIES Lintel::Spire Lintel::SpireWire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 600)
+  LIBRARIES Lintel::Spire Lintel::SpireWire Lintel::Sqlite Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 600)
 if(TARGET tst_authority_process)
   add_dependencies(tst_authority_process lintel-authority lintelctl)
 endif()

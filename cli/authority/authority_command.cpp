@@ -199,10 +199,15 @@ Result<Answer> audit(const Arguments &arguments)
         rows.append({QString::number(record.seq()), shownTime(record.at_ms()), textOf(record.actor()),
                      textOf(record.action()), textOf(record.subject()), textOf(record.detail())});
     }
+    const QString subject = arguments.value(u"subject"_s);
     QString text = textTable({u"NUMBER"_s, u"AT"_s, u"ACTOR"_s, u"ACTION"_s, u"SUBJECT"_s, u"DETAIL"_s}, rows);
-    if (!found->chain_intact())
-        text += u"The chain of these records is broken: somebody has changed or removed one.\n"_s;
-    return Answer{{{u"records"_s, array}, {u"chain_intact"_s, found->chain_intact()}}, text};
+    if (rows.isEmpty())
+        text = subject.isEmpty() ? u"No records.\n"_s : u"No records about %1.\n"_s.arg(subject);
+    text += found->chain_intact() ? u"The trail's chain is whole.\n"_s
+                                  : u"The trail's chain is broken: somebody has changed or removed a record.\n"_s;
+    return Answer{{{u"records"_s, array}, {u"chain_intact"_s, found->chain_intact()}},
+                  text,
+                  found->chain_intact() ? kOk : kFailed};
 }
 
 Result<Answer> backup(const Arguments &arguments)
@@ -272,9 +277,11 @@ int runAuthority(const QStringList &arguments)
            refusals},
           {u"audit"_s,
            u"[--after NUMBER] [--subject WHO]"_s,
-           u"who changed what: the next 1000 records of the trail, and whether its chain is whole"_s,
+           u"who changed what: the next 1000 records of the trail, and whether its chain is whole (exit code 1\n"
+           "      when it is broken)"_s,
            {{u"after"_s, u"NUMBER"_s, u"go on behind this record"_s},
-            {u"subject"_s, u"WHO"_s, u"only what is about this SPIFFE ID or hash"_s},
+            {u"subject"_s, u"WHO"_s,
+             u"only what is about this device (as `lintelctl device` names it) or other subject"_s},
             socketOption()},
            0,
            audit},

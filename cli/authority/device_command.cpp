@@ -177,12 +177,13 @@ Result<Answer> acceptBoot(const Arguments &arguments)
 Result<QByteArray> certificateFrom(const QString &path)
 {
     const auto bytes = tls::readWholeFile(path);
-    if (!bytes || !bytes->contains("-----BEGIN"))
+    if (!bytes)
         return bytes;
-    const auto certificates = tls::certificatesFromPem(*bytes);
-    if (!certificates)
-        return certificates.error();
-    return certificates->first();
+    const bool isPem = bytes->contains("-----BEGIN");
+    const auto found = isPem ? tls::certificatesFromPem(*bytes) : Result<QList<QByteArray>>(QList{*bytes});
+    if (!found || !tls::describeCertificate(found->first()))
+        return Error{Errc::Malformed, u"%1 is not a certificate in PEM or DER."_s.arg(path)};
+    return found->first();
 }
 
 Result<Answer> enrollOne(const Arguments &arguments)

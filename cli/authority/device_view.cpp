@@ -79,6 +79,7 @@ QJsonObject deviceJson(const wire::Device &device)
 QString deviceText(const wire::Device &device)
 {
     const auto time = [](qint64 at) { return at == 0 ? QString() : shownTime(at); };
+    const bool wasLetIn = !device.spiffe_id().empty();
     QList<std::pair<QString, QString>> facts{
         {u"name"_s, textOf(device.name())},
         {u"SPIFFE ID"_s, textOf(device.spiffe_id())},
@@ -94,11 +95,14 @@ QString deviceText(const wire::Device &device)
         {u"maker's certificate"_s, textOf(device.ek_issuer())},
         {u"hardware"_s, textOf(device.hardware())},
         {u"release"_s, textOf(device.release())},
-        {u"enrolled at"_s, time(device.enrolled_at_ms())},
+        {wasLetIn ? u"enrolled at"_s : u"first seen at"_s, time(device.enrolled_at_ms())},
         {u"attested at"_s, time(device.attested_at_ms())},
         {u"SVID ends at"_s, time(device.svid_expires_at_ms())},
     };
-    if (device.revoked_at_ms() != 0) {
+    if (device.revoked_at_ms() != 0 && !wasLetIn) {
+        facts.append({u"rejected at"_s, shownTime(device.revoked_at_ms())});
+        facts.append({u"rejected because"_s, textOf(device.revoke_reason())});
+    } else if (device.revoked_at_ms() != 0) {
         facts.append({u"revoked at"_s, shownTime(device.revoked_at_ms())});
         facts.append({u"last message accepted at"_s, device.last_accepted_at_ms() == 0
                                                          ? u"not known (no broker has said so)"_s

@@ -91,6 +91,18 @@ Result<Answer> setBundle(const Arguments &arguments)
 
 // --- federation ----------------------------------------------------------------------------------
 
+QString profileOf(const types::FederationRelationship &relationship)
+{
+    return relationship.has_https_spiffe() ? u"https_spiffe"_s : u"https_web"_s;
+}
+
+Result<types::FederationRelationship> relationshipWith(AdminClient &client, const QString &domain)
+{
+    domainApi::GetFederationRelationshipRequest request;
+    request.set_trust_domain(domain.toStdString());
+    return client.call<types::FederationRelationship>(method::trustDomain("GetFederationRelationship"), request);
+}
+
 Result<Answer> list(const Arguments &arguments)
 {
     const auto state =
@@ -144,13 +156,24 @@ Result<Answer> set(const Arguments &arguments)
         fill(wanted.mutable_trust_domain_bundle(), domain, *document);
     }
     auto client = clientFor(arguments);
+    const auto before = relationshipWith(client, domain);
+    if (!before && before.error().code != Errc::NotFound)
+        return before.error();
     if (const auto done = federate(client, wanted); !done)
         return done.error();
-    return Answer{{{u"trust_domain"_s, domain},
-                   {u"url"_s, arguments.value(u"url"_s)},
-                   {u"profile"_s, endpoint.isEmpty() ? u"https_web"_s : u"https_spiffe"_s}},
-                  u"The bundle of %1 is fetched from %2 from now on; see: lintelctl federation list\n"_s.arg(
-                      domain, arguments.value(u"url"_s))};
+    const QString profile = profileOf(wanted);
+    QJsonObject json{{u"trust_domain"_s, domain}, {u"url"_s, arguments.value(u"url"_s)}, {u"profile"_s, profile}};
+    QString text =
+        u"The bundle of %1 is fetched from %2 (profile %3) from now on; see: lintelctl federation list\n"_s.arg(
+            domain, arguments.value(u"url"_s), profile);
+    if (before && profileOf(*before) != profile) {
+        json.insert(u"profile_before"_s, profileOf(*before));
+        text += u"Note that the profile was %1 until now: %2.\n"_s.arg(
+            profileOf(*before), endpoint.isEmpty() ? u"without --endpoint-id the system's certificates decide who may "
+                                                     "answer there, no SPIFFE ID"_s
+                                                   : u"whoever answers there must be %1 from now on"_s.arg(endpoint));
+    }
+    return Answer{json, text};
 }
 
 Result<Answer> remove(const Arguments &arguments)
@@ -188,10 +211,7 @@ Result<Answer> refresh(const Arguments &arguments)
 {
     const QString domain = arguments.words().first();
     AdminClient client = clientFor(arguments);
-    domainApi::GetFederationRelationshipRequest known;
-    known.set_trust_domain(domain.toStdString());
-    const auto relationship =
-        client.call<types::FederationRelationship>(method::trustDomain("GetFederationRelationship"), known);
+    const auto relationship = relationshipWith(client, domain);
     if (!relationship)
         return relationship.error();
     domainApi::RefreshBundleRequest request;

@@ -1,6 +1,5 @@
 #include "authority/group.h"
 
-#include "exit_codes.h"
 #include "output.h"
 
 #include <algorithm>
@@ -39,8 +38,10 @@ QString helpOf(const Group &group)
                 all.append(option);
     text += describe(all);
     return text + u"\nExamples:\n"_s + group.examples
-           + u"\nExit codes: 0 done, 1 refused or failed, 2 wrong arguments, 3 no answer in time,\n"
-             "4 no authority there.\n"_s;
+           + u"\nExit codes: %1\n"_s.arg(group.exitCodes.isEmpty()
+                                             ? u"0 done, 1 refused or failed, 2 wrong arguments, 3 no answer in time,\n"
+                                               "4 no authority there."_s
+                                             : group.exitCodes);
 }
 
 const Verb *verbOf(const Group &group, const QString &name)
@@ -100,7 +101,7 @@ int runGroup(const Group &group, const QStringList &arguments)
         printJson(answer->json);
     else
         printOut(answer->text);
-    return kOk;
+    return answer->exitCode;
 }
 
 Option socketOption()

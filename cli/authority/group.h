@@ -4,6 +4,7 @@
 
 #include "authority/admin_client.h"
 #include "authority/arguments.h"
+#include "exit_codes.h"
 
 #include <QJsonObject>
 
@@ -15,6 +16,7 @@ namespace lintel::cli {
 struct Answer {
     QJsonObject json;
     QString text;
+    ExitCode exitCode = kOk; // kFailed: it could be answered, and the answer is bad news
 };
 
 struct Verb {
@@ -31,6 +33,7 @@ struct Group {
     QString purpose;
     QList<Verb> verbs;
     QString examples;
+    QString exitCodes{}; // for the help; empty: those of a command that asks the authority
 };
 
 /// Prints the answer, the help or the error; the exit code.

@@ -99,10 +99,12 @@ Result<Answer> show(const Arguments &arguments)
     const QJsonObject json{{u"spiffe_id"_s, id->toString()}, {u"chain"_s, certificates},
                            {u"not_after"_s, toIso8601(end)}, {u"seconds_left"_s, std::max<qint64>(left, 0)},
                            {u"valid"_s, problem.isEmpty()},  {u"problem"_s, problem}};
-    return Answer{json, u"%1\n\n%2\n%3\n"_s.arg(
-                            id->toString(), textTable({u"WHAT"_s, u"SERIAL"_s, u"FROM"_s, u"UNTIL"_s, u"ENDS"_s}, rows),
-                            problem.isEmpty() ? u"Verified with the bundle of %1."_s.arg(id->trustDomain().name())
-                                              : u"Not valid: "_s + problem)};
+    return Answer{json,
+                  u"%1\n\n%2\n%3\n"_s.arg(
+                      id->toString(), textTable({u"WHAT"_s, u"SERIAL"_s, u"FROM"_s, u"UNTIL"_s, u"ENDS"_s}, rows),
+                      problem.isEmpty() ? u"Verified with the bundle of %1."_s.arg(id->trustDomain().name())
+                                        : u"Not valid: "_s + problem),
+                  problem.isEmpty() ? kOk : kFailed};
 }
 
 } // namespace
@@ -121,7 +123,8 @@ int runSvid(const QStringList &arguments)
            0,
            show}},
          u"  lintelctl svid show --dir /etc/lintel/identity\n"
-         "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s},
+         "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s,
+         u"0 valid, 1 not valid or not there, 2 wrong arguments."_s},
         arguments);
 }
 

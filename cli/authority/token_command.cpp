@@ -21,7 +21,8 @@ Result<Answer> create(const Arguments &arguments)
         const auto parsed = parseDuration(arguments.value(u"ttl"_s));
         if (!parsed || *parsed < Millis{1'000})
             return wrongUsage(
-                u"--ttl %1: say how long the token is good, for example 10m."_s.arg(arguments.value(u"ttl"_s)));
+                u"--ttl %1: say how long the token is good, 1s to 30d, such as 90s, 10m, 12h or 2d."_s.arg(
+                    arguments.value(u"ttl"_s)));
         ttl = *parsed;
     }
     if (!arguments.has(u"name"_s))
@@ -55,7 +56,7 @@ Result<Answer> create(const Arguments &arguments)
 int runToken(const QStringList &arguments)
 {
     QList<Option> options = factOptions();
-    options += {{u"ttl"_s, u"TIME"_s, u"how long it may be used for the first time (10m)"_s},
+    options += {{u"ttl"_s, u"TIME"_s, u"how long it may be used for the first time, 1s to 30d (10m)"_s},
                 {u"out"_s, u"FILE"_s, u"write the token there (mode 0600) instead of showing it"_s},
                 socketOption()};
     return runGroup(

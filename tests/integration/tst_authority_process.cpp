@@ -9,6 +9,7 @@
 #include "spire/join_token_attestor.h"
 #include "spire/server_methods.h"
 #include "spire/wire.h"
+#include "sqlite/database.h"
 #include "tls/certificate_writer.h"
 #include "tls/deny_list.h"
 #include "tls/file_key_store.h"
@@ -179,10 +180,40 @@ private Q_SLOTS:
         config.write("identity:\n  provider: embedded\n  state_dir: " + device.stateDir().toUtf8() + "\n");
         config.close();
         const auto own = authority.ctlPlain({u"svid"_s, u"show"_s, u"--config"_s, config.fileName()});
+        QCOMPARE(own.exitCode, 0);
         QCOMPARE(own.json.value("spiffe_id"_L1).toString(), device.id(authority).toString());
         QVERIFY2(own.json.value("valid"_L1).toBool(), qPrintable(own.json.value("problem"_L1).toString()));
         QCOMPARE(own.json.value("chain"_L1).toArray().size(), source.current()->get()->svid.chainDer.size());
+        // Without the bundle that it verifies with, it is not valid.
+        const QString alone = authority.file(u"alone"_s);
+        QVERIFY(QDir().mkpath(alone));
+        QVERIFY(QFile::copy(device.stateDir() + u"/svid.pem"_s, alone + u"/svid.pem"_s));
+        const auto unverified = authority.ctlPlain({u"svid"_s, u"show"_s, u"--dir"_s, alone});
+        QCOMPARE(unverified.exitCode, 1);
+        QVERIFY(!unverified.json.value("valid"_L1).toBool(true));
+
+        // The trail about it, by its name or the beginning of its hash.
+        const QStringList trail{u"authority"_s, u"audit"_s, u"--subject"_s};
+        const auto records = authority.ctl(trail + QStringList{u"hvac-001"_s});
+        QCOMPARE(records.exitCode, 0);
+        QVERIFY(!records.json.value("records"_L1).toArray().isEmpty());
+        QCOMPARE(authority.ctl(trail + QStringList{device.ekHash().left(8)}).json, records.json);
+        QCOMPARE(authority.ctlText(trail + QStringList{u"nobody"_s}),
+                 u"No records about nobody.\nThe trail's chain is whole.\n"_s);
         QCOMPARE(authority.stop(), 0);
+
+        // Somebody rewrites history while the authority is down.
+        {
+            auto database = sqlite::Database::open(authority.file(u"state"_s) + u"/authority.db"_s);
+            QVERIFY(database);
+            QVERIFY((*database)->execute("DROP TRIGGER audit_is_fixed; UPDATE audit SET actor = 'nobody' "
+                                         "WHERE number = 1"));
+        }
+        QVERIFY2(authority.start(), qPrintable(authority.log()));
+        const auto broken = authority.ctl(trail + QStringList{u"hvac-001"_s});
+        QCOMPARE(broken.exitCode, 1);
+        QVERIFY(!broken.json.value("chain_intact"_L1).toBool(true));
+        QVERIFY(authority.ctlText(trail + QStringList{u"nobody"_s}).contains(u"The trail's chain is broken"_s));
     }
 
     void device_mayAttestAsSpiresPluginDoes_data()
@@ -214,7 +245,8 @@ private Q_SLOTS:
         QVERIFY2(authority.start(), qPrintable(authority.log()));
         Device device(u"hvac-009"_s);
         auto &source = device.startOn(authority);
-        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"enrol"_s), qPrintable(sentenceOf(source)), kSlow);
+        const QString command = u"lintelctl enroll --hash %1 --name NAME"_s.arg(device.ekHash());
+        QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(command), qPrintable(sentenceOf(source)), kSlow);
         QVERIFY(!isValid(source));
         QVERIFY(authority.ctl({u"device"_s, u"list"_s}).json.value("devices"_L1).toArray().isEmpty());
     }
@@ -230,6 +262,10 @@ private Q_SLOTS:
         QVERIFY(!isValid(source));
         QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"approv"_s), qPrintable(sentenceOf(source)), kSlow);
         const QString hash = device.ekHash();
+        const QString shown = authority.ctlText({u"device"_s, u"show"_s, hash.left(12)});
+        QVERIFY2(shown.contains(u"first seen at"_s) && shown.contains(u"waits for approval"_s)
+                     && !shown.contains(u"enrolled at"_s),
+                 qPrintable(shown));
         const auto approved = authority.ctl({u"device"_s, u"approve"_s, hash.left(12), u"--name"_s, u"hvac-002"_s});
         QCOMPARE(approved.exitCode, 0);
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
@@ -248,6 +284,7 @@ private Q_SLOTS:
         QCOMPARE(rejected.exitCode, 0);
         QCOMPARE(rejected.json.value("ek_hash"_L1).toString(), device.ekHash());
         QCOMPARE(rejected.json.value("state"_L1).toString(), u"revoked"_s);
+        QCOMPARE(rejected.json.value("verdict_reason"_L1).toString(), u"not let in"_s);
         QVERIFY(authority.ctl(pending).json.value("devices"_L1).toArray().isEmpty());
         QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(u"no device of ours"_s), qPrintable(sentenceOf(source)),
                                   kSlow);
@@ -463,7 +500,10 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT((*source.current())->bundles.contains(domain), kSlow);
 
         // Without a SPIFFE ID the system's roots decide, and they do not know this server.
-        QCOMPARE(building.ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url}).exitCode, 0);
+        const auto changed = building.ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url});
+        QCOMPARE(changed.exitCode, 0);
+        QCOMPARE(changed.json.value("profile"_L1).toString(), u"https_web"_s);
+        QCOMPARE(changed.json.value("profile_before"_L1).toString(), u"https_spiffe"_s);
         QTRY_VERIFY2_WITH_TIMEOUT(state().value("problem"_L1).toString().contains(u"not to be trusted"_s),
                                   qPrintable(building.log()), kSlow);
         QCOMPARE(building.ctl({u"federation"_s, u"delete"_s, domain.name()}).exitCode, 0);
@@ -559,10 +599,17 @@ private Q_SLOTS:
         QCOMPARE(authority.ctl({u"device"_s, u"show"_s}).exitCode, 2);
         QCOMPARE(authority.ctl({u"device"_s, u"vanish"_s}).exitCode, 2);
         QCOMPARE(authority.ctl({u"enroll"_s, u"--nonsense"_s}).exitCode, 2);
+        const auto unknown = authority.ctlPlain({u"bogus"_s});
+        QCOMPARE(unknown.exitCode, 2);
+        QCOMPARE(unknown.json.value("error"_L1).toObject().value("code"_L1).toString(), u"malformed"_s);
         QFile csv(authority.file(u"list.csv"_s));
         QVERIFY(csv.open(QIODevice::WriteOnly));
         csv.write("hash,name,kind,site,space,tags\n" + QByteArray(64, 'a') + ",a-1,hvac,s,,x;y\n12,b-1,hvac,s,,\n");
         csv.close();
+        const auto garbage =
+            authority.ctl({u"enroll"_s, u"--certificate"_s, csv.fileName(), u"--name"_s, u"hvac-001"_s});
+        QCOMPARE(garbage.exitCode, 1);
+        QVERIFY(garbage.json.value("error"_L1).toObject().value("message"_L1).toString().contains(u"in PEM or DER"_s));
         const auto broken = authority.ctl({u"enroll"_s, u"--csv"_s, csv.fileName()});
         QCOMPARE(broken.exitCode, 1);
         QVERIFY(broken.json.value("error"_L1).toObject().value("message"_L1).toString().contains(u"line 3"_s));

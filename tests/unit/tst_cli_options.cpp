@@ -119,6 +119,9 @@ private Q_SLOTS:
         QVERIFY(*cli::parseDuration(u"10"_s) == Millis{10'000});
         QVERIFY(*cli::parseDuration(u"250ms"_s) == Millis{250});
         QVERIFY(*cli::parseDuration(u"2m"_s) == Millis{120'000});
+        QVERIFY(*cli::parseDuration(u"1h"_s) == Millis{3'600'000});
+        QVERIFY(*cli::parseDuration(u"1d"_s) == Millis{86'400'000});
+        QVERIFY(cli::parseDuration(u"1y"_s).error().message.contains(u"ms, s, m, h, d"_s));
         QVERIFY(!cli::parseDuration(u"soon"_s));
         QVERIFY(!cli::parseDuration(u"-1s"_s));
     }
