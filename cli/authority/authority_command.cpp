@@ -277,8 +277,7 @@ int runAuthority(const QStringList &arguments)
            refusals},
           {u"audit"_s,
            u"[--after NUMBER] [--subject WHO]"_s,
-           u"who changed what: the next 1000 records of the trail, and whether its chain is whole (exit code 1\n"
-           "      when it is broken)"_s,
+           u"who changed what, the next 1000 records; exit code 1 when the trail's chain is broken"_s,
            {{u"after"_s, u"NUMBER"_s, u"go on behind this record"_s},
             {u"subject"_s, u"WHO"_s,
              u"only what is about this device (as `lintelctl device` names it) or other subject"_s},
