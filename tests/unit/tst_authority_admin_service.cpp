@@ -462,6 +462,12 @@ private Q_SLOTS:
         QCOMPARE(audit.records_size(), 1);
         QCOMPARE(textOf(audit.records(0).action()), u"device.enroll"_s);
         QVERIFY(audit.chain_intact());
+        // Also when a whole page of others comes before it; and by the name that every command takes.
+        request.set_subject("hvac-002");
+        request.set_limit(1);
+        audit = ask(*f.admin, method::admin("ListAudit"), request).as<own::ListAuditResponse>();
+        QCOMPARE(audit.records_size(), 1);
+        QCOMPARE(textOf(audit.records(0).subject()), f.id(u"/agent/hvac-002"_s).toString());
         request.Clear();
         request.set_after(audit.records(0).seq() - 1);
         request.set_limit(1);
