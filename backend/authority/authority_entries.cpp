@@ -121,6 +121,8 @@ Result<Entry> Authority::createEntry(const Entry &wanted, const Actor &actor)
         if (!d->federated.contains(other))
             return Error{Errc::NotFound,
                          u"There is no bundle of %1 to federate with; set it first."_s.arg(other.name())};
+    if (const auto allowed = d->refuseRevokedDevice(entry.spiffeId); !allowed)
+        return allowed.error();
     const auto similar = similarEntry(entry);
     if (!similar)
         return similar.error();
@@ -175,6 +177,10 @@ Result<Entry> Authority::updateEntry(const Entry &wanted, const Actor &actor)
         return similar.error();
     if (*similar && (*similar)->id != entry.id)
         return Error{Errc::Conflict, u"The entry %1 is the same already."_s.arg((*similar)->id)};
+    // Another name is another identity.
+    if (entry.spiffeId != known->spiffeId)
+        if (const auto allowed = d->refuseRevoked(entry.spiffeId); !allowed)
+            return allowed.error();
     entry.keyBound = known->keyBound;
     entry.createdAt = known->createdAt;
     entry.revision = known->revision + 1;

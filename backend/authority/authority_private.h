@@ -102,6 +102,7 @@ struct Authority::Private {
     RefusalLog refusalLog;
     Timestamp refusalsStoredAt{};
     std::optional<Error> tickProblem;                 // why the last tick failed
+    bool caIsUnread = false;                          // what it holds in memory is not what is on disk
     bool wasWell = false;                             // as healthChanged() told last
     QHash<SpiffeId, Timestamp> lastAcceptedToldAt;    // when the audit trail heard of it
     QHash<SpiffeId, LastAccepted> lastAcceptedUntold; // what it hears with the next tick
@@ -163,6 +164,7 @@ struct Authority::Private {
     [[nodiscard]] Result<void> checkDenyListRoom();
     [[nodiscard]] Timestamp deniedUntil(Timestamp revokedAt) const;
     [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
+    [[nodiscard]] Result<void> refuseRevokedDevice(const SpiffeId &id);
     [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
     [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked

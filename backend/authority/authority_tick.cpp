@@ -150,7 +150,10 @@ Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
     const auto expired = store->forgetEntries(at);
     if (!expired)
         return expired.error();
-    outcome.entriesWentAway = *expired > 0;
+    const auto revoked = store->deleteEntriesOfRevoked();
+    if (!revoked)
+        return revoked.error();
+    outcome.entriesWentAway = *expired > 0 || *revoked > 0;
     // Those of an older version, and of a list that a backup was put back with, do not say yet how long.
     if (const auto bounded = store->boundDenied(deniedUntil(at)); !bounded)
         return bounded.error();
@@ -198,13 +201,17 @@ Result<void> Authority::tickNow()
     const Timestamp now = d->now();
     if (!isPlausible(now))
         return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
+    if (d->caIsUnread) {
+        if (const auto reread = d->ca.begin(); !reread)
+            return reread;
+        d->caIsUnread = false;
+    }
     if (const auto made = d->ca.makeKeys(now); !made)
         return made;
     const auto outcome = d->tickOnDisk(now);
     if (!outcome) {
         // What the CA holds in memory must be what is on disk.
-        if (const auto reread = d->ca.begin(); !reread)
-            return reread;
+        d->caIsUnread = !d->ca.begin();
         return outcome.error();
     }
     d->ca.destroyLooseKeys();

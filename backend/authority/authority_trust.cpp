@@ -14,6 +14,11 @@ Error unknownDomain(const TrustDomain &domain)
 {
     return {Errc::NotFound, u"There is no relationship with the trust domain %1."_s.arg(domain.name())};
 }
+
+Error wasRevoked(const SpiffeId &id)
+{
+    return {Errc::Denied, u"%1 was revoked; only a fresh enrolment brings it back."_s.arg(id.toString())};
+}
 } // namespace
 
 Result<std::optional<tls::BundleDocument>> Authority::federatedBundle(const TrustDomain &other)
@@ -208,19 +213,27 @@ Result<JwtIssued> Authority::issueJwt(const Agent &agent, const QString &entryId
 /// Minting is no way round a revocation: neither while the deny list names it nor after.
 Result<void> Authority::Private::refuseRevoked(const SpiffeId &id)
 {
-    const Error revoked{Errc::Denied, u"%1 was revoked; only a fresh enrolment brings it back."_s.arg(id.toString())};
     const auto device = store->deviceById(id);
     if (!device)
         return device.error();
     if (*device)
-        return (*device)->state == DeviceState::Revoked ? Result<void>(revoked) : Result<void>();
+        return (*device)->state == DeviceState::Revoked ? Result<void>(wasRevoked(id)) : Result<void>();
     const auto listed = store->denied();
     if (!listed)
         return listed.error();
     const bool isListed = std::any_of(listed->cbegin(), listed->cend(), [&id](const tls::DenyEntry &entry) {
         return entry.id == id && !entry.issuedBefore;
     });
-    return isListed ? Result<void>(revoked) : Result<void>();
+    return isListed ? Result<void>(wasRevoked(id)) : Result<void>();
+}
+
+/// No entry made by hand brings a device back, either.
+Result<void> Authority::Private::refuseRevokedDevice(const SpiffeId &id)
+{
+    const auto device = store->deviceById(id);
+    if (!device)
+        return device.error();
+    return *device && (*device)->state == DeviceState::Revoked ? Result<void>(wasRevoked(id)) : Result<void>();
 }
 
 Result<IssuedSvid> Authority::mintX509(const QByteArray &csrDer, std::chrono::seconds ttl, const Actor &actor)

@@ -133,6 +133,9 @@ public:
     [[nodiscard]] Result<void> setLastAccepted(const SpiffeId &id, Timestamp at);
     /// Makes known again what a list that was published later than this state says: its devices are
     /// revoked and their agents banned.
+    /// Takes away what would give its identity to anybody once the deny list has forgotten it: the entries of
+    /// revoked devices and workloads, as a backup or an older version may bring back. Returns how many.
+    [[nodiscard]] Result<qint64> deleteEntriesOfRevoked();
     [[nodiscard]] Result<void> mergeDenyList(const tls::DenyList &published);
 
     // --- Audit ----------------------------------------------------------------------------------

@@ -6,6 +6,10 @@ namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+const QString kJoinTokenAgents = u"/spire/agent/join_token/"_s;
+} // namespace
+
 Result<void> Store::addDenied(const tls::DenyEntry &entry, const SpiffeId &origin, Timestamp until)
 {
     auto add = m_database->prepare(
@@ -102,6 +106,22 @@ Result<void> Store::setLastAccepted(const SpiffeId &id, Timestamp at)
     return {};
 }
 
+Result<qint64> Store::deleteEntriesOfRevoked()
+{
+    // Denied for its own sake and not let in again since; or the name of devices that are all revoked. What was
+    // denied because of its host stays: it comes back when that one is enrolled anew.
+    auto remove = m_database->prepare(
+        "DELETE FROM entries WHERE spiffe_id IN (SELECT spiffe_id FROM deny WHERE spiffe_id <> ''"
+        " AND spiffe_id = origin AND issued_before = 0)"
+        " OR spiffe_id IN (SELECT spiffe_id FROM devices WHERE spiffe_id <> '' AND state = ?1 AND spiffe_id NOT IN"
+        " (SELECT spiffe_id FROM devices WHERE state <> ?1))");
+    if (!remove)
+        return remove.error();
+    if (const auto ran = remove->bind(qint64(DeviceState::Revoked)).run(); !ran)
+        return ran.error();
+    return m_database->changes();
+}
+
 Result<void> Store::mergeDenyList(const tls::DenyList &published)
 {
     const auto known = denied();
@@ -131,6 +151,9 @@ Result<void> Store::mergeDenyList(const tls::DenyList &published)
         auto denying = addDenied(entry, origin, {});
         if (!denying)
             return denying;
+        if (entry.id && entry.id->path().startsWith(kJoinTokenAgents))
+            if (const auto spent = deleteToken(entry.id->path().section(u'/', -1)); !spent)
+                return spent.error();
         const auto agentOf = entry.id ? agent(*entry.id) : Result<std::optional<Agent>>(std::optional<Agent>());
         if (!agentOf)
             return agentOf.error();
@@ -141,6 +164,8 @@ Result<void> Store::mergeDenyList(const tls::DenyList &published)
                 return put;
         }
     }
+    if (const auto gone = deleteEntriesOfRevoked(); !gone)
+        return gone.error();
     const auto last = number(u"deny.sequence"_s);
     if (!last)
         return last.error();

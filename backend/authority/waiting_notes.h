@@ -1,5 +1,5 @@
-// When those who wait for approval came again, and from where: in memory, since anybody on the network who
-// has seen their chip's public key can cause it. Bounded: of too many, those whose last attempt is longest
+// When those who wait for approval came again, and from where: in memory, since a device that nobody knows
+// causes it as often as it likes. Bounded: of too many, those whose last attempt is longest
 // ago are forgotten. Pure; one thread.
 #pragma once
 

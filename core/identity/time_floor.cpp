@@ -9,6 +9,8 @@ namespace lintel {
 namespace {
 
 constexpr auto kStoreStep = std::chrono::minutes{10};
+constexpr std::chrono::minutes kUsualError{15};
+constexpr std::chrono::hours kAnyTime{24 * 365 * 100};
 
 QString storeKey()
 {
@@ -63,6 +65,20 @@ Timestamp TimeFloor::now() const
 Millis TimeFloor::clockIsBehindBy() const
 {
     return std::max(floor() - m_clock.now(), Millis{0});
+}
+
+Millis TimeFloor::doubt() const
+{
+    return clockIsBehindBy() > Millis{0} ? Millis{kAnyTime} : Millis{kUsualError};
+}
+
+void TimeFloor::assume(Timestamp time)
+{
+    if (time <= floor())
+        return;
+    const QMutexLocker lock(&m_mutex);
+    m_floor = time;
+    m_floorSetAt = m_clock.monotonic();
 }
 
 Result<void> TimeFloor::raise(Timestamp time)

@@ -32,6 +32,13 @@ public:
     /// How far the wall clock is behind; zero when it is not.
     [[nodiscard]] Millis clockIsBehindBy() const;
 
+    /// How late it may be beyond now(), by what is known: any time while the wall clock is behind the floor,
+    /// else as much as a clock that somebody has set is usually off. So an authority whose own clock is wrong by
+    /// months cannot take the devices along whose clocks are right.
+    [[nodiscard]] Millis doubt() const;
+
+    /// It is at least `time` now, until the process ends.
+    void assume(Timestamp time);
     /// It is at least `time` now. Stored when it rose by more than ten minutes since the last time,
     /// which spares the flash.
     [[nodiscard]] Result<void> raise(Timestamp time);

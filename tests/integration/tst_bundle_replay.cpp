@@ -153,6 +153,17 @@ private Q_SLOTS:
         QVERIFY(!held(m_own).x509Authorities.contains(oldRoot));
     }
 
+    /// As when an old file is put on all devices again.
+    void agent_isNotLockedOutByAFileOfNobody()
+    {
+        const auto text = tls::printBundle(partnersBundle(m_own, 1));
+        QVERIFY(text);
+        QVERIFY(tls::writePublicFile(m_authority->bundleFile(), *text));
+        m_agent.reset();
+        m_agent = m_authority->restarted(u"gateway"_s);
+        QTRY_VERIFY2_WITH_TIMEOUT(m_agent->current(), qPrintable(m_agent->status().sentence), kPatience);
+    }
+
     void agent_keepsAFederatedBundle()
     {
         const auto newer = partnersBundle(m_partner, 9);

@@ -45,6 +45,28 @@ private Q_SLOTS:
         bad.x509Ttl = 24h * 30;
         VERIFY_ERROR(f.authority->createEntry(bad, f.actor), Errc::OutOfRange);
     }
+    void entries_giveNoRevokedIdentityBack()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        Entry entry;
+        entry.spiffeId = f.id(u"/w/a"_s);
+        entry.parentId = f.id(u"/spire/agent/x"_s);
+        entry.selectors = {{u"unix"_s, u"uid:0"_s}};
+        VERIFY_OK(f.authority->createEntry(entry, f.actor));
+        Entry other = entry;
+        other.spiffeId = f.id(u"/w/b"_s);
+        const auto made = f.authority->createEntry(other, f.actor);
+        VERIFY_OK(made);
+        VERIFY_OK(f.authority->revoke(f.id(u"/w/a"_s).toString(), u"stolen"_s, f.actor));
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, u"stolen"_s, f.actor));
+        Entry renamed = *made;
+        renamed.spiffeId = f.id(u"/w/a"_s);
+        VERIFY_ERROR(f.authority->updateEntry(renamed, f.actor), Errc::Denied);
+        entry.spiffeId = a.entry.spiffeId;
+        VERIFY_ERROR(f.authority->createEntry(entry, f.actor), Errc::Denied);
+    }
     void entries_aliasesAndGrandchildrenAreAuthorized()
     {
         AuthorityFixture f;

@@ -460,10 +460,19 @@ private Q_SLOTS:
         AuthorityFixture f;
         VERIFY_OK(f.open());
         const Attested a(f);
+        Entry workload;
+        workload.spiffeId = f.id(u"/w/report"_s);
+        workload.parentId = f.id(u"/spire/agent/x"_s);
+        workload.selectors = {{u"unix"_s, u"uid:0"_s}};
+        VERIFY_OK(f.authority->createEntry(workload, f.actor));
+        Entry byHand = workload;
+        byHand.spiffeId = a.entry.spiffeId;
+        VERIFY_OK(f.authority->createEntry(byHand, f.actor));
         const QString dir = f.dir.filePath(u"backup"_s);
         VERIFY_OK(f.authority->backup(dir, f.actor));
         f.clock.advance(1h);
         VERIFY_OK(f.authority->revoke(u"hvac-001"_s, u"stolen"_s, f.actor));
+        VERIFY_OK(f.authority->revoke(workload.spiffeId.toString(), u"stolen"_s, f.actor));
         int used = 0;
         for (int day = 1; day <= 20; ++day) {
             f.clock.advance(24h);
@@ -476,6 +485,11 @@ private Q_SLOTS:
             ++used;
             VERIFY_OK(other.open());
             QCOMPARE(other.authority->device(u"hvac-001"_s)->state, DeviceState::Revoked);
+            const auto left = other.authority->entries();
+            VERIFY_OK(left);
+            for (const Entry &entry : *left)
+                QVERIFY2(entry.spiffeId != workload.spiffeId && entry.spiffeId != byHand.spiffeId,
+                         qPrintable(entry.spiffeId.toString()));
         }
         QVERIFY(used > 0 && used < 20);
     }

@@ -171,6 +171,23 @@ private Q_SLOTS:
         QCOMPARE(time.clockIsBehindBy(), 0ms);
     }
 
+    void timeFloor_doubtsOnlyAClockThatIsBehind()
+    {
+        FakeClock clock;
+        const Timestamp real = clock.now();
+        MemoryStateStore store;
+        TimeFloor time(clock, &store);
+        QVERIFY(time.open());
+        QCOMPARE(time.doubt(), Millis{15min});
+        clock.setNow(Timestamp{});
+        QVERIFY(time.doubt() > Millis{24h * 3'650});
+        time.assume(real);
+        QCOMPARE(time.now(), real);
+        TimeFloor again(clock, &store);
+        QVERIFY(again.open());
+        QVERIFY(again.now() < real); // what was only assumed is not kept
+    }
+
     void runway_isTheFirstCredentialThatNobodyRenews()
     {
         const Timestamp now{std::chrono::sys_days{std::chrono::year{2026} / 2 / 1}};

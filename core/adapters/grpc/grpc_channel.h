@@ -23,9 +23,9 @@ struct ClientTls {
     SpiffeId expectedServer;     // verified with the bundle of its trust domain, never by host name
     TrustBundles bundles;
     Timestamp verifyAt{}; // when the server's certificate has to be valid; zero: now by the system's clock
-    /// `verifyAt` may lie in the past, as on a board without a clock: then it is at least as late as the
-    /// server's own chain says, which a trusted root has signed. What is over by `verifyAt` stays refused.
-    bool mayBeBehind = false;
+    /// `verifyAt` may lie that far in the past, as on a board without a clock: then it is at least as late as
+    /// the server's own chain says, which a trusted root has signed. What is over by `verifyAt` stays refused.
+    std::chrono::milliseconds mayBeBehindBy{0};
 };
 
 struct ChannelTarget {

@@ -180,14 +180,15 @@ struct TlsSession::Callbacks {
 
 Timestamp TlsSession::verificationTime() const
 {
-    Timestamp at = m_verifyAt == Timestamp{} ? SystemClock().now() : m_verifyAt;
-    if (!m_mayBeBehind)
+    const Timestamp at = m_verifyAt == Timestamp{} ? SystemClock().now() : m_verifyAt;
+    if (m_mayBeBehindBy.count() == 0)
         return at;
+    Timestamp begun = at;
     for (const QByteArray &certificate : m_peerChain) {
         if (const auto facts = tls::describeCertificate(certificate))
-            at = std::max(at, facts->notBefore);
+            begun = std::max(begun, facts->notBefore);
     }
-    return at;
+    return std::min(begun, at + m_mayBeBehindBy);
 }
 
 Result<void> TlsSession::checkPeer() const
@@ -231,7 +232,7 @@ Result<std::unique_ptr<TlsSession>> TlsSession::client(int socket, const ClientT
     self.m_expected = setup.expectedServer;
     self.m_bundles = setup.bundles;
     self.m_verifyAt = setup.verifyAt;
-    self.m_mayBeBehind = setup.mayBeBehind;
+    self.m_mayBeBehindBy = setup.mayBeBehindBy;
     self.greet(host, kH2, sizeof kH2);
     if (setup.own)
         if (const auto shown = self.present(*setup.own); !shown)

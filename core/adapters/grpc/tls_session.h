@@ -78,7 +78,7 @@ private:
     SpiffeId m_expected; // of a server
     TrustBundles m_bundles;
     Timestamp m_verifyAt{};
-    bool m_mayBeBehind = false;
+    std::chrono::milliseconds m_mayBeBehindBy{0};
     QList<QByteArray> m_peerChain;
     std::optional<SpiffeId> m_peerId; // verified
     Error m_failure{Errc::Unavailable, {}};

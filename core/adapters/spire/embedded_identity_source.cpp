@@ -163,10 +163,8 @@ private:
     void learnTime(const tls::BundleDocument &own)
     {
         for (const QByteArray &root : own.x509Authorities) {
-            const auto facts = tls::describeCertificate(root);
-            const auto raised = facts ? m_shared->time.raise(facts->notBefore) : Result<void>();
-            if (!raised)
-                report(raised.error());
+            if (const auto facts = tls::describeCertificate(root))
+                m_shared->time.assume(facts->notBefore);
         }
     }
 
@@ -193,6 +191,8 @@ private:
 
     void failed(const Error &why)
     {
+        // An old file must not lock out whoever knows better: the two are tried in turn.
+        m_isKeptTurn = m_isChanged && !m_isKeptTurn;
         m_keeper.failed(why);
         publishStatus();
         report(why);
@@ -210,8 +210,9 @@ private:
     {
         const X509Svid &svid = fetched.snapshot.svid;
         // Both were signed by the authority that this device trusts, so it is at least as late.
+        const Timestamp latest = m_shared->time.now() + m_shared->time.doubt();
         for (const Timestamp known : {svid.notBefore, fetched.signedTime.value_or(Timestamp{})}) {
-            if (const auto raised = m_shared->time.raise(known); !raised)
+            if (const auto raised = m_shared->time.raise(std::min(known, latest)); !raised)
                 report(raised.error());
         }
         if (const auto taken = m_keeper.succeeded(svid.notBefore, svid.notAfter); !taken) {
@@ -264,6 +265,7 @@ private:
         const TrustDomain &domain = m_options.authorityId.trustDomain();
         const tls::BundleDocument kept = known.value(domain);
         const auto text = tls::readWholeFile(m_options.bootstrapBundle);
+        m_isChanged = false;
         m_bootstrap = text ? QCryptographicHash::hash(*text, QCryptographicHash::Sha256).toHex() : m_usedBootstrap;
         if (hasRoot(kept) && (m_usedBootstrap.isEmpty() || m_bootstrap == m_usedBootstrap))
             return known;
@@ -278,7 +280,12 @@ private:
                          u"%1 is no trust bundle: %2"_s.arg(m_options.bootstrapBundle, bundle.error().message)};
         // Of the same authority: what was fetched from it knows more.
         const auto isKept = [&kept](const QByteArray &root) { return kept.x509Authorities.contains(root); };
-        if (!hasRoot(kept) || std::none_of(bundle->x509Authorities.begin(), bundle->x509Authorities.end(), isKept))
+        if (!hasRoot(kept)) {
+            known.insert(domain, *bundle);
+            return known;
+        }
+        m_isChanged = std::none_of(bundle->x509Authorities.begin(), bundle->x509Authorities.end(), isKept);
+        if (m_isChanged && !m_isKeptTurn)
             known.insert(domain, *bundle);
         return known;
     }
@@ -326,7 +333,7 @@ private:
                 report(gone.error());
         }
         m_bundles = documents;
-        if (m_bootstrap == m_usedBootstrap)
+        if (m_bootstrap == m_usedBootstrap || (m_isChanged && m_isKeptTurn))
             return;
         if (const auto kept = m_store.save(kUsedBootstrap, m_bootstrap); !kept)
             return report(kept.error());
@@ -384,6 +391,8 @@ private:
     QHash<TrustDomain, tls::BundleDocument> m_bundles; // as they were fetched last, also by a run before this one
     QByteArray m_bootstrap;                            // the installer's file as it is now; a hash
     QByteArray m_usedBootstrap;                        // as it was when the bundles were fetched; empty: not known
+    bool m_isChanged = false;                          // it names another authority than what was fetched
+    bool m_isKeptTurn = false;                         // then: the errand believes what was fetched
     bool m_isAttesting = false;                        // this errand, and it has no answer yet
     std::shared_ptr<EVP_PKEY> m_retryKey;              // of a software agent whose attestation was not answered
     QString m_reported;

@@ -84,7 +84,7 @@ Result<grpc::ClientTls> SvidFetch::tlsAs(const std::optional<X509Svid> &own) con
     const TrustDomain &domain = m_order.authorityId.trustDomain();
     tls.bundles = {{domain, m_order.known.value(domain).x509Authorities}};
     tls.verifyAt = m_time.now();
-    tls.mayBeBehind = true;
+    tls.mayBeBehindBy = m_time.doubt();
     return tls;
 }
 
