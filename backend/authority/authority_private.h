@@ -164,7 +164,7 @@ struct Authority::Private {
     [[nodiscard]] Result<void> checkDenyListRoom();
     [[nodiscard]] Timestamp deniedUntil(Timestamp revokedAt) const;
     [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
-    [[nodiscard]] Result<void> refuseRevokedDevice(const SpiffeId &id);
+    [[nodiscard]] Result<bool> refuseRevokedDevice(const SpiffeId &id); // whether it is a device's at all
     [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
     [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked

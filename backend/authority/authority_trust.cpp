@@ -210,14 +210,25 @@ Result<JwtIssued> Authority::issueJwt(const Agent &agent, const QString &entryId
     return Error{Errc::NotFound, u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), entryId.left(80))};
 }
 
-/// Minting is no way round a revocation: neither while the deny list names it nor after.
-Result<void> Authority::Private::refuseRevoked(const SpiffeId &id)
+/// No entry made by hand brings a device back. Whether the ID is a device's at all.
+Result<bool> Authority::Private::refuseRevokedDevice(const SpiffeId &id)
 {
     const auto device = store->deviceById(id);
     if (!device)
         return device.error();
-    if (*device)
-        return (*device)->state == DeviceState::Revoked ? Result<void>(wasRevoked(id)) : Result<void>();
+    if (*device && (*device)->state == DeviceState::Revoked)
+        return wasRevoked(id);
+    return device->has_value();
+}
+
+/// Minting is no way round a revocation: neither while the deny list names it nor after.
+Result<void> Authority::Private::refuseRevoked(const SpiffeId &id)
+{
+    const auto isDevice = refuseRevokedDevice(id);
+    if (!isDevice)
+        return isDevice.error();
+    if (*isDevice)
+        return {};
     const auto listed = store->denied();
     if (!listed)
         return listed.error();
@@ -225,15 +236,6 @@ Result<void> Authority::Private::refuseRevoked(const SpiffeId &id)
         return entry.id == id && !entry.issuedBefore;
     });
     return isListed ? Result<void>(wasRevoked(id)) : Result<void>();
-}
-
-/// No entry made by hand brings a device back, either.
-Result<void> Authority::Private::refuseRevokedDevice(const SpiffeId &id)
-{
-    const auto device = store->deviceById(id);
-    if (!device)
-        return device.error();
-    return *device && (*device)->state == DeviceState::Revoked ? Result<void>(wasRevoked(id)) : Result<void>();
 }
 
 Result<IssuedSvid> Authority::mintX509(const QByteArray &csrDer, std::chrono::seconds ttl, const Actor &actor)

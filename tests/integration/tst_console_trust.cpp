@@ -6,6 +6,7 @@
 #include "integration/rude_client.h"
 
 #include "fakes/mosquitto_broker.h"
+#include "fakes/needs.h"
 #include "fakes/software_tpm.h"
 #include "feed/building_feed.h"
 #include "mqtt/transport_factory.h"
@@ -153,7 +154,7 @@ private Q_SLOTS:
     void initTestCase()
     {
         if (QStandardPaths::findExecutable(u"swtpm"_s).isEmpty())
-            QSKIP("swtpm is not installed; run scripts/bootstrap --test.");
+            LINTEL_SKIP("swtpm is not installed; run scripts/bootstrap");
         demo::DemoPlan plan = planWith({u"hvac-001"_s, u"hvac-002"_s});
         plan.identity = demo::IdentityKind::Tpm;
         plan.sensorPeriod = 1s;
