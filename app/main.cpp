@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
-// lintel-console: chooses the adapters, opens the window. Exit codes: 0 fine, 1 something could
-// not be written or built, 2 wrong command line or configuration, 3 no display.
+// lintel-console: chooses the adapters, opens the window. Exit codes: adapters/process/exit_codes.h.
 #include "adapters/mqtt/transport_factory.h"
+#include "adapters/process/exit_codes.h"
 #include "adapters/process/stop_signals.h"
 #include "adapters/tls/file_identity_source.h"
 #include "console_session.h"
@@ -25,8 +25,7 @@ namespace {
 using namespace lintel;
 using namespace Qt::StringLiterals;
 
-constexpr int kUsage = 2;
-constexpr int kNoDisplay = 3;
+constexpr int kNoDisplay = process::kCannotConnect;
 
 int fail(int code, const QString &sentence)
 {
@@ -87,7 +86,7 @@ int runSession(const ConsoleOptions &options, BuildingStore &store, BuildingFeed
 {
     ConsoleSession session(options, store, feed);
     if (const auto opened = session.open(); !opened)
-        return fail(1, opened.error().message);
+        return fail(process::kFailed, opened.error().message);
     StopSignals signalsToStop;
     QObject::connect(&signalsToStop, &StopSignals::stopRequested, &session, &ConsoleSession::finish);
     QObject::connect(qApp, &QGuiApplication::lastWindowClosed, &session, &ConsoleSession::finish);
@@ -121,12 +120,13 @@ int runConnected(const ConsoleOptions &options)
     tls::FileIdentitySource identity(options.broker.identityDir);
     const auto current = identity.current();
     if (!current)
-        return fail(kUsage, current.error().message
-                                + u" Name with --identity a folder that \"lintelctl pki issue\" has written."_s);
+        return fail(process::kCannotConnect,
+                    current.error().message
+                        + u" Name with --identity a folder that \"lintelctl pki issue\" has written."_s);
     const SpiffeId self = options.id.isEmpty() ? (*current)->svid.id : options.id;
     if (self != (*current)->svid.id)
-        return fail(kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(
-                                self.toString(), options.broker.identityDir, (*current)->svid.id.toString()));
+        return fail(process::kUsage, u"--id says %1, but the identity in %2 is %3."_s.arg(
+                                         self.toString(), options.broker.identityDir, (*current)->svid.id.toString()));
 
     const auto transport = makeConsoleTransport(options.broker.endpoint(), identity);
     BuildingStore store(clock);
@@ -150,7 +150,7 @@ int main(int argc, char **argv)
         arguments.append(QString::fromLocal8Bit(argv[i]));
     const auto options = parseConsoleOptions(arguments);
     if (!options)
-        return fail(kUsage, options.error().message);
+        return fail(process::kUsage, options.error().message);
     if (options->version) {
         std::puts("lintel-console " LINTEL_VERSION);
         return 0;
@@ -172,12 +172,12 @@ int main(int argc, char **argv)
     // Not before the display is open: a sentence about that belongs to whoever started the console.
     if (options->logging) {
         if (const auto installed = log::install(*options->logging); !installed)
-            (void)fail(1, installed.error().message);
+            (void)fail(process::kFailed, installed.error().message);
     }
     const auto logged = qScopeGuard([] { log::uninstall(); });
     if (options->wantsMetrics)
         qWarning("observability.metrics is enabled, but lintel-console serves no metrics; take it out of the file");
     if (const auto fonts = installFonts(); !fonts)
-        return fail(1, fonts.error().message);
+        return fail(process::kFailed, fonts.error().message);
     return options->offline ? runOffline(*options) : runConnected(*options);
 }

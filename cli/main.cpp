@@ -46,7 +46,8 @@ QString help()
             "standard output, an error always as\n"
             "{\"error\": {\"code\": \"not_found\", \"message\": \"...\"}}, with the codes of calls.\n\n"
             "Exit codes: 0 done, 1 the other side said no or something went wrong, 2 wrong options,\n"
-            "3 no answer in time, 4 no connection, or something that is needed is missing.\n"_s;
+            "arguments or configuration, 3 no answer in time, 4 no connection, or something that is\n"
+            "needed is missing.\n"_s;
     return text;
 }
 

@@ -32,7 +32,10 @@ Result<authority::ProgramConfig> configOf(const Arguments &arguments)
 {
     if (!arguments.has(u"config"_s))
         return wrongUsage(u"Say with --config which file lintel-authority reads. See `lintelctl authority --help`."_s);
-    return authority::readProgramConfig(arguments.value(u"config"_s));
+    auto config = authority::readProgramConfig(arguments.value(u"config"_s));
+    if (!config)
+        return badConfiguration(config.error());
+    return config;
 }
 
 Result<Answer> init(const Arguments &arguments)

@@ -10,7 +10,7 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-// Marks an error as one of the arguments; taken off before anybody sees it.
+// Marks an error as one of the arguments or of the file that they name; taken off before anybody sees it.
 const QString kUsageMark = u"\u0001"_s;
 
 QString commandOf(const Group &group, const Verb &verb)
@@ -67,6 +67,11 @@ Result<Answer> dispatch(const Group &group, const Verb &verb, const QStringList 
 Error wrongUsage(const QString &what)
 {
     return {Errc::Malformed, kUsageMark + what};
+}
+
+Error badConfiguration(const Error &error)
+{
+    return {error.code, kUsageMark + error.message};
 }
 
 int runGroup(const Group &group, const QStringList &arguments)

@@ -46,4 +46,7 @@ struct Group {
 /// For arguments that are wrong: exit code 2.
 [[nodiscard]] Error wrongUsage(const QString &what);
 
+/// For a configuration file that is not there or not right: its error, and exit code 2 as in every program.
+[[nodiscard]] Error badConfiguration(const Error &error);
+
 } // namespace lintel::cli

@@ -22,7 +22,7 @@ Result<QString> directoryIn(const QString &configFile)
     using Provider = IdentityConfig::Provider;
     const auto document = config::readConfigFile(configFile);
     if (!document)
-        return document.error();
+        return badConfiguration(document.error());
     config::Problems problems;
     config::Section root(*document, problems);
     const AgentConfig agent = readAgent(root.section(u"agent"));
@@ -124,7 +124,7 @@ int runSvid(const QStringList &arguments)
            show}},
          u"  lintelctl svid show --dir /etc/lintel/identity\n"
          "  lintelctl svid show --config /etc/lintel/sensor.yaml --json\n"_s,
-         u"0 valid, 1 not valid or not there, 2 wrong arguments."_s},
+         u"0 valid, 1 not valid or not there, 2 wrong arguments or no configuration there."_s},
         arguments);
 }
 

@@ -176,7 +176,11 @@ private Q_SLOTS:
         QVERIFY(!QFileInfo::exists(dir.filePath(u"state"_s)));
     }
 
-    void service_missingFile_data() { programs(); }
+    void service_missingFile_data()
+    {
+        programs();
+        QTest::addRow("lintel-authority") << u"lintel-authority"_s;
+    }
 
     void service_missingFile()
     {
@@ -380,6 +384,15 @@ private Q_SLOTS:
         QTest::addRow("demo, outage after the end")
             << QStringList{u"demo"_s, u"--duration"_s, u"8"_s, u"--wan-outage"_s, u"15,20"_s} << 2
             << u"--wan-outage 15,20: expected a START before the end, which --duration sets to 8 seconds."_s;
+        const QStringList noFile{u"--config"_s, u"/nonexistent/file.yaml"_s};
+        QTest::addRow("svid, no configuration") << QStringList{u"svid"_s, u"show"_s} + noFile << 2 << noFile.last();
+        QTest::addRow("authority init, no configuration")
+            << QStringList{u"authority"_s, u"init"_s} + noFile << 2 << noFile.last();
+        QTest::addRow("authority restore, no configuration")
+            << QStringList{u"authority"_s, u"restore"_s, u"--from"_s, u"/nonexistent"_s} + noFile << 2 << noFile.last();
+        QTest::addRow("call, no configuration")
+            << QStringList{u"call"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s} + noFile << 2
+            << noFile.last();
         QTest::addRow("demo, no sensors") << QStringList{u"demo"_s, u"--sensors"_s, u"0"_s} << 2 << u"--sensors"_s;
         QTest::addRow("demo, no recordings")
             << QStringList{u"demo"_s, u"--replay"_s, u"/nonexistent"_s} << 2 << u"--replay"_s;
@@ -404,6 +417,49 @@ private Q_SLOTS:
         QCOMPARE(text.exitCode, exitCode);
         QVERIFY2(text.errors.contains(sentence), qPrintable(text.errors));
         QVERIFY2(text.output.isEmpty(), qPrintable(text.output));
+    }
+
+    /// The same code from every program, whatever is wrong with the file.
+    void configuration_thatIsNoneIsExitCodeTwo_data()
+    {
+        QTest::addColumn<QByteArray>("content");
+        QTest::addRow("a folder") << QByteArray();
+        QTest::addRow("no YAML") << QByteArray("agent: [");
+        QTest::addRow("no UTF-8") << QByteArray("agent: {name: \"\xff\xfe\"}\n");
+        QTest::addRow("a list") << QByteArray("- agent\n");
+        QTest::addRow("more than 1 MiB") << QByteArray(1'100'000, '#');
+    }
+
+    void configuration_thatIsNoneIsExitCodeTwo()
+    {
+        QFETCH(QByteArray, content);
+        QTemporaryDir dir;
+        QString path = dir.path();
+        if (!content.isEmpty()) {
+            path = dir.filePath(u"config.yaml"_s);
+            QFile file(path);
+            QVERIFY(file.open(QIODevice::WriteOnly) && file.write(content) == content.size());
+        }
+        const QStringList config{u"--config"_s, path};
+        const QList<QStringList> commands{
+            {u"lintel-sensor"_s},
+            {u"lintel-gateway"_s},
+            {u"lintel-backend"_s},
+            {u"lintel-authority"_s},
+            {u"lintelctl"_s, u"authority"_s, u"init"_s},
+            {u"lintelctl"_s, u"authority"_s, u"restore"_s, u"--from"_s, dir.path()},
+            {u"lintelctl"_s, u"svid"_s, u"show"_s},
+            {u"lintelctl"_s, u"call"_s, u"--text"_s, u"--target"_s, u"spiffe://a/b"_s, u"--capability"_s, u"status"_s}};
+        for (const QStringList &command : commands) {
+            const Outcome outcome = run(command.first(), command.mid(1) + config);
+            const QString told = command.join(u' ') + u": "_s + outcome.errors;
+            QVERIFY2(outcome.exitCode == 2, qPrintable(told));
+            QVERIFY2(outcome.errors.contains(path) && outcome.output.isEmpty(), qPrintable(told));
+        }
+        const Outcome json = run(u"lintelctl"_s, QStringList{u"svid"_s, u"show"_s, u"--json"_s} + config);
+        QCOMPARE(json.exitCode, 2);
+        QVERIFY2(errorIn(json.output).contains(path), qPrintable(json.output));
+        QVERIFY(json.errors.isEmpty());
     }
 
     void lintelctl_reportsErrorsAsJson()

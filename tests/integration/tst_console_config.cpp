@@ -15,15 +15,12 @@ struct Outcome {
     QString errors;
 };
 
-Outcome runWith(const QByteArray &yaml, const QTemporaryDir &dir, const QStringList &arguments)
+Outcome runConsole(const QStringList &arguments,
+                   const QProcessEnvironment &environment = QProcessEnvironment::systemEnvironment())
 {
-    QFile file(dir.filePath(u"console.yaml"_s));
-    if (!file.open(QIODevice::WriteOnly) || file.write(yaml) != yaml.size())
-        return {};
-    file.close();
     QProcess process;
-    process.start(QStringLiteral(LINTEL_BIN_DIR "/lintel-console"),
-                  QStringList{u"--config"_s, file.fileName()} + arguments);
+    process.setProcessEnvironment(environment);
+    process.start(QStringLiteral(LINTEL_BIN_DIR "/lintel-console"), arguments);
     if (!process.waitForFinished(60'000)) {
         process.kill();
         process.waitForFinished();
@@ -31,6 +28,15 @@ Outcome runWith(const QByteArray &yaml, const QTemporaryDir &dir, const QStringL
     }
     return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1,
             QString::fromUtf8(process.readAllStandardError())};
+}
+
+Outcome runWith(const QByteArray &yaml, const QTemporaryDir &dir, const QStringList &arguments)
+{
+    QFile file(dir.filePath(u"console.yaml"_s));
+    if (!file.open(QIODevice::WriteOnly) || file.write(yaml) != yaml.size())
+        return {};
+    file.close();
+    return runConsole(QStringList{u"--config"_s, file.fileName()} + arguments);
 }
 
 } // namespace
@@ -91,6 +97,34 @@ private Q_SLOTS:
         QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
         QVERIFY2(outcome.errors.contains(dir.filePath(u"console.yaml"_s)), qPrintable(outcome.errors));
         QCOMPARE(outcome.errors.count(u'\n'), 1);
+    }
+
+    /// The codes of every program; docs/configuration.md.
+    void exitCode_saysWhoseFaultItIs_data()
+    {
+        QTest::addColumn<QStringList>("arguments");
+        QTest::addColumn<int>("exitCode");
+        QTest::addColumn<QString>("sentence");
+        const QStringList nobody{u"--broker-id"_s, u"spiffe://a.local/broker"_s, u"--identity"_s, u"/nonexistent"_s};
+        QTest::addRow("no option") << QStringList{u"--config"_s, u"/dev/null"_s, u"--nonsense"_s} << 2 << u"nonsense"_s;
+        QTest::addRow("no file") << QStringList{u"--config"_s, u"/nonexistent/c.yaml"_s} << 2
+                                 << u"/nonexistent/c.yaml"_s;
+        QTest::addRow("no identity") << nobody + QStringList{u"--headless"_s, u"--report"_s, u"-"_s} << 4
+                                     << u"/nonexistent"_s;
+        QTest::addRow("no display") << nobody << 4 << u"There is no display"_s;
+    }
+
+    void exitCode_saysWhoseFaultItIs()
+    {
+        QFETCH(QStringList, arguments);
+        QFETCH(int, exitCode);
+        QFETCH(QString, sentence);
+        QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+        for (const QString &name : {u"DISPLAY"_s, u"WAYLAND_DISPLAY"_s, u"QT_QPA_PLATFORM"_s})
+            environment.remove(name);
+        const Outcome outcome = runConsole(arguments, environment);
+        QVERIFY2(outcome.exitCode == exitCode, qPrintable(outcome.errors));
+        QVERIFY2(outcome.errors.contains(sentence), qPrintable(outcome.errors));
     }
 };
 

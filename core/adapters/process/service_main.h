@@ -5,6 +5,7 @@
 #include "adapters/yaml/common_config.h"
 #include "domain/result.h"
 #include "ports/identity_source.h"
+#include "process/exit_codes.h"
 
 #include <QCoreApplication>
 #include <QList>
@@ -17,9 +18,9 @@
 namespace lintel::service {
 
 enum ExitCode : int {
-    kStopped = 0,   // asked to stop, and all was stored
-    kCannotRun = 1, // storage, identity or something else that it needs is not usable
-    kBadConfig = 2, // wrong command line or configuration
+    kStopped = process::kDone,     // asked to stop, and all was stored
+    kCannotRun = process::kFailed, // storage, identity or something else that it needs is not usable
+    kBadConfig = process::kUsage,  // wrong command line or configuration
 };
 
 struct CommandLine {
