@@ -20,12 +20,6 @@ if(LINTEL_BUILD_TESTS)
       LIBRARIES Lintel::Cli Lintel::TestBroker Lintel::MqttPaho Lintel::Tls LABELS slow TIMEOUT 600)
     add_dependencies(tst_${name} lintel-sensor lintel-gateway lintel-backend)
   endforeach()
-  # A clock of its own for one process; preloaded, so without the sanitizers' runtime in it.
-  add_library(lintel_shifted_clock MODULE fakes/shifted_clock.cpp)
-  set_target_properties(lintel_shifted_clock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-  target_compile_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
-  target_link_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
-  target_link_libraries(lintel_shifted_clock PRIVATE Lintel::Warnings)
   lintel_add_test(tst_bad_input_clock integration/tst_bad_input_clock.cpp integration/live_building.h
     integration/running_building.h LIBRARIES Lintel::Cli LABELS slow TIMEOUT 600)
   target_compile_definitions(tst_bad_input_clock PRIVATE

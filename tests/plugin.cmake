@@ -14,6 +14,14 @@ lintel_add_library(lintel_guarded_broker ALIAS GuardedBroker INCLUDE "${PROJECT_
 target_include_directories(lintel_guarded_broker SYSTEM PRIVATE "${LINTEL_MOSQUITTO_CLIENT_INCLUDE}")
 target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_PLUGIN="$<TARGET_FILE:lintel_mosquitto>")
 add_dependencies(lintel_guarded_broker lintel_mosquitto)
+# A clock of its own for one process; preloaded, so without the sanitizers' runtime in it.
+add_library(lintel_shifted_clock MODULE fakes/shifted_clock.cpp)
+set_target_properties(lintel_shifted_clock PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+target_compile_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
+target_link_options(lintel_shifted_clock PRIVATE -fno-sanitize=all)
+target_link_libraries(lintel_shifted_clock PRIVATE Lintel::Warnings)
+target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_SHIFTED_CLOCK="$<TARGET_FILE:lintel_shifted_clock>")
+add_dependencies(lintel_guarded_broker lintel_shifted_clock)
 if(LINTEL_ASAN_RUNTIME)
   target_compile_definitions(lintel_guarded_broker PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
   # The same for buildings and demos that tests start: they find this mosquitto before the installed one.
@@ -28,6 +36,8 @@ endif()
 lintel_add_test(tst_topic_table unit/tst_topic_table.cpp LIBRARIES Lintel::BrokerRules)
 lintel_add_test(tst_broker_roles unit/tst_broker_roles.cpp LIBRARIES Lintel::BrokerRules)
 lintel_add_test(tst_broker_guard unit/tst_broker_guard.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_test(tst_broker_time unit/tst_broker_time.cpp LIBRARIES Lintel::BrokerRules)
+lintel_add_test(tst_broker_clock integration/tst_broker_clock.cpp LIBRARIES Lintel::GuardedBroker LABELS slow TIMEOUT 200)
 lintel_add_test(tst_broker_plugin integration/tst_broker_plugin.cpp
   LIBRARIES Lintel::GuardedBroker Lintel::MqttPaho LABELS slow TIMEOUT 300)
 

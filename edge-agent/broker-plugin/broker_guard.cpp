@@ -119,16 +119,16 @@ Result<Peer> BrokerGuard::verifyChain(const QList<QByteArray> &chainDer, const Q
 }
 
 Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
-                                  const QString &from, Timestamp now)
+                                  const QString &from, Moment now)
 {
     disconnected(session); // the broker reuses its objects
     if (!peer)
-        return refuse(Refusal::NoCertificate, {from, clientId.empty() ? from : shown(clientId), false, now},
+        return refuse(Refusal::NoCertificate, {from, clientId.empty() ? from : shown(clientId), false, now.time},
                       u"Its certificate was not verified by this plugin; connect by TLS to a listener with "
                       "require_certificate true, without resuming an older connection."_s);
     const QString who = peer->id.toString();
-    const Refused whom{from, who, true, now};
-    if (peer->notAfter <= now)
+    const Refused whom{from, who, true, now.time};
+    if (peer->notAfter <= now.time)
         return refuse(Refusal::Expired, whom,
                       u"The certificate of %1 ended at %2; renew it."_s.arg(who, toIso8601(peer->notAfter)));
     if (const tls::DenyEntry *entry = deniedBy(*peer))
@@ -144,18 +144,19 @@ Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> 
         return refuse(Refusal::NoRole, whom,
                       u"%1 has no role on this broker; name it in the broker's roles file."_s.arg(who));
 
-    Session fresh{*peer, who.toStdString(), std::string(clientId)};
+    Session fresh{*peer, who.toStdString(), std::string(clientId), now.running + (peer->notAfter - now.time)};
     Known &known = m_known[fresh.name];
     fresh.known = &known;
     known.peer = *peer;
     known.facts.role = grants->role;
     known.facts.serial = peer->serial;
-    known.facts.connectedAt = now;
+    known.facts.connectedAt = now.time;
     known.facts.expiresAt = peer->notAfter;
     known.facts.connected = true;
     known.grants = std::move(grants);
     ++known.sessions;
     m_nextExpiry = m_sessions.empty() ? peer->notAfter : std::min(m_nextExpiry, peer->notAfter);
+    m_nextEnd = m_sessions.empty() ? fresh.endsAt : std::min(m_nextEnd, fresh.endsAt);
     m_sessions.emplace(session, std::move(fresh));
     ++m_counters.connects;
     ++m_revision;
@@ -173,7 +174,13 @@ void BrokerGuard::disconnected(SessionKey session)
     ++m_revision;
 }
 
-std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Timestamp now) const
+/// The second one holds when the clock was set back.
+bool BrokerGuard::isOver(const Session &session, Moment now)
+{
+    return session.peer.notAfter <= now.time || session.endsAt <= now.running;
+}
+
+std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Moment now) const
 {
     const QString who = session.peer.id.toString();
     const auto kick = [&session](KickReason reason, const QString &why) { return Kick{session.clientId, reason, why}; };
@@ -183,7 +190,7 @@ std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Timestamp n
                     u"%1 was revoked at %2 (%3); its last message was accepted at %4."_s.arg(
                         who, toIso8601(entry->revokedAt), entry->reason, last ? toIso8601(*last) : u"no time"_s));
     }
-    if (session.peer.notAfter <= now)
+    if (isOver(session, now))
         return kick(KickReason::Expired, u"The certificate of %1 ended at %2; it reconnects with a new one."_s.arg(
                                              who, toIso8601(session.peer.notAfter)));
     if (!session.known->grants)
@@ -193,19 +200,21 @@ std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Timestamp n
     return std::nullopt;
 }
 
-QList<Kick> BrokerGuard::due(Timestamp now)
+QList<Kick> BrokerGuard::due(Moment now)
 {
     QList<Kick> kicks;
-    if (m_sessions.empty() || (!m_changed && now < m_nextExpiry))
+    if (m_sessions.empty() || (!m_changed && now.time < m_nextExpiry && now.running < m_nextEnd))
         return kicks;
     m_changed = false;
     m_nextExpiry = Timestamp::max();
+    m_nextEnd = Millis::max();
     for (auto &[key, session] : m_sessions) {
         if (auto kick = reasonToEnd(session, now)) {
             session.ended = true;
             kicks.append(std::move(*kick));
         }
         m_nextExpiry = std::min(m_nextExpiry, session.peer.notAfter);
+        m_nextEnd = std::min(m_nextEnd, session.endsAt);
     }
     return kicks;
 }
@@ -217,7 +226,7 @@ void BrokerGuard::kicked(const Kick &kick)
     m_log(u"Ended the session of %1 (%2): %3"_s.arg(shown(kick.clientId), nameOf(kick.reason), kick.why));
 }
 
-bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Timestamp now)
+bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Moment now)
 {
     const auto found = m_sessions.find(key);
     if (found == m_sessions.end() || !principal || found->second.name != principal || found->second.ended) {
@@ -225,10 +234,15 @@ bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, s
         Known *const who = known == m_known.end() ? nullptr : &known->second; // else: nobody connect() has let in
         const bool allowed = who && mayActWithoutSession(*who, action, topic);
         if (!allowed)
-            countDenial(who, action == Action::Publish ? Action::Will : action, topic, now);
+            countDenial(who, action == Action::Publish ? Action::Will : action, topic, now.time);
         return allowed;
     }
     Known &known = *found->second.known;
+    if (isOver(found->second, now)) { // and due() has not yet come to say so, as after a suspend
+        ++countOf(m_counters.denied, action);
+        ++m_revision;
+        return false;
+    }
     bool allowed = false;
     if (known.grants) {
         switch (action) {
@@ -239,13 +253,13 @@ bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, s
         }
     }
     if (!allowed) {
-        countDenial(&known, action, topic, now);
+        countDenial(&known, action, topic, now.time);
         return false;
     }
     if (action == Action::Publish) {
         ++m_counters.published;
         ++m_revision;
-        known.facts.lastAccepted = now;
+        known.facts.lastAccepted = now.time;
     }
     return true;
 }

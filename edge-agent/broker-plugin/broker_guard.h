@@ -2,10 +2,11 @@
 // plugin without Mosquitto's interface. Owns the sessions, the trust bundles, the roles and the
 // deny lists; counts what it decides.
 //
-// One thread: the broker's only one. Time comes in from outside. A refusal is an Error whose
-// sentence goes to the log; the client learns no more than "not authorised".
+// One thread: the broker's only one. Time comes in from outside (judging_time.h says what time that is). A
+// refusal is an Error whose sentence goes to the log; the client learns no more than "not authorised".
 #pragma once
 
+#include "broker-plugin/judging_time.h"
 #include "broker-plugin/refusal_list.h"
 #include "broker-plugin/topic_table.h"
 #include "mqtt/broker_roles.h"
@@ -89,10 +90,10 @@ public:
     [[nodiscard]] Result<Peer> verifyChain(const QList<QByteArray> &chainDer, const QString &from, Timestamp now);
     /// With CONNECT: `peer` as the handshake left it. The client id must be the principal.
     [[nodiscard]] Result<void> connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
-                                       const QString &from, Timestamp now);
+                                       const QString &from, Moment now);
     void disconnected(SessionKey session);
     /// Sessions that must end now.
-    [[nodiscard]] QList<Kick> due(Timestamp now);
+    [[nodiscard]] QList<Kick> due(Moment now);
     void kicked(const Kick &kick);
 
     // --- topics
@@ -101,7 +102,7 @@ public:
     /// admitted). What comes from no live session is a will, or the source of a retained message:
     /// it follows the same table, and of a revoked client only its last word is heard.
     [[nodiscard]] bool mayAct(SessionKey session, const char *principal, Action action, std::string_view topic,
-                              Timestamp now);
+                              Moment now);
 
     [[nodiscard]] const BrokerCounters &counters() const { return m_counters; }
     [[nodiscard]] QList<RefusedClient> latestRefusals() const { return m_refusals.latest(); }
@@ -126,6 +127,7 @@ private:
         Peer peer;
         std::string name; // the SPIFFE ID as text: what the broker keeps as user name
         std::string clientId;
+        Millis endsAt{0};       // Moment::running: when what its certificate had left has passed
         Known *known = nullptr; // in m_known, whose nodes stay where they are
         bool ended = false;     // due() has said so; until the broker closes it, nothing more
     };
@@ -139,7 +141,8 @@ private:
         Timestamp at{};
     };
     [[nodiscard]] Error refuse(Refusal cause, const Refused &whom, const QString &sentence);
-    [[nodiscard]] std::optional<Kick> reasonToEnd(const Session &session, Timestamp now) const;
+    [[nodiscard]] static bool isOver(const Session &session, Moment now);
+    [[nodiscard]] std::optional<Kick> reasonToEnd(const Session &session, Moment now) const;
     [[nodiscard]] bool mayActWithoutSession(Known &known, Action action, std::string_view topic) const;
     void countDenial(Known *known, Action action, std::string_view topic, Timestamp now);
 
@@ -153,7 +156,8 @@ private:
     RefusalList m_refusals;
     quint64 m_revision = 0;
     bool m_changed = true;    // roles, bundles or lists: every session is looked at again
-    Timestamp m_nextExpiry{}; // of any session
+    Timestamp m_nextExpiry{}; // of any session, by both clocks
+    Millis m_nextEnd{0};
 };
 
 } // namespace lintel::broker

@@ -1,8 +1,8 @@
 // Mosquitto's side of the plugin: its C interface (version 5), and nothing else. Everything runs on
 // the broker's one thread.
+#include "broker-plugin/boot_clock.h"
 #include "broker-plugin/plugin_service.h"
 #include "mqtt/broker_tls_gate.h"
-#include "ports/system_clock.h"
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -30,7 +30,7 @@ struct Plugin {
             BrokerTlsGate::useIdentity)
     {}
 
-    SystemClock clock;
+    BootClock clock;
     PluginService service;
 };
 
@@ -46,7 +46,7 @@ Result<std::any> verifyInHandshake(const QList<QByteArray> &chainDer, const QStr
 {
     if (!thePlugin)
         return Error{Errc::Unavailable, u"The plugin is not ready."_s};
-    auto peer = thePlugin->service.guard().verifyChain(chainDer, from, thePlugin->clock.now());
+    auto peer = thePlugin->service.guard().verifyChain(chainDer, from, thePlugin->service.now().time);
     if (!peer)
         return peer.error();
     return std::any(*peer);
@@ -58,9 +58,9 @@ int onConnect(int, void *data, void *)
     const std::any verified = BrokerTlsGate::takeVerified(mosquitto_client_certificate(event->client));
     const auto *peer = std::any_cast<Peer>(&verified);
     const char *clientId = mosquitto_client_id(event->client);
-    const auto admitted =
-        thePlugin->service.guard().connect(event->client, peer ? std::optional(*peer) : std::nullopt,
-                                           clientId ? clientId : "", addressOf(event->client), thePlugin->clock.now());
+    const auto admitted = thePlugin->service.guard().connect(event->client, peer ? std::optional(*peer) : std::nullopt,
+                                                             clientId ? clientId : "", addressOf(event->client),
+                                                             thePlugin->service.now());
     if (!admitted)
         return MOSQ_ERR_AUTH;
     const int named = mosquitto_set_username(event->client, peer->id.toString().toUtf8().constData());
@@ -82,7 +82,7 @@ int onTopic(int, void *data, void *)
     }
     const bool allowed = event->topic
                          && thePlugin->service.guard().mayAct(event->client, mosquitto_client_username(event->client),
-                                                              action, event->topic, thePlugin->clock.now());
+                                                              action, event->topic, thePlugin->service.now());
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 

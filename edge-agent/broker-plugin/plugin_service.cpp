@@ -2,6 +2,7 @@
 
 #include "broker-plugin/broker_status.h"
 #include "tls/identity_files.h"
+#include "tls/x509.h"
 
 #include <QDir>
 #include <QFile>
@@ -31,7 +32,7 @@ bool replaceFile(const QString &path, const QByteArray &bytes)
 
 PluginService::PluginService(PluginOptions options, const Clock &clock, LogLine log, UseIdentity useIdentity)
     : m_options(std::move(options)), m_clock(clock), m_log(std::move(log)), m_useIdentity(std::move(useIdentity)),
-      m_guard(m_log), m_trust(m_options.bundlesDir, m_log),
+      m_time(clock, m_log), m_guard(m_log), m_trust(m_options.bundlesDir, m_log),
       m_denyFiles(m_options.denyListsDir, m_options.stateDir, m_log)
 {}
 
@@ -45,8 +46,11 @@ Result<void> PluginService::start()
     if (!m_options.stateDir.isEmpty())
         if (auto made = tls::makePrivateDirectory(m_options.stateDir); !made)
             return made;
-    if (!m_options.certificateFile.isEmpty()) // Mosquitto has just read the same files itself
+    if (!m_options.certificateFile.isEmpty()) { // Mosquitto has just read the same files itself
         m_identityPrint = fingerprintOf({m_options.certificateFile, m_options.keyFile});
+        if (const auto chain = tls::readWholeFile(m_options.certificateFile))
+            noteCertificate(*chain);
+    }
     readFiles(true);
     return {};
 }
@@ -62,7 +66,7 @@ QList<Kick> PluginService::tick()
         m_nextStatus = now + kStatusEvery;
         writeStatus();
     }
-    return m_guard.due(m_clock.now());
+    return m_guard.due(m_time.now());
 }
 
 void PluginService::reload()
@@ -81,8 +85,11 @@ void PluginService::readFiles(bool force)
     if (trustChanged)
         m_guard.setBundles(m_trust.bundles());
     const QList<tls::DenyList> lists = m_denyFiles.refresh(m_trust.jwtKeys(), trustChanged);
-    for (const tls::DenyList &list : lists)
+    for (const tls::DenyList &list : lists) {
         m_guard.setDenyList(list);
+        if (list.issuer == m_ownDomain)
+            m_time.takeSigned(list.issuedAt);
+    }
     readRoles(force);
     readIdentity();
 }
@@ -116,8 +123,24 @@ void PluginService::readIdentity()
         return; // in the middle of being replaced; looked at again
     m_identityPrint = print;
     const auto used = m_useIdentity(*chain, *key);
+    if (used)
+        noteCertificate(*chain);
     m_log(used ? u"The broker's certificate was renewed."_s
                : u"The broker's certificate stays as it was: %1"_s.arg(used.error().message));
+}
+
+/// Tells the time, to the authority's word; see JudgingTime.
+void PluginService::noteCertificate(const QByteArray &chainPem)
+{
+    const auto chain = tls::certificatesFromPem(chainPem);
+    const QByteArray leaf = chain ? chain->value(0) : QByteArray();
+    const auto id = tls::leafSpiffeId(leaf);
+    const auto facts = tls::describeCertificate(leaf);
+    if (!id || !facts)
+        return m_log(u"The broker's certificate \"%1\" is no SVID, so it does not tell how late it is."_s.arg(
+            m_options.certificateFile));
+    m_ownDomain = id->trustDomain();
+    m_time.takeCertificate(facts->notBefore, facts->notAfter);
 }
 
 void PluginService::writeStatus()

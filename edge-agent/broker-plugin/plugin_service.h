@@ -18,6 +18,7 @@ public:
     /// Takes a certificate chain and a key (PEM) for the broker's own side of TLS.
     using UseIdentity = std::function<Result<void>(const QByteArray &chainPem, const QByteArray &keyPem)>;
 
+    /// `clock` outlives this; its monotonic() counts suspends (BootClock).
     PluginService(PluginOptions options, const Clock &clock, LogLine log, UseIdentity useIdentity);
 
     /// Fails when the roles cannot be read: a broker that does not know who is who does not start.
@@ -30,23 +31,27 @@ public:
     void stop();
 
     [[nodiscard]] BrokerGuard &guard() { return m_guard; }
-    [[nodiscard]] Timestamp now() const { return m_clock.now(); }
+    /// By which the guard judges.
+    [[nodiscard]] Moment now() { return m_time.now(); }
 
 private:
     void readFiles(bool force);
     void readRoles(bool force);
     void readIdentity();
+    void noteCertificate(const QByteArray &chainPem);
     void writeStatus();
 
     PluginOptions m_options;
     const Clock &m_clock;
     LogLine m_log;
     UseIdentity m_useIdentity;
+    JudgingTime m_time;
     BrokerGuard m_guard;
     TrustFiles m_trust;
     DenyFiles m_denyFiles;
     QByteArray m_rolesPrint;
     QByteArray m_identityPrint;
+    std::optional<TrustDomain> m_ownDomain; // of the broker's certificate
     std::chrono::nanoseconds m_nextLook{};
     std::chrono::nanoseconds m_nextStatus{};
     std::optional<quint64> m_written; // revision

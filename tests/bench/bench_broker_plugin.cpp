@@ -1,5 +1,6 @@
 // What the broker's plugin costs: one decision, one status file, and from a written deny list to
 // the session being gone in a real mosquitto.
+#include "broker-plugin/boot_clock.h"
 #include "broker-plugin/broker_guard.h"
 #include "broker-plugin/broker_status.h"
 #include "domain/principal.h"
@@ -47,7 +48,9 @@ void measure(const char *what, int rounds, Call call)
 
 void benchDecisions()
 {
-    const SystemClock clock;
+    const BootClock clock;
+    JudgingTime time(clock, [](const QString &) {});
+    const auto moment = [&time] { return time.now(); }; // as the plugin asks, for each decision
     BrokerGuard guard([](const QString &) {});
     guard.setRoles(roles());
     guard.setBundles({{*TrustDomain::parse(kDomain), {}}});
@@ -58,7 +61,7 @@ void benchDecisions()
         const SpiffeId id = *SpiffeId::parse(sensorId(i));
         const Peer peer{id, u"0A"_s, clock.now(), clock.now() + std::chrono::hours{1}};
         const auto let =
-            guard.connect(&clients[size_t(i)], peer, Principal(id).toString().toStdString(), u"x"_s, clock.now());
+            guard.connect(&clients[size_t(i)], peer, Principal(id).toString().toStdString(), u"x"_s, moment());
         if (!let)
             std::abort();
         names.push_back(sensorId(i).toUtf8());
@@ -66,7 +69,7 @@ void benchDecisions()
     }
     const auto act = [&](int i, Action action, std::string_view topic) {
         const auto n = static_cast<size_t>(i % kSensors);
-        return guard.mayAct(&clients[n], names[n], action, topic, clock.now());
+        return guard.mayAct(&clients[n], names[n], action, topic, moment());
     };
     std::printf("decisions, %d sessions\n", kSensors);
     measure("  publish NDATA, allowed", 1'000'000,
@@ -81,8 +84,7 @@ void benchDecisions()
             [&](int i) { return !act(i, Action::Publish, "spBv1.0/building-1/NCMD/hvac-0001"); });
     measure("  subscribe too widely, refused", 1'000'000,
             [&](int i) { return !act(i, Action::Subscribe, "spBv1.0/building-1/#"); });
-    measure("  look for sessions that must end (none)", 1'000'000,
-            [&](int) { return guard.due(clock.now()).isEmpty(); });
+    measure("  look for sessions that must end (none)", 1'000'000, [&](int) { return guard.due(moment()).isEmpty(); });
     measure("  print the status", 50, [&](int) { return !printStatus(statusOf(guard, clock.now())).isEmpty(); });
 }
 

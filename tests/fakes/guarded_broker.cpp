@@ -14,6 +14,7 @@
 #include <QProcessEnvironment>
 #include <QTcpSocket>
 
+#include <array>
 #include <csignal>
 #include <stdexcept>
 #include <sys/prctl.h>
@@ -59,6 +60,8 @@ GuardedBroker::GuardedBroker(Options options)
     for (const QString &domain : m_options.trustIsKept ? QStringList() : m_options.domains)
         writeBundle(domain, {pki(domain).rootDer()}, 1);
     writeRoles(m_options.roles);
+    if (m_options.hasOwnClock)
+        shiftClock({});
 }
 
 GuardedBroker::~GuardedBroker()
@@ -102,12 +105,19 @@ Result<void> GuardedBroker::start()
     m_process->setStandardErrorFile(path(u"broker.log"_s), QIODevice::Append);
     m_process->setStandardOutputFile(QProcess::nullDevice());
     QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+    QStringList loadedFirst;
 #ifdef LINTEL_ASAN_RUNTIME
     // mosquitto itself is not instrumented: the runtime must be there before it, and what it leaks
     // when it ends is its own affair.
-    environment.insert(u"LD_PRELOAD"_s, QStringLiteral(LINTEL_ASAN_RUNTIME));
+    loadedFirst.append(QStringLiteral(LINTEL_ASAN_RUNTIME));
     environment.insert(u"ASAN_OPTIONS"_s, u"detect_leaks=0"_s);
 #endif
+    if (m_options.hasOwnClock) {
+        loadedFirst.append(QStringLiteral(LINTEL_SHIFTED_CLOCK));
+        environment.insert(u"LINTEL_TEST_CLOCK"_s, path(u"clock"_s));
+    }
+    if (!loadedFirst.isEmpty())
+        environment.insert(u"LD_PRELOAD"_s, loadedFirst.join(u':'));
     m_process->setProcessEnvironment(environment);
     m_process->setChildProcessModifier([] { ::prctl(PR_SET_PDEATHSIG, SIGKILL); });
     m_process->start(kProgram, {u"-c"_s, path(u"mosquitto.conf"_s)});
@@ -139,6 +149,15 @@ void GuardedBroker::hangUp() const
 {
     if (isRunning())
         ::kill(static_cast<pid_t>(m_process->processId()), SIGHUP);
+}
+
+void GuardedBroker::shiftClock(std::chrono::seconds wall, std::chrono::seconds sinceBoot) const
+{
+    const std::array<qint64, 2> shifts{Millis(wall).count(), Millis(sinceBoot).count()};
+    QFile file(path(u"clock"_s)); // in place: the broker has it mapped
+    if (!file.open(QIODevice::ReadWrite)
+        || file.write(reinterpret_cast<const char *>(shifts.data()), sizeof(shifts)) != sizeof(shifts))
+        throw std::runtime_error("the broker's clock cannot be moved");
 }
 
 QByteArray GuardedBroker::log() const

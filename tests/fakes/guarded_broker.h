@@ -29,6 +29,7 @@ public:
         QString showsId;
         /// Bundles and the broker's own certificate are kept by somebody else, in the same places.
         bool trustIsKept = false;
+        bool hasOwnClock = false; // for shiftClock()
     };
 
     explicit GuardedBroker(Options options);
@@ -39,6 +40,9 @@ public:
     [[nodiscard]] Result<void> start();
     void stop();
     void hangUp() const; // SIGHUP
+    /// Moves the broker's wall clock away from ours, and the time since boot as a suspend does. Before or after
+    /// start().
+    void shiftClock(std::chrono::seconds wall, std::chrono::seconds sinceBoot = {}) const;
     [[nodiscard]] bool isRunning() const { return m_process && m_process->state() == QProcess::Running; }
     [[nodiscard]] quint16 port() const { return m_port; }
     [[nodiscard]] qint64 pid() const { return m_process ? m_process->processId() : 0; }

@@ -65,6 +65,9 @@ private:
         return {*SpiffeId::parse(id), u"0A"_s, m_clock.now() - std::chrono::minutes{1},
                 m_clock.now() + std::chrono::hours{1}};
     }
+    Moment at() const { return at(m_clock.now()); }
+    /// The wall clock alone moves.
+    Moment at(Timestamp time) const { return {time, std::chrono::floor<Millis>(m_clock.monotonic())}; }
     void makeGuard(BrokerGuard &guard) const
     {
         guard.setRoles(roles());
@@ -130,13 +133,13 @@ void TestBrokerGuard::connect_bindsTheClientId()
     makeGuard(guard);
     for (const char *forged : {"", "hvac-001", "building-1~smart~local:agent:hvac-002",
                                "building-1.smart.local/agent/hvac-001", "building-1~smart~local:agent:hvac-001 "}) {
-        QVERIFY2(!guard.connect(&m_client, peer(), forged, u"10.0.0.7"_s, m_clock.now()), forged);
-        QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+        QVERIFY2(!guard.connect(&m_client, peer(), forged, u"10.0.0.7"_s, at()), forged);
+        QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
     }
     QCOMPARE(guard.counters().refused[size_t(Refusal::ClientId)], 5u);
     QVERIFY(m_lines.last().contains(u"10.0.0.7"_s) && m_lines.last().contains(QLatin1StringView(kSensorClient)));
-    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"10.0.0.7"_s, m_clock.now()));
-    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"10.0.0.7"_s, at()));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
     QCOMPARE(guard.sessionCount(), 1);
     guard.disconnected(&m_client);
     guard.disconnected(&m_client);
@@ -148,12 +151,12 @@ void TestBrokerGuard::connect_needsAVerifiedCertificateAndARole()
 {
     BrokerGuard guard(m_log);
     makeGuard(guard);
-    QVERIFY(!guard.connect(&m_client, std::nullopt, kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(!guard.connect(&m_client, std::nullopt, kSensorClient, u"x"_s, at()));
     const auto broker = u"spiffe://building-1.smart.local/broker"_s;
-    QVERIFY(!guard.connect(&m_client, peer(broker), "building-1~smart~local:broker", u"x"_s, m_clock.now()));
+    QVERIFY(!guard.connect(&m_client, peer(broker), "building-1~smart~local:broker", u"x"_s, at()));
     QCOMPARE(guard.counters().refused[size_t(Refusal::NoCertificate)], 1u);
     QCOMPARE(guard.counters().refused[size_t(Refusal::NoRole)], 1u);
-    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    QVERIFY(guard.due(at()).isEmpty());
     m_lines.clear();
 }
 
@@ -162,15 +165,15 @@ void TestBrokerGuard::session_endsWithItsSvid()
     BrokerGuard guard(m_log);
     makeGuard(guard);
     const Peer sensor = peer();
-    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, at()));
     QCOMPARE(guard.firstExpiry(), sensor.notAfter);
-    QVERIFY(guard.due(m_clock.now()).isEmpty());
-    QVERIFY(guard.due(sensor.notAfter - Millis{1}).isEmpty());
-    const auto kicks = guard.due(sensor.notAfter);
+    QVERIFY(guard.due(at()).isEmpty());
+    QVERIFY(guard.due(at(sensor.notAfter - Millis{1})).isEmpty());
+    const auto kicks = guard.due(at(sensor.notAfter));
     QCOMPARE(kicks.size(), 1);
     QCOMPARE(kicks.first().reason, KickReason::Expired);
     QCOMPARE(kicks.first().clientId, std::string(kSensorClient));
-    QVERIFY(!guard.connect(&m_client, sensor, kSensorClient, u"x"_s, sensor.notAfter));
+    QVERIFY(!guard.connect(&m_client, sensor, kSensorClient, u"x"_s, at(sensor.notAfter)));
     m_lines.clear();
 }
 
@@ -203,15 +206,15 @@ void TestBrokerGuard::denied_byIdSerialOrDateButNotByAnotherDomain()
     for (const Case &one : cases) {
         BrokerGuard guard(m_log);
         makeGuard(guard);
-        QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
-        QVERIFY(guard.due(m_clock.now()).isEmpty());
+        QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, at()));
+        QVERIFY(guard.due(at()).isEmpty());
         guard.setDenyList(listOf(one.issuer, one.entry));
-        const auto kicks = guard.due(m_clock.now());
+        const auto kicks = guard.due(at());
         QCOMPARE(kicks.size(), one.denied ? 1 : 0);
         if (one.denied)
             QCOMPARE(kicks.first().reason, KickReason::Denied);
         guard.disconnected(&m_client);
-        QCOMPARE(bool(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now())), !one.denied);
+        QCOMPARE(bool(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, at())), !one.denied);
     }
     m_lines.clear();
 }
@@ -222,8 +225,8 @@ void TestBrokerGuard::denied_isHeardOnceMoreWithItsLastWord()
     makeGuard(guard);
     const Peer sensor = peer();
     const QByteArray name = kSensor.toUtf8();
-    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, m_clock.now()));
-    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, sensor, kSensorClient, u"x"_s, at()));
+    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kData, at()));
     const Timestamp last = m_clock.now();
     m_clock.advance(std::chrono::seconds{5});
     tls::DenyEntry entry;
@@ -231,19 +234,19 @@ void TestBrokerGuard::denied_isHeardOnceMoreWithItsLastWord()
     entry.revokedAt = m_clock.now();
     entry.reason = u"lost"_s;
     guard.setDenyList(listOf(u"building-1.smart.local"_s, entry));
-    const auto kicks = guard.due(m_clock.now());
+    const auto kicks = guard.due(at());
     QCOMPARE(kicks.size(), 1);
     QVERIFY(kicks.first().why.contains(toIso8601(last)) && kicks.first().why.contains(u"lost"_s));
     // From now on, even before the broker has closed the connection.
-    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, at()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", at()));
     guard.kicked(kicks.first());
     guard.disconnected(&m_client);
     // Mosquitto now asks for the will, and later for the sources of retained messages.
-    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kDeath, m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, name, Action::Subscribe, "spBv1.0/STATE/gateway-1", m_clock.now()));
+    QVERIFY(guard.mayAct(&m_client, name, Action::Publish, kDeath, at()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Publish, kData, at()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Receive, "spBv1.0/STATE/gateway-1", at()));
+    QVERIFY(!guard.mayAct(&m_client, name, Action::Subscribe, "spBv1.0/STATE/gateway-1", at()));
     QCOMPARE(guard.principals().value(kSensor).lastAccepted, last); // a will is no message of its own
     QVERIFY(!guard.principals().value(kSensor).connected);
     QCOMPARE(guard.counters().kicked[size_t(KickReason::Denied)], 1u);
@@ -256,17 +259,17 @@ void TestBrokerGuard::stranger_actsInNobodysName()
     BrokerGuard guard(m_log);
     makeGuard(guard);
     int other = 0;
-    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
-    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
-    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, m_clock.now()));
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
+    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, at()));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
+    QVERIFY(!guard.mayAct(&m_client, nullptr, Action::Publish, kData, at()));
     QVERIFY(!guard.mayAct(&m_client, "spiffe://building-1.smart.local/agent/hvac-002", Action::Publish, kData,
-                          m_clock.now())); // a session that goes by another name than its own
+                          at())); // a session that goes by another name than its own
     // Mosquitto asks with a made-up client object for the source of a retained message.
-    QVERIFY(guard.mayAct(&other, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(guard.mayAct(&other, qPrintable(kSensor), Action::Publish, kData, at()));
     QCOMPARE(guard.counters().published, 0u);
     QVERIFY(!guard.mayAct(&other, "spiffe://building-1.smart.local/agent/hvac-002", Action::Publish,
-                          "spBv1.0/building-1/NDATA/hvac-002", m_clock.now()));
+                          "spBv1.0/building-1/NDATA/hvac-002", at()));
     m_lines.clear();
 }
 
@@ -274,20 +277,19 @@ void TestBrokerGuard::roles_changeLiveSessions()
 {
     BrokerGuard guard(m_log);
     makeGuard(guard);
-    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
-    QVERIFY(guard.due(m_clock.now()).isEmpty());
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
+    QVERIFY(guard.due(at()).isEmpty());
     BrokerRoles moved = roles();
     moved.sensors.first().site = u"annex"_s;
     guard.setRoles(moved);
-    QVERIFY(guard.due(m_clock.now()).isEmpty());
-    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
-    QVERIFY(
-        guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/annex/NDATA/hvac-001", m_clock.now()));
+    QVERIFY(guard.due(at()).isEmpty());
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/annex/NDATA/hvac-001", at()));
     guard.setRoles({});
-    QCOMPARE(guard.due(m_clock.now()).value(0).reason, KickReason::NoRole);
+    QCOMPARE(guard.due(at()).value(0).reason, KickReason::NoRole);
     guard.setRoles(roles());
     guard.setBundles({});
-    QCOMPARE(guard.due(m_clock.now()).value(0).reason, KickReason::DomainRemoved);
+    QCOMPARE(guard.due(at()).value(0).reason, KickReason::DomainRemoved);
     m_lines.clear();
 }
 
@@ -295,9 +297,9 @@ void TestBrokerGuard::denials_areLoggedOnceAMinute()
 {
     BrokerGuard guard(m_log);
     makeGuard(guard);
-    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
     const auto tryOnce = [&] {
-        return guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/STATE/gateway-1", m_clock.now());
+        return guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, "spBv1.0/STATE/gateway-1", at());
     };
     m_lines.clear();
     for (int i = 0; i < 100; ++i)
@@ -315,9 +317,9 @@ void TestBrokerGuard::status_printsAndParses()
 {
     BrokerGuard guard(m_log);
     makeGuard(guard);
-    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
-    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
-    QVERIFY(!guard.connect(nullptr, std::nullopt, "", u"x"_s, m_clock.now()));
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
+    QVERIFY(!guard.connect(nullptr, std::nullopt, "", u"x"_s, at()));
     guard.setDenyList({domain(u"building-1.smart.local"), 7, {}, {}});
     const BrokerStatus status = statusOf(guard, m_clock.now());
     const auto parsed = parseStatus(printStatus(status));
@@ -336,7 +338,7 @@ void TestBrokerGuard::status_ofAPluginThatToldNoRefusalsIsRead()
 {
     BrokerGuard guard(m_log);
     makeGuard(guard);
-    QVERIFY(!guard.connect(nullptr, std::nullopt, "client-7", u"192.0.2.7"_s, m_clock.now()));
+    QVERIFY(!guard.connect(nullptr, std::nullopt, "client-7", u"192.0.2.7"_s, at()));
     const QByteArray now = printStatus(statusOf(guard, m_clock.now()));
     const auto parsed = parseStatus(now);
     QVERIFY(parsed);
@@ -369,7 +371,7 @@ void TestBrokerGuard::refusals_sayWhoAndWhyAndHowOften()
         QVERIFY(!guard.verifyChain(forged.chainDer, u"192.0.2.%1"_s.arg(i), m_clock.now()));
         m_clock.advance(std::chrono::seconds{5});
     }
-    QVERIFY(!guard.connect(nullptr, peer(), "another", u"192.0.2.9"_s, m_clock.now()));
+    QVERIFY(!guard.connect(nullptr, peer(), "another", u"192.0.2.9"_s, at()));
     const QList<RefusedClient> refused = guard.latestRefusals();
     QCOMPARE(refused.size(), 2);
     // The certificate is good, the name is not: that one is known to be who it is.
@@ -545,13 +547,13 @@ void TestBrokerGuard::service_startsOnlyWithRoles()
     QVERIFY(service.tick().isEmpty());
     QVERIFY(parseStatus(*tls::readWholeFile(options.statusFile)));
     // Roles that are broken later leave the good ones in place.
-    QVERIFY(service.guard().connect(&m_client, peer(), kSensorClient, u"x"_s, m_clock.now()));
+    QVERIFY(service.guard().connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
     QVERIFY(
         tls::writePublicFile(dir.filePath(u"building-1.smart.local.pem"_s), tls::certificatesToPem({m_pki.rootDer()})));
     QVERIFY(tls::writePublicFile(options.rolesFile, "{broken"));
     m_clock.advance(std::chrono::milliseconds{60});
     QVERIFY(service.tick().isEmpty());
-    QVERIFY(service.guard().mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, m_clock.now()));
+    QVERIFY(service.guard().mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at()));
     m_lines.clear();
 }
 

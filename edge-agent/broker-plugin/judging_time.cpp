@@ -1,0 +1,77 @@
+#include "broker-plugin/judging_time.h"
+
+#include <algorithm>
+
+namespace lintel::broker {
+
+using namespace Qt::StringLiterals;
+
+namespace {
+constexpr std::chrono::seconds kWorthTelling{10};
+} // namespace
+
+JudgingTime::JudgingTime(const Clock &clock, std::function<void(const QString &sentence)> log)
+    : m_clock(clock), m_log(std::move(log))
+{}
+
+Millis JudgingTime::running() const
+{
+    return std::chrono::floor<Millis>(m_clock.monotonic());
+}
+
+Moment JudgingTime::now()
+{
+    const Mark wall{m_clock.now(), running()};
+    if (!m_wall || wall.time >= m_wall->at(wall.running)) {
+        believe(wall);
+    } else {
+        m_backSince = m_backSince.value_or(wall.running);
+        const Millis back = m_wall->at(wall.running) - wall.time;
+        if (mayHaveBeenAhead(wall.running)) {
+            believe(wall);
+        } else if (back >= kWorthTelling && !m_isTold) {
+            m_isTold = true;
+            m_log(
+                u"The clock went back by %1 s, to %2. Certificates are judged by the time as it was before, until the "
+                "broker's own is renewed, for an hour at most; see that the clock is right."_s.arg(
+                    QString::number(std::chrono::floor<std::chrono::seconds>(back).count()), toIso8601(wall.time)));
+        }
+    }
+    const Timestamp byWall = m_wall->at(wall.running);
+    return {m_signed ? std::max(byWall, m_signed->at(wall.running)) : byWall, wall.running};
+}
+
+bool JudgingTime::mayHaveBeenAhead(Millis running) const
+{
+    return running - *m_backSince >= kBelieveBefore || (m_certificate && m_wall->at(running) >= m_certificate->second);
+}
+
+void JudgingTime::believe(Mark wall)
+{
+    m_wall = wall;
+    m_backSince.reset();
+    if (std::exchange(m_isTold, false))
+        m_log(u"Certificates are judged by the clock again, which says %1."_s.arg(toIso8601(wall.time)));
+}
+
+void JudgingTime::takeCertificate(Timestamp notBefore, Timestamp notAfter)
+{
+    const std::pair life{notBefore, notAfter};
+    if (m_certificate == life)
+        return;
+    const bool isRenewed = m_certificate.has_value();
+    m_certificate = life;
+    if (!isRenewed)
+        return takeSigned(notBefore);
+    m_signed = Mark{notBefore, running()};
+    believe({m_clock.now(), running()});
+}
+
+void JudgingTime::takeSigned(Timestamp time)
+{
+    const Mark mark{time, running()};
+    if (!m_signed || time > m_signed->at(mark.running))
+        m_signed = mark;
+}
+
+} // namespace lintel::broker
