@@ -7,6 +7,8 @@ foreach(subject admission entries boot_record state)
   lintel_add_test(tst_authority_${subject} unit/tst_authority_${subject}.cpp fakes/attested_agent.h fakes/authority_fixture.h
     fakes/odd_certificate.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
 endforeach()
+lintel_add_test(tst_spiffe_bundle unit/tst_spiffe_bundle.cpp fakes/attested_agent.h fakes/authority_fixture.h
+  fakes/odd_certificate.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto)
 lintel_add_test(tst_authority_upkeep unit/tst_authority_upkeep.cpp fakes/attested_agent.h fakes/authority_fixture.h
   fakes/faulty_vfs.cpp fakes/faulty_vfs.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto SQLite::SQLite3 TIMEOUT 300)
 # Every method of its services, as clients call it.

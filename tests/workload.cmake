@@ -1,11 +1,13 @@
 # The Workload API server: its rules, its callers, its real issuer, and clients that we did not write.
 lintel_add_test(tst_workload_api unit/tst_workload_api.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi Lintel::SpireWire TIMEOUT 300)
+lintel_add_test(tst_workload_rules unit/tst_workload_rules.cpp fakes/workload_host.h
+  LIBRARIES Lintel::WorkloadApi Lintel::SpireWire)
 lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/workload_host.h fakes/live_authority.h
   LIBRARIES Lintel::WorkloadApi Lintel::AuthorityProgram Lintel::TestTpm Lintel::Tpm LABELS foreign slow TIMEOUT 1800)
 lintel_add_test(tst_workload_callers unit/tst_workload_callers.cpp LIBRARIES Lintel::WorkloadApi)
 lintel_add_test(tst_workload_identity_source unit/tst_workload_identity_source.cpp fakes/workload_host.h
-  LIBRARIES Lintel::WorkloadApi)
+  LIBRARIES Lintel::WorkloadApi Lintel::SpireWire)
 lintel_add_test(tst_workload_issuer integration/tst_workload_issuer.cpp fakes/live_authority.h
   LIBRARIES Lintel::WorkloadApi Lintel::AuthorityService Lintel::Spire Lintel::TestTpm Lintel::Tpm Qt6::Network
   LABELS slow TIMEOUT 300)

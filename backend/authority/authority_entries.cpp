@@ -11,6 +11,7 @@ namespace lintel::authority {
 using namespace Qt::StringLiterals;
 
 namespace {
+constexpr qsizetype kMaxHintBytes = 1'024; // SPIFFE_Workload_API.md section 8
 constexpr std::chrono::seconds kMaxTokenTtl = std::chrono::hours{24 * 30};
 
 Error malformed(const QString &message)
@@ -46,8 +47,8 @@ Result<void> checkEntry(const Entry &entry, const AuthorityConfig &config)
     if (entry.x509Ttl.count() < 0 || entry.x509Ttl * 4 > config.issuingLifetime || entry.jwtTtl.count() < 0
         || entry.jwtTtl * 4 > config.jwtKeyLifetime)
         return Error{Errc::OutOfRange, u"An SVID may live a quarter of its issuer's life at most."_s};
-    if (entry.hint.size() > 1'024)
-        return malformed(u"A hint has 1,024 characters at most."_s);
+    if (entry.hint.toUtf8().size() > kMaxHintBytes)
+        return malformed(u"A hint has %1 bytes at most."_s.arg(kMaxHintBytes));
     for (const QString &name : entry.dnsNames)
         if (!isDnsName(name))
             return malformed(u"\"%1\" is no DNS name."_s.arg(name.left(80)));

@@ -19,6 +19,7 @@ constexpr int kMaxTokenErrands = 64;
 constexpr qsizetype kMaxAudiences = 16;
 constexpr qsizetype kMaxAudienceLength = 1'024;
 constexpr qsizetype kMaxTold = 256;
+constexpr qsizetype kMaxHintBytes = 1'024; // SPIFFE_Workload_API.md section 8
 
 grpc::ServerLimits limits()
 {
@@ -195,16 +196,24 @@ QList<WorkloadEntry> WorkloadServer::entriesOf(Caller &caller)
         if (m_attestor.matches(caller, entry.selectors))
             found.append(entry);
     }
-    makeHintsUnique(found);
+    settleHints(found);
     return found;
 }
 
-/// SPIFFE_Workload_API.md sections 5.2.1 and 6.2.1: a hint stands once in a response. Decided over all that
-/// this caller may have, so that a hint always means the same identity for it.
-void WorkloadServer::makeHintsUnique(QList<WorkloadEntry> &entries)
+/// SPIFFE_Workload_API.md sections 5.2.1, 6.2.1 and 8: a hint stands once in a response, and is not long. Decided
+/// over all that this caller may have, so that a hint always means the same identity for it.
+void WorkloadServer::settleHints(QList<WorkloadEntry> &entries)
 {
     QList<WorkloadEntry *> byAge;
     for (WorkloadEntry &entry : entries) {
+        if (entry.hint.toUtf8().size() > kMaxHintBytes) {
+            entry.hint.clear(); // no authority of ours has one
+            if (tellOnce(u"long hint of %1"_s.arg(entry.id)))
+                Q_EMIT noticed(
+                    {Errc::OutOfRange, u"The hint of %1 has more than %2 bytes, so it is handed out "
+                                       "without. Give its entry a shorter one."_s.arg(entry.spiffeId.toString())
+                                           .arg(kMaxHintBytes)});
+        }
         if (!entry.hint.isEmpty())
             byAge.append(&entry);
     }

@@ -83,7 +83,7 @@ private:
 
     [[nodiscard]] std::optional<Caller> attest(grpc::ServerCall &call);
     [[nodiscard]] QList<WorkloadEntry> entriesOf(Caller &caller);
-    void makeHintsUnique(QList<WorkloadEntry> &entries);
+    void settleHints(QList<WorkloadEntry> &entries);
     [[nodiscard]] bool tellOnce(const QString &what);
     [[nodiscard]] Bundles bundlesOf(const QList<WorkloadEntry> &entries) const;
     [[nodiscard]] Answer answer(Stream &stream);

@@ -20,6 +20,8 @@ struct OddCertificate {
     QByteArray nameConstraints = {};
     qint64 notBefore = 1'700'000'000; // seconds since 1970
     qint64 notAfter = 4'000'000'000;
+    bool hasSubject = true;
+    bool isNameCritical = false;
     QByteArray publicKeyDer = {}; // of this key instead of a new one; needs an issuer
 };
 
@@ -42,8 +44,9 @@ inline MadeCertificate makeCertificate(const OddCertificate &wanted, const MadeC
     ASN1_TIME_set(X509_getm_notBefore(x), static_cast<time_t>(wanted.notBefore));
     ASN1_TIME_set(X509_getm_notAfter(x), static_cast<time_t>(wanted.notAfter));
     const QByteArray name = "test " + QByteArray::number(qint64(serial));
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char *>(name.constData()), -1, -1, 0);
+    if (wanted.hasSubject)
+        X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
+                                   reinterpret_cast<const unsigned char *>(name.constData()), -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(parent ? parent.get() : x));
     const auto *at = reinterpret_cast<const unsigned char *>(wanted.publicKeyDer.constData());
     const std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> given{
@@ -58,7 +61,7 @@ inline MadeCertificate makeCertificate(const OddCertificate &wanted, const MadeC
     QByteArrayList names;
     for (const QByteArray &uri : wanted.uris)
         names.append("URI:" + uri);
-    add(NID_subject_alt_name, names.join(','));
+    add(NID_subject_alt_name, (wanted.isNameCritical ? "critical," : "") + names.join(','));
     add(NID_basic_constraints, wanted.basicConstraints);
     add(NID_key_usage, wanted.keyUsage);
     add(NID_ext_key_usage, wanted.extendedKeyUsage);

@@ -4,6 +4,7 @@
 #include "fakes/live_authority.h"
 #include "fakes/workload_host.h"
 
+#include <QElapsedTimer>
 #include <QScopeGuard>
 #include <QSslCertificate>
 #include <QSslConfiguration>
@@ -294,6 +295,59 @@ private Q_SLOTS:
         QTRY_COMPARE_WITH_TIMEOUT(here.held(), std::optional<quint64>(2), kPatience);
         const int asked = known.asked;
         QTRY_VERIFY_WITH_TIMEOUT(known.asked >= asked + 2, kPatience);
+    }
+
+    /// 6.2 asks for the next interval. Ours comes back sooner, because a key that a partner revoked would be believed
+    /// until then, but later each time, and in the end as seldom as without a hint.
+    void failure_isTriedAgainLaterAndLater()
+    {
+        const authority::FederationPace shipped;
+        QCOMPARE(shipped.firstRetry, Millis{2s});
+        QCOMPARE(shipped.latestRetry, Millis{5min});
+        QCOMPARE(shipped.usual, Millis{5min}); // what 4.1 recommends without a hint
+        QCOMPARE(shipped.soonest, Millis{1s});
+
+        Client here;
+        Endpoint known(here.svid());
+        known.answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+        authority::FederationPace pace = onlyWhenAsked();
+        pace.firstRetry = 100ms;
+        QElapsedTimer since;
+        since.start();
+        here.open(known.url(), pace);
+        QTRY_VERIFY_WITH_TIMEOUT(known.asked >= 6, kPatience);
+        // At least half of 100, 200, 400, 800 and 1,600 ms; without doubling 750 ms at most on an idle machine.
+        QVERIFY2(since.elapsed() >= 1'550, qPrintable(QString::number(since.elapsed())));
+    }
+
+    /// 5.2.2.2: the endpoint of a domain may be another's, whose bundle is configured by itself.
+    void endpoint_ofAThirdDomain_isVerifiedWithThatDomainsBundle()
+    {
+        Client here;
+        const WorkloadDomain third(u"third.example", here.own.clock.now());
+        const SpiffeId publisher = *SpiffeId::parse(u"spiffe://third.example/bundles");
+        Endpoint known(third.svid(publisher, here.own.clock.now()));
+        known.serve(here.bundle(2));
+        here.open(known.url(), onlyWhenAsked());
+        QTRY_COMPARE_WITH_TIMEOUT(here.troubles.size(), 1, kPatience); // it shows another ID than was configured
+        auto relationship = here.own.authority->relationships()->first();
+        relationship.endpointId = publisher;
+        QVERIFY(here.own.authority->setRelationship(relationship, here.own.actor));
+        here.client->refresh(here.partner.name);
+        QTRY_COMPARE_WITH_TIMEOUT(here.troubles.size(), 2, kPatience);
+        QVERIFY2(here.lastTrouble().contains(u"There is no bundle of third.example yet"),
+                 qPrintable(here.lastTrouble()));
+        // The partner's own bundle does not stand in for it, nor does a wrong one.
+        QVERIFY(here.own.authority->setFederatedBundle(third.name, here.partner.bundle(), here.own.actor));
+        here.client->refresh(here.partner.name);
+        QTRY_COMPARE_WITH_TIMEOUT(here.troubles.size(), 3, kPatience);
+        QCOMPARE(here.held(), std::optional<quint64>(1));
+        QCOMPARE(known.asked, 0);
+        QVERIFY(here.own.authority->setFederatedBundle(third.name, third.bundle(), here.own.actor));
+        here.client->refresh(here.partner.name);
+        QTRY_COMPARE_WITH_TIMEOUT(here.held(), std::optional<quint64>(2), kPatience);
+        const auto kept = *here.own.authority->federatedBundle(third.name);
+        QCOMPARE(kept->x509Authorities, QList{third.rootDer}); // what came was of the partner alone
     }
 
     /// What an operator brought once verifies the first connection only.

@@ -45,6 +45,27 @@ private Q_SLOTS:
         bad.x509Ttl = 24h * 30;
         VERIFY_ERROR(f.authority->createEntry(bad, f.actor), Errc::OutOfRange);
     }
+    /// SPIFFE_Workload_API.md section 8, which counts bytes.
+    void entries_hintsHave1024BytesAtMost()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        Entry entry;
+        entry.spiffeId = f.id(u"/w/a"_s);
+        entry.parentId = f.id(u"/spire/agent/x"_s);
+        entry.selectors = {{u"unix"_s, u"uid:0"_s}};
+        for (const QString &hint : {QString(1'025, u'x'), QString(513, u'ü'), QString(400, u'€')}) {
+            entry.hint = hint;
+            VERIFY_ERROR(f.authority->createEntry(entry, f.actor), Errc::Malformed);
+        }
+        entry.hint = QString(512, u'ü');
+        auto made = f.authority->createEntry(entry, f.actor);
+        VERIFY_OK(made);
+        QCOMPARE(f.authority->entry(made->id)->hint, entry.hint);
+        made->hint = QString(513, u'ü');
+        VERIFY_ERROR(f.authority->updateEntry(*made, f.actor), Errc::Malformed);
+        QCOMPARE(f.authority->entry(made->id)->hint, entry.hint);
+    }
     void entries_giveNoRevokedIdentityBack()
     {
         AuthorityFixture f;

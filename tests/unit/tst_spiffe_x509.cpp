@@ -102,6 +102,21 @@ private Q_SLOTS:
                             kNow + std::chrono::hours{1}},
                            *issuerFacts(chain.issuing), *chain.issuingKey));
     }
+    void s31_withoutSubjectTheNameMustBeCritical()
+    {
+        const auto root = makeCertificate(rootOf("building-1.smart.local"));
+        for (const bool critical : {true, false}) {
+            const auto leaf = makeCertificate({.hasSubject = false, .isNameCritical = critical}, &root);
+            QCOMPARE(isCritical(leaf.der, NID_subject_alt_name), critical);
+            QCOMPARE(bool(leafSpiffeId(leaf.der)), critical);
+            QCOMPARE(bool(verify({leaf.der}, root.der)), critical);
+        }
+        // With a subject it may be, and may not. Ours have one.
+        for (const bool critical : {true, false})
+            QVERIFY(leafSpiffeId(makeCertificate({.isNameCritical = critical}).der));
+        const X509Ptr ours = x509FromDer(Chain().leaf);
+        QVERIFY(X509_NAME_entry_count(X509_get_subject_name(ours.get())) > 0);
+    }
     // --- 3.2: signing certificates ---
     void s32_signingCertificateIsAnSvidWithoutPath()
     {

@@ -1,6 +1,7 @@
 #include "process/service_main.h"
 
 #include "adapters/log/log.h"
+#include "domain/workload_endpoint.h"
 #include "process/command_line.h"
 #include "process/own_identity.h"
 #include "spire/workload_identity_source.h"
@@ -83,9 +84,28 @@ std::optional<int> parseCommandLine(const Program &program, const QStringList &a
     return {};
 }
 
+namespace {
+
+/// The address that is configured or in the environment, and which of them it is.
+struct GivenEndpoint {
+    QString text;
+    QString from;
+};
+
+GivenEndpoint givenEndpoint(const IdentityConfig &identity)
+{
+    if (!identity.spiffeEndpoint.isEmpty())
+        return {identity.spiffeEndpoint, u"identity.spiffe_endpoint"_s};
+    return {spire::workloadEndpointFromEnvironment(), u"SPIFFE_ENDPOINT_SOCKET"_s};
+}
+
+} // namespace
+
 QString workloadEndpoint(const IdentityConfig &identity)
 {
-    return identity.spiffeEndpoint.isEmpty() ? spire::workloadEndpointFromEnvironment() : identity.spiffeEndpoint;
+    const QString text = givenEndpoint(identity).text;
+    const auto endpoint = WorkloadEndpoint::parse(text);
+    return endpoint && endpoint->isLocalSocket() ? u"unix://"_s + endpoint->socketPath() : text;
 }
 
 Result<void> checkIdentity(const CommonConfig &config)
@@ -93,16 +113,19 @@ Result<void> checkIdentity(const CommonConfig &config)
     using Provider = IdentityConfig::Provider;
     const IdentityConfig &identity = config.identity;
     if (identity.provider == Provider::Spiffe) {
-        const QString endpoint = workloadEndpoint(identity);
-        if (endpoint.isEmpty())
+        const GivenEndpoint given = givenEndpoint(identity);
+        if (given.text.isEmpty())
             return Error{
                 Errc::NotFound,
                 u"There is no SPIFFE Workload API to ask: give identity.spiffe_endpoint (unix:///path/of/socket), or set SPIFFE_ENDPOINT_SOCKET."_s};
-        if (!endpoint.startsWith("unix:"_L1))
+        const auto endpoint = WorkloadEndpoint::parse(given.text);
+        if (!endpoint)
+            return Error{endpoint.error().code, u"%1: %2"_s.arg(given.from, endpoint.error().message)};
+        if (!endpoint->isLocalSocket())
             return Error{
                 Errc::Unsupported,
                 u"The Workload API at %1 would send private keys over a network connection in clear text; use one on a socket of this host (identity.spiffe_endpoint unix:///path)."_s
-                    .arg(endpoint)};
+                    .arg(given.text)};
     }
     if (identity.provider == Provider::Files && identity.directory.isEmpty())
         return Error{

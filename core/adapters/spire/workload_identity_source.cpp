@@ -28,8 +28,34 @@ const grpc::Metadata &workloadMetadata()
     return metadata;
 }
 
+/// SPIFFE_Workload_API.md section 4.5: a message in which something mandatory is missing is none.
+Result<void> checkIsComplete(const workload::X509SVIDResponse &response)
+{
+    const auto incomplete = [](const QString &what) {
+        return Error{Errc::Malformed,
+                     u"A message of the Workload API %1, which it must have, and is not used."_s.arg(what)};
+    };
+    if (response.svids().empty())
+        return incomplete(u"has no SVID"_s);
+    for (const workload::X509SVID &one : response.svids()) {
+        if (one.spiffe_id().empty())
+            return incomplete(u"has an SVID without a SPIFFE ID"_s);
+        const QString id = textOf(one.spiffe_id());
+        if (one.x509_svid().empty())
+            return incomplete(u"has no certificate of %1"_s.arg(id));
+        if (one.x509_svid_key().empty())
+            return incomplete(u"has no private key of %1"_s.arg(id));
+        if (one.bundle().empty())
+            return incomplete(u"has no bundle for %1"_s.arg(id));
+    }
+    return {};
+}
+
+/// Of several SVIDs with this ID the first: clients that choose among equal ones take that (section 5.2.1).
 Result<IdentitySnapshot> snapshotOf(const workload::X509SVIDResponse &response, const SpiffeId &self)
 {
+    if (const auto complete = checkIsComplete(response); !complete)
+        return complete.error();
     QStringList offered;
     for (const workload::X509SVID &one : response.svids()) {
         const QString id = textOf(one.spiffe_id());
@@ -53,8 +79,6 @@ Result<IdentitySnapshot> snapshotOf(const workload::X509SVIDResponse &response, 
         const auto own = tls::certificatesFromDer(bytesOf(one.bundle()));
         if (!own)
             return own.error();
-        if (own->isEmpty())
-            return Error{Errc::Malformed, u"The Workload API sent no bundle of %1."_s.arg(self.trustDomain().name())};
         snapshot.bundles.insert(self.trustDomain(), *own);
         for (const auto &[name, der] : response.federated_bundles()) {
             const auto id2 = SpiffeId::parse(textOf(name));
@@ -66,7 +90,7 @@ Result<IdentitySnapshot> snapshotOf(const workload::X509SVIDResponse &response, 
     }
     return Error{Errc::NotFound,
                  u"The Workload API offers %1, not %2: correct agent.spiffe_id or the registration entry."_s.arg(
-                     offered.isEmpty() ? u"nothing"_s : offered.join(u", "_s), self.toString())};
+                     offered.join(u", "_s), self.toString())};
 }
 
 } // namespace

@@ -57,6 +57,12 @@ Result<SpiffeId> spiffeIdOf(const X509 *certificate)
         QString::fromLatin1(reinterpret_cast<const char *>(ASN1_STRING_get0_data(uri)), ASN1_STRING_length(uri)));
 }
 
+bool isCritical(const X509 *certificate, int nid)
+{
+    const int at = X509_get_ext_by_NID(certificate, nid, -1);
+    return at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(certificate, at)) == 1;
+}
+
 Result<SpiffeId> leafSpiffeId(X509 *certificate)
 {
     auto id = spiffeIdOf(certificate);
@@ -68,8 +74,13 @@ Result<SpiffeId> leafSpiffeId(X509 *certificate)
     const quint32 flags = X509_get_extension_flags(certificate);
     if (flags & (EXFLAG_CA | EXFLAG_INVALID))
         return malformed(u"The leaf certificate of %1 is marked as an authority or has broken extensions."_s.arg(who));
-    const int at = X509_get_ext_by_NID(certificate, NID_key_usage, -1);
-    if (at < 0 || X509_EXTENSION_get_critical(X509_get_ext(certificate, at)) != 1)
+    // X509-SVID.md section 3.1, as RFC 5280 section 4.1.2.6.
+    if (X509_NAME_entry_count(X509_get_subject_name(certificate)) == 0
+        && !isCritical(certificate, NID_subject_alt_name))
+        return malformed(
+            u"The leaf certificate of %1 has no subject, and the extension with its URI name is not critical."_s.arg(
+                who));
+    if (!isCritical(certificate, NID_key_usage))
         return malformed(u"The leaf certificate of %1 has no critical key usage."_s.arg(who));
     const quint32 usage = X509_get_key_usage(certificate);
     if (!(usage & KU_DIGITAL_SIGNATURE) || (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))

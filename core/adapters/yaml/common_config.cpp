@@ -1,6 +1,7 @@
 #include "adapters/yaml/common_config.h"
 
 #include "domain/topic.h"
+#include "domain/workload_endpoint.h"
 
 namespace lintel {
 
@@ -26,12 +27,6 @@ CapabilityConfig readCapability(Section section)
     section.text(u"name", capability.name);
     section.text(u"description", capability.description);
     return capability;
-}
-
-/// Sockets of the Workload API: unix:///absolute/path or tcp://127.0.0.1:8081 (SPIFFE_Workload_Endpoint.md, section 4).
-bool isWorkloadEndpoint(const QString &endpoint)
-{
-    return (endpoint.startsWith("unix:///"_L1) && endpoint.size() > 8) || endpoint.startsWith("tcp://"_L1);
 }
 
 bool isHostAndPort(const QString &address)
@@ -140,7 +135,7 @@ IdentityConfig readIdentity(Section section, const AgentConfig &agent)
     section.text(u"directory", identity.directory);
     readEmbedded(section, agent, identity);
     section.text(u"spiffe_endpoint", identity.spiffeEndpoint);
-    section.check(u"spiffe_endpoint", isWorkloadEndpoint(identity.spiffeEndpoint),
+    section.check(u"spiffe_endpoint", bool(WorkloadEndpoint::parse(identity.spiffeEndpoint)),
                   u"unix:///path/of/socket or tcp://address:port"_s);
     section.flag(u"lightweight", identity.lightweight);
     section.integer(u"svid_cache_size", identity.svidCacheSize, 1, 1'000);
