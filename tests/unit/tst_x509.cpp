@@ -1,4 +1,5 @@
 #include "ports/system_clock.h"
+#include "tls/openssl_handles.h"
 #include "tls/pki.h"
 #include "tls/x509.h"
 
@@ -47,6 +48,32 @@ private Q_SLOTS:
         QCOMPARE(*leafSpiffeId(m_svid.chainDer.first()), m_id);
         QCOMPARE(spiffeIdOf(m_pki.rootDer())->toString(), u"spiffe://building-1.smart.local"_s);
         QVERIFY(!leafSpiffeId(m_pki.rootDer())); // an authority is no leaf
+    }
+
+    void x509FromDer_keepsTheLastFewAndMixesNoneUp()
+    {
+        const QByteArray leaf = m_svid.chainDer.first();
+        const X509Ptr first = x509FromDer(leaf);
+        QVERIFY(first);
+        QCOMPARE(x509FromDer(leaf).get(), first.get());
+        QByteArray other = leaf;
+        other[other.size() - 1] = char(other[other.size() - 1] ^ 1); // in the signature
+        const X509Ptr changed = x509FromDer(other);
+        QVERIFY(changed && changed.get() != first.get());
+        QCOMPARE(derOf(changed.get()), other);
+        QVERIFY(!x509FromDer({}));
+        QVERIFY(!x509FromDer(leaf + 'x'));
+
+        for (int i = 0; i < 20; ++i)
+            QVERIFY(x509FromDer(m_pki.issue(m_id, std::chrono::hours{1}, m_now)->chainDer.first()));
+        const X509Ptr again = x509FromDer(leaf);
+        QVERIFY(again.get() != first.get()); // 20 others are more than are kept
+        QCOMPARE(derOf(again.get()), leaf);
+
+        const auto *bytes = reinterpret_cast<const unsigned char *>(other.constData());
+        const X509Ptr own{d2i_X509(nullptr, &bytes, long(other.size()))};
+        QCOMPARE(sharedDerOf(own.get()), other);
+        QCOMPARE(x509FromDer(other).get(), own.get());
     }
 
     void makeSvid_refusesAnotherKeyAndARoot()

@@ -92,7 +92,7 @@ struct TlsSession::Callbacks {
         // What was shown, leaf first; the context holds all of it as untrusted.
         STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(context);
         for (int i = 0; i < sk_X509_num(shown); ++i)
-            self->m_peerChain.append(shared(tls::derOf(sk_X509_value(shown, i)), i));
+            self->m_peerChain.append(shared(tls::sharedDerOf(sk_X509_value(shown, i)), i));
         // The session would keep them for as long as the connection lives; the handshake needs the leaf alone.
         while (sk_X509_num(shown) > 1)
             X509_free(sk_X509_pop(shown));
@@ -400,6 +400,12 @@ Result<QByteArray> TlsSession::exportKeyingMaterial(const QByteArray &label, int
                != 1)
         return Error{Errc::Unavailable, u"TLS gives no keying material: %1."_s.arg(tls::opensslReason())};
     return bytes;
+}
+
+QByteArray TlsSession::ownCertificate() const
+{
+    const X509 *own = SSL_get_certificate(m_ssl);
+    return own ? tls::derOf(own) : QByteArray();
 }
 
 } // namespace lintel::grpc

@@ -39,8 +39,12 @@ using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>
 using BignumPtr = std::unique_ptr<BIGNUM, Freer<BN_free>>;
 using Asn1TimePtr = std::unique_ptr<ASN1_TIME, Freer<ASN1_TIME_free>>;
 
+/// Nothing, and OpenSSL's reason, when the bytes are no certificate. Each thread keeps its last few, as reading one
+/// costs OpenSSL 3.0 more than checking its signature: the answer may be shared, so nobody changes it.
 [[nodiscard]] X509Ptr x509FromDer(const QByteArray &der);
 [[nodiscard]] QByteArray derOf(const X509 *certificate);
+/// The same of a certificate that OpenSSL has read by itself and nobody will change: x509FromDer() then gives this one.
+[[nodiscard]] QByteArray sharedDerOf(X509 *certificate);
 /// What OpenSSL's error queue of this thread says, and empties it.
 [[nodiscard]] QString opensslReason();
 

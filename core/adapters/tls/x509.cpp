@@ -4,6 +4,9 @@
 
 #include <openssl/pem.h>
 
+#include <algorithm>
+#include <array>
+
 namespace lintel::tls {
 
 using namespace Qt::StringLiterals;
@@ -101,14 +104,63 @@ Result<X509StackPtr> stackOf(const QList<QByteArray> &certificatesDer)
     }
     return stack;
 }
+
+/// The certificates that a thread read last: its peers' issuers and roots come again with every connection, and one
+/// leaf is looked at by several checks.
+class RecentCertificates
+{
+public:
+    static RecentCertificates &ofThisThread()
+    {
+        static thread_local RecentCertificates certificates;
+        return certificates;
+    }
+    [[nodiscard]] X509Ptr find(const QByteArray &der)
+    {
+        const auto found = std::find_if(m_newestFirst.begin(), m_newestFirst.end(),
+                                        [&](const Known &known) { return known.certificate && known.der == der; });
+        if (found == m_newestFirst.end())
+            return {};
+        std::rotate(m_newestFirst.begin(), found, std::next(found));
+        X509 *certificate = m_newestFirst.front().certificate.get();
+        return X509Ptr{X509_up_ref(certificate) == 1 ? certificate : nullptr};
+    }
+    void add(const QByteArray &der, X509 *certificate)
+    {
+        if (find(der) || X509_up_ref(certificate) != 1)
+            return;
+        std::rotate(m_newestFirst.begin(), std::prev(m_newestFirst.end()), m_newestFirst.end());
+        m_newestFirst.front() = {der, X509Ptr{certificate}};
+    }
+
+private:
+    struct Known {
+        QByteArray der;
+        X509Ptr certificate; // none yet
+    };
+    static constexpr size_t kCount = 8;
+    std::array<Known, kCount> m_newestFirst;
+};
 } // namespace
 
 X509Ptr x509FromDer(const QByteArray &der)
 {
+    if (X509Ptr known = RecentCertificates::ofThisThread().find(der))
+        return known;
     const auto *data = reinterpret_cast<const unsigned char *>(der.constData());
     const auto *end = data + der.size();
     X509Ptr certificate{d2i_X509(nullptr, &data, static_cast<long>(der.size()))};
-    return data == end ? std::move(certificate) : X509Ptr{};
+    if (!certificate || data != end)
+        return {};
+    RecentCertificates::ofThisThread().add(der, certificate.get());
+    return certificate;
+}
+
+QByteArray sharedDerOf(X509 *certificate)
+{
+    QByteArray der = derOf(certificate);
+    RecentCertificates::ofThisThread().add(der, certificate);
+    return der;
 }
 
 QByteArray derOf(const X509 *certificate)
