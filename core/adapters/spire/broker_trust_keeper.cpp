@@ -61,7 +61,7 @@ Result<void> makeFolder(const QString &path)
 BrokerTrustKeeper::BrokerTrustKeeper(BrokerTrustOptions options, EmbeddedIdentitySource &identity,
                                      ReadPrincipals readPrincipals, const Clock &clock, QObject *parent)
     : QObject(parent), m_options(std::move(options)), m_identity(identity), m_readPrincipals(std::move(readPrincipals)),
-      m_clock(clock), m_time(clock, nullptr), m_keeper(clock, m_time, m_options.renewal, m_options.seed),
+      m_keeper(clock, identity.time(), m_options.renewal, m_options.seed),
       m_channel({m_options.authority, [this] { return tlsAsAgent(m_identity, m_options.authorityId); }}),
       m_watch(m_channel, identity, m_options.authorityId.trustDomain())
 {
@@ -114,8 +114,6 @@ BrokerTrustStatus BrokerTrustKeeper::status() const
 /// The agent has a new SVID, or there are new roots.
 void BrokerTrustKeeper::onIdentity()
 {
-    if (const auto raised = m_time.raise(m_identity.trustedNow()); !raised)
-        troubled(Part::Certificate, raised.error());
     writeBundles();
     readDenyLists();
     m_watch.judgeAgain();
@@ -256,7 +254,7 @@ void BrokerTrustKeeper::readCertificate()
         return;
     const auto svid = tls::makeSvid(*chain, *key);
     // One that ends soon, or has ended, is fetched at once.
-    if (!svid || svid->id != m_options.broker || svid->notAfter - m_time.now() < 1min)
+    if (!svid || svid->id != m_options.broker || svid->notAfter - m_identity.trustedNow() < 1min)
         return;
     if (m_keeper.succeeded(svid->notBefore, svid->notAfter))
         m_keptChain = *chain;

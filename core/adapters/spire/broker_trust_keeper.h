@@ -109,9 +109,7 @@ private:
     BrokerTrustOptions m_options;
     EmbeddedIdentitySource &m_identity;
     ReadPrincipals m_readPrincipals;
-    const Clock &m_clock;
-    TimeFloor m_time;
-    SvidKeeper m_keeper;
+    SvidKeeper m_keeper; // by the identity's time: only what an authority signed raises its floor
     grpc::Channel m_channel;
     QTimer m_step;
     QTimer m_reportTimer;

@@ -439,6 +439,11 @@ Timestamp EmbeddedIdentitySource::trustedNow() const
     return m_shared->time.now();
 }
 
+const TimeFloor &EmbeddedIdentitySource::time() const
+{
+    return m_shared->time;
+}
+
 QHash<TrustDomain, tls::BundleDocument> EmbeddedIdentitySource::documents() const
 {
     const QMutexLocker lock(&m_shared->mutex);

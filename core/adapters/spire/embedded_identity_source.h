@@ -45,6 +45,9 @@ public:
     [[nodiscard]] IdentityStatus status() const override;
     [[nodiscard]] Timestamp trustedNow() const override;
 
+    /// How late it is by what this identity knows; lives as long as the source. To read, from any thread.
+    [[nodiscard]] const TimeFloor &time() const;
+
     /// The bundles as they were fetched, with their JWT keys. Any thread.
     [[nodiscard]] QHash<TrustDomain, tls::BundleDocument> documents() const;
     /// What this process is to the authority: for calls to it beside the errands. Any thread.
