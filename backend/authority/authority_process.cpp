@@ -24,6 +24,7 @@ Result<AttestationTerms> termsOf(const ProgramConfig &config, const Clock &clock
     terms.clock = &clock;
     terms.policy.pcrs = config.pcrs;
     terms.quotesSpireTpm = config.quotesSpireTpm;
+    terms.channelBindings = config.channelBindings;
     terms.policy.challengeLifetime = config.challengeLifetime;
     terms.policy.requireVendorCertificate = config.requiresVendorCertificate;
     if (config.vendorDir.isEmpty())

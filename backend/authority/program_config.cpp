@@ -90,6 +90,22 @@ void readTypes(Section &section, QStringList &types)
     types = std::move(chosen);
 }
 
+void readChannelBindings(Section &section, QList<ChannelBinding> &bindings)
+{
+    constexpr int kMost = 2;
+    QStringList names;
+    section.texts(u"channel_bindings", names, kMost);
+    if (!section.has(u"channel_bindings"))
+        return;
+    QList<ChannelBinding> chosen;
+    for (const QString &name : std::as_const(names))
+        if (const auto binding = channelBindingNamed(name); binding && !chosen.contains(*binding))
+            chosen.append(*binding);
+    if (chosen.isEmpty() || chosen.size() != names.size())
+        return section.complain(u"channel_bindings", u"expected exporter, server_certificate or both"_s);
+    bindings = std::move(chosen);
+}
+
 void readAttestation(Section section, ProgramConfig &config)
 {
     readTypes(section, config.authority.attestationTypes);
@@ -107,6 +123,7 @@ void readAttestation(Section section, ProgramConfig &config)
     section.duration(u"pending_kept", config.authority.pendingKept, 1h, 366 * kDay);
     section.flag(u"require_measured_boot", config.authority.requireMeasuredBoot);
     section.duration(u"challenge_lifetime", config.challengeLifetime, 5s, 10min);
+    readChannelBindings(section, config.channelBindings);
     readPcrs(section, config.pcrs);
     // Without registers no boot is measured, and nobody of this type would get in.
     config.quotesSpireTpm = config.authority.requireMeasuredBoot;

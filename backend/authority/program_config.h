@@ -4,6 +4,7 @@
 
 #include "adapters/yaml/common_config.h"
 #include "authority/authority_config.h"
+#include "ports/attestor.h"
 
 #include <QList>
 
@@ -44,6 +45,8 @@ struct ProgramConfig {
     QList<int> pcrs = {0, 1, 2, 3, 4, 5, 6, 7, 14};
     bool quotesSpireTpm = false; // agents of type "tpm" are asked for them as well
     std::chrono::seconds challengeLifetime{60};
+    /// What agents of type "lintel_tpm" may tie their attestation to.
+    QList<ChannelBinding> channelBindings{ChannelBinding::Exporter};
 };
 
 /// The whole file; Malformed lists everything that is wrong with it, a line each.

@@ -12,6 +12,7 @@
 #include <QString>
 
 #include <memory>
+#include <optional>
 
 using EVP_PKEY = struct evp_pkey_st;
 
@@ -21,10 +22,30 @@ namespace lintel {
 inline constexpr auto kChannelBindingLabel = "EXPORTER-Lintel-Node-Attestation";
 inline constexpr int kChannelBindingBytes = 32;
 
+/// What of its connection an attestation is tied to.
+enum class ChannelBinding {
+    Exporter,          // this connection and no other
+    ServerCertificate, // SHA-256 of the certificate (DER) that the server shows: this server, for TLS without exporters
+};
+
+/// As the wire and the authority's configuration have it.
+[[nodiscard]] constexpr QStringView nameOf(ChannelBinding binding)
+{
+    return binding == ChannelBinding::Exporter ? u"exporter" : u"server_certificate";
+}
+[[nodiscard]] constexpr std::optional<ChannelBinding> channelBindingNamed(QStringView name)
+{
+    for (const auto binding : {ChannelBinding::Exporter, ChannelBinding::ServerCertificate})
+        if (name == nameOf(binding))
+            return binding;
+    return std::nullopt;
+}
+
 /// What an answer is tied to besides the challenge, so that it is worth nothing elsewhere.
 struct AttestationBinding {
-    QByteArray channel; // TLS exporter of this connection, or SHA-256 of the server's certificate
+    QByteArray channel; // 32 bytes, of the kind below
     QByteArray csrDer;  // the request that this attestation is for
+    ChannelBinding kind = ChannelBinding::Exporter;
 };
 
 class Attestor

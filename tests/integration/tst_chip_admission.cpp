@@ -13,6 +13,7 @@
 
 #include "spire_agent.pb.h"
 
+#include <QCryptographicHash>
 #include <QFile>
 #include <QJsonArray>
 #include <QJsonDocument>
@@ -59,6 +60,8 @@ struct Manner {
     TpmAttestor::Wire wire = TpmAttestor::Wire::LintelTpm;
     bool hasTheChip = true;      // false: knows what the chip shows, and cannot open a challenge
     QByteArray certificateDer{}; // shown instead of the chip's own
+    ChannelBinding binding = ChannelBinding::Exporter;
+    bool isRelayed = false; // bound to another connection and another server
 };
 
 /// What the authority said.
@@ -102,9 +105,13 @@ Said attest(const AuthorityUnderTest &authority, const Chip &chip, const Manner 
             return call->closeSending();
         }
         said.challenged = true;
-        const auto channelBinding = channel.exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
+        const QByteArray label = manner.isRelayed ? "EXPORTER-Another" : kChannelBindingLabel;
+        const QByteArray server = manner.isRelayed ? bundle->x509Authorities.first() : channel.serverCertificate();
+        const QByteArray bound = manner.binding == ChannelBinding::Exporter
+                                     ? *channel.exportKeyingMaterial(label, kChannelBindingBytes)
+                                     : QCryptographicHash::hash(server, QCryptographicHash::Sha256);
         const QByteArray challenge = lintel::spire::bytesOf(response->challenge());
-        const auto answer = manner.hasTheChip ? attestor->answer(challenge, {*channelBinding, csr})
+        const auto answer = manner.hasTheChip ? attestor->answer(challenge, {bound, csr, manner.binding})
                                               : Result<QByteArray>(QByteArray("{\"v\":1}"));
         wire::AttestAgentRequest request;
         request.set_challenge_response(answer ? answer->toStdString() : std::string("chip"));
@@ -148,6 +155,37 @@ private Q_SLOTS:
     {
         if (QStandardPaths::findExecutable(u"swtpm"_s).isEmpty())
             LINTEL_SKIP("swtpm is not installed; run scripts/bootstrap");
+    }
+
+    void channel_isTheConnectionOrWhereAllowedTheServer()
+    {
+        const Chip chip;
+        const QString only = u"attestation: {first_seen: refuse}\n"_s;
+        const QString both = u"attestation: {first_seen: refuse, channel_bindings: [exporter, server_certificate]}\n"_s;
+        const QString other = u"attestation: {first_seen: refuse, channel_bindings: [server_certificate]}\n"_s;
+        using enum ChannelBinding;
+        struct Case {
+            QString config;
+            QList<ChannelBinding> accepted;
+        };
+        for (const Case &one :
+             {Case{only, {Exporter}}, Case{both, {Exporter, ServerCertificate}}, Case{other, {ServerCertificate}}}) {
+            AuthorityUnderTest authority(kDomain, one.config);
+            QVERIFY2(authority.start(), qPrintable(authority.log()));
+            QCOMPARE(authority.ctl(enrolment(chip, u"hvac-001"_s)).exitCode, 0);
+            for (const auto binding : {Exporter, ServerCertificate}) {
+                Manner manner;
+                manner.binding = binding;
+                const bool isAccepted = one.accepted.contains(binding);
+                const Said said = attest(authority, chip, manner);
+                QVERIFY2(said.svid == isAccepted, qPrintable(said.end.message));
+                manner.isRelayed = true;
+                const Said relayed = attest(authority, chip, manner);
+                QVERIFY(!relayed.svid);
+                const QString why = isAccepted ? u"another challenge, connection"_s : u"is not accepted here"_s;
+                QVERIFY2(relayed.end.message.contains(why), qPrintable(relayed.end.message));
+            }
+        }
     }
 
     void maker_knownOnesMayQueueAndOthersMayNot()

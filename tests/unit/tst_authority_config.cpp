@@ -68,6 +68,18 @@ private Q_SLOTS:
             QVERIFY2(!read("attestation: {types: " + bad + "}\n"), bad.constData());
     }
 
+    void channelBindings_areTheExporterUnlessTheCertificateIsAllowed()
+    {
+        const auto bindings = [this](const QByteArray &text) { return read(text)->channelBindings; };
+        using enum ChannelBinding;
+        QCOMPARE(bindings({}), QList{Exporter});
+        QCOMPARE(bindings("attestation: {channel_bindings: [server_certificate]}\n"), QList{ServerCertificate});
+        QCOMPARE(bindings("attestation:\n  channel_bindings: [exporter, server_certificate]\n"),
+                 (QList{Exporter, ServerCertificate}));
+        for (const QByteArray bad : {"[]", "[exporter, exporter]", "[tls-unique]", "[exporter, none]"})
+            QVERIFY2(!read("attestation: {channel_bindings: " + bad + "}\n"), bad.constData());
+    }
+
     void nameConstraint_isSwitchedOffByItsKeyAlone()
     {
         QVERIFY(read({})->authority.nameConstraint);

@@ -29,6 +29,7 @@ using namespace Qt::StringLiterals;
 
 namespace {
 const QByteArray kChannel(32, 'c');
+const QByteArray kCertificate(32, 'k');
 const auto kBank = u"sha256"_s;
 
 /// One device with its TPM, and the key that it attests.
@@ -143,7 +144,7 @@ private Q_SLOTS:
         QCOMPARE(verification->endorsementKey().chain, EndorsementChain::Verified);
         QCOMPARE(verification->endorsementKey().chip.manufacturer, u"id:00001014"_s);
         const auto answer = must(attestor.answer(verification->challenge(), {kChannel, csr}));
-        const auto step = must(verification->answer(answer, kChannel, now()));
+        const auto step = must(verification->answer(answer, {kChannel, {}}, now()));
         QVERIFY(step.verified);
         QVERIFY(step.verified->keyIsInTpm);
         QVERIFY(step.verified->quoted);
@@ -175,7 +176,7 @@ private Q_SLOTS:
             const QByteArray csr = csrOf(must(attestor.newKey()).get());
             auto verification = must(startVerification(attestor.type(), must(attestor.begin()), csr, policy, now()));
             const auto answer = must(attestor.answer(verification->challenge(), {kChannel, csr}));
-            QVERIFY(verification->answer(answer, kChannel, now()));
+            QVERIFY(verification->answer(answer, {kChannel, {}}, now()));
         }
     }
     void lintelTpm_worksAgainAfterAllOfThem()
@@ -246,7 +247,7 @@ private Q_SLOTS:
             const QByteArray csr = csrOf(must(attestor.newKey()).get());
             auto verification = must(startVerification(attestor.type(), must(attestor.begin()), csr, m_policy, now()));
             const auto answer = must(attestor.answer(verification->challenge(), {kChannel, csr}));
-            must(verification->answer(answer, kChannel, now()));
+            must(verification->answer(answer, {kChannel, {}}, now()));
             total.push_back(double(timer.nsecsElapsed()) / 1e6);
         }
         std::sort(total.begin(), total.end());
@@ -272,21 +273,21 @@ private Q_SLOTS:
     {
         auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
         const QByteArray answer = encode(honest(*verification));
-        QVERIFY(verification->answer(answer, kChannel, now()));
-        const auto again = verification->answer(answer, kChannel, now());
+        QVERIFY(verification->answer(answer, {kChannel, {}}, now()));
+        const auto again = verification->answer(answer, {kChannel, {}}, now());
         QVERIFY(!again);
         QCOMPARE(again.error().code, Errc::Conflict);
         // The same answer to another challenge of the same device.
         auto second = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
-        QCOMPARE(second->answer(answer, kChannel, now()).error().code, Errc::Denied);
+        QCOMPARE(second->answer(answer, {kChannel, {}}, now()).error().code, Errc::Denied);
     }
 
     void attack_secondTryAfterAFailure()
     {
         auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
         const QByteArray answer = encode(honest(*verification));
-        QVERIFY(!verification->answer("{}"_ba, kChannel, now()));
-        QCOMPARE(verification->answer(answer, kChannel, now()).error().code, Errc::Conflict);
+        QVERIFY(!verification->answer("{}"_ba, {kChannel, {}}, now()));
+        QCOMPARE(verification->answer(answer, {kChannel, {}}, now()).error().code, Errc::Conflict);
     }
 
     void attack_lateAnswer()
@@ -294,7 +295,7 @@ private Q_SLOTS:
         for (const auto late : {std::chrono::seconds(61), std::chrono::seconds(-5)}) {
             auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
             const QByteArray answer = encode(honest(*verification));
-            QCOMPARE(verification->answer(answer, kChannel, now() + late).error().code, Errc::Timeout);
+            QCOMPARE(verification->answer(answer, {kChannel, {}}, now() + late).error().code, Errc::Timeout);
         }
     }
 
@@ -303,7 +304,7 @@ private Q_SLOTS:
         auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
         LintelTpmAnswer answer = honest(*verification);
         answer.quote.clear();
-        QCOMPARE(verification->answer(encode(answer), kChannel, now()).error().code, Errc::Malformed);
+        QCOMPARE(verification->answer(encode(answer), {kChannel, {}}, now()).error().code, Errc::Malformed);
     }
 
     void attack_otherPcrs()
@@ -339,17 +340,20 @@ private Q_SLOTS:
 
     void attack_wrongNonceInTheQuote()
     {
-        refused(u"quote was made for another challenge", [this](LintelTpmAnswer &answer, const LintelTpmChallenge &c,
-                                                                const auto &) {
-            m_device->setQuote(answer, c.pcrs, must(qualifyingData(QByteArray(32, 'x'), kChannel, m_device->csr)));
-        });
+        refused(u"quote was made for another challenge",
+                [this](LintelTpmAnswer &answer, const LintelTpmChallenge &c, const auto &) {
+                    m_device->setQuote(
+                        answer, c.pcrs,
+                        must(qualifyingData(QByteArray(32, 'x'), ChannelBinding::Exporter, kChannel, m_device->csr)));
+                });
     }
 
     void attack_wrongNonceInTheCertificate()
     {
         refused(u"certificate of the key was made for another challenge", [this](LintelTpmAnswer &answer, const auto &,
                                                                                  const auto &) {
-            m_device->setCertificate(answer, must(qualifyingData(QByteArray(32, 'x'), kChannel, m_device->csr)));
+            m_device->setCertificate(
+                answer, must(qualifyingData(QByteArray(32, 'x'), ChannelBinding::Exporter, kChannel, m_device->csr)));
         });
     }
 
@@ -357,9 +361,60 @@ private Q_SLOTS:
     {
         auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
         const QByteArray answer = encode(honest(*verification)); // for kChannel: relayed by somebody else
-        const auto step = verification->answer(answer, QByteArray(32, 'm'), now());
+        const auto step = verification->answer(answer, {QByteArray(32, 'm'), {}}, now());
         QVERIFY(!step);
         QVERIFY2(step.error().message.contains(u"another challenge, connection"_s), qPrintable(step.error().message));
+    }
+
+    void channel_exporterIsTaken()
+    {
+        QVERIFY(bound(ChannelBinding::Exporter, kChannel, {kChannel, {}}));
+        QVERIFY(bound(ChannelBinding::Exporter, kChannel, {kChannel, kCertificate}));
+    }
+
+    void channel_serverCertificateIsTakenWhereItIsAllowed()
+    {
+        QVERIFY(bound(ChannelBinding::ServerCertificate, kCertificate, {kChannel, kCertificate}));
+        QVERIFY(bound(ChannelBinding::ServerCertificate, kCertificate, {{}, kCertificate}));
+        const auto step = bound(ChannelBinding::ServerCertificate, kCertificate, {kChannel, {}});
+        QVERIFY(!step);
+        QCOMPARE(step.error().code, Errc::Denied);
+        QVERIFY2(step.error().message.contains(u"\"server_certificate\", which is not accepted"_s),
+                 qPrintable(step.error().message));
+        QVERIFY(!bound(ChannelBinding::Exporter, kChannel, {{}, kCertificate})); // nor the other way round
+    }
+
+    void attack_certificateOfAnotherServer()
+    {
+        const ChannelValues ours{kChannel, kCertificate};
+        const auto step = bound(ChannelBinding::ServerCertificate, QByteArray(32, 'm'), ours);
+        QVERIFY(!step);
+        QVERIFY2(step.error().message.contains(u"another challenge, connection"_s), qPrintable(step.error().message));
+        QVERIFY(!bound(ChannelBinding::ServerCertificate, kChannel, ours));
+        QVERIFY(!bound(ChannelBinding::Exporter, kCertificate, ours));
+    }
+
+    void attack_bindingIsChangedOnTheWay()
+    {
+        // Both values equal, so nothing but the statement differs: the chip has signed that as well.
+        const ChannelValues same{kChannel, kChannel};
+        for (const auto binding : {ChannelBinding::Exporter, ChannelBinding::ServerCertificate}) {
+            QVERIFY(bound(binding, kChannel, same));
+            const auto other =
+                binding == ChannelBinding::Exporter ? ChannelBinding::ServerCertificate : ChannelBinding::Exporter;
+            QVERIFY(!bound(binding, kChannel, same, other));
+        }
+    }
+
+    void answer_saysWhatItIsBoundTo()
+    {
+        auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
+        const QByteArray answer = encode(honest(*verification));
+        const QByteArray first = "\"channel_binding\":\"exporter\","_ba; // Qt prints keys in order
+        QVERIFY(answer.contains(first));
+        QVERIFY(lintelTpmAnswer(answer));
+        QVERIFY(!lintelTpmAnswer(QByteArray(answer).replace(first, "")));
+        QVERIFY(!lintelTpmAnswer(QByteArray(answer).replace("\"exporter\"", "\"tls-unique\"")));
     }
 
     void attack_otherCsrOfTheSameKey()
@@ -367,8 +422,8 @@ private Q_SLOTS:
         // The relayer swaps the request: ECDSA makes each one different.
         auto verification = must(startLintel(encode(m_device->payload()), csrOf(evp().get()), m_policy));
         const auto challenge = must(lintelTpmChallenge(verification->challenge()));
-        const auto data = must(qualifyingData(challenge.nonce, kChannel, m_device->csr));
-        QCOMPARE(verification->answer(encode(m_device->answer(challenge, data)), kChannel, now()).error().code,
+        const auto data = must(qualifyingData(challenge.nonce, ChannelBinding::Exporter, kChannel, m_device->csr));
+        QCOMPARE(verification->answer(encode(m_device->answer(challenge, data)), {kChannel, {}}, now()).error().code,
                  Errc::Denied);
     }
 
@@ -385,10 +440,10 @@ private Q_SLOTS:
             QCOMPARE(tpm->activateCredential(challenge.idObject, challenge.encryptedSecret).error().code, Errc::Denied);
         LintelTpmAnswer answer;
         answer.secret = QByteArray(32, 's');
-        const auto data = must(qualifyingData(challenge.nonce, kChannel, m_other->csr));
+        const auto data = must(qualifyingData(challenge.nonce, ChannelBinding::Exporter, kChannel, m_other->csr));
         m_other->setQuote(answer, challenge.pcrs, data);
         m_other->setCertificate(answer, data);
-        const auto step = verification->answer(encode(answer), kChannel, now());
+        const auto step = verification->answer(encode(answer), {kChannel, {}}, now());
         QVERIFY(!step);
         QVERIFY2(step.error().message.contains(u"did not open the credential"_s), qPrintable(step.error().message));
     }
@@ -459,8 +514,8 @@ private Q_SLOTS:
         const QByteArray csr = csrOf(key.get());
         auto verification = must(startLintel(encode(payload), csr, m_policy));
         const auto challenge = must(lintelTpmChallenge(verification->challenge()));
-        const auto data = must(qualifyingData(challenge.nonce, kChannel, csr));
-        const auto step = verification->answer(encode(m_device->answer(challenge, data)), kChannel, now());
+        const auto data = must(qualifyingData(challenge.nonce, ChannelBinding::Exporter, kChannel, csr));
+        const auto step = verification->answer(encode(m_device->answer(challenge, data)), {kChannel, {}}, now());
         QVERIFY(!step);
         QVERIFY2(step.error().message.contains(u"certifies another key"_s), qPrintable(step.error().message));
     }
@@ -490,7 +545,7 @@ private Q_SLOTS:
         LintelTpmPayload payload = m_device->payload();
         payload.keyPublic = withAttributes(payload.keyPublic, 0, TPMA_OBJECT_NODA);
         auto verification = must(startLintel(encode(payload), m_device->csr, m_policy));
-        QCOMPARE(verification->answer(encode(honest(*verification)), kChannel, now()).error().code, Errc::Denied);
+        QCOMPARE(verification->answer(encode(honest(*verification)), {kChannel, {}}, now()).error().code, Errc::Denied);
     }
 
     void attack_statementsSwapped()
@@ -726,16 +781,30 @@ private:
     [[nodiscard]] LintelTpmAnswer honest(const NodeVerification &verification) const
     {
         const auto challenge = must(lintelTpmChallenge(verification.challenge()));
-        return m_device->answer(challenge, must(qualifyingData(challenge.nonce, kChannel, m_device->csr)));
+        return m_device->answer(
+            challenge, must(qualifyingData(challenge.nonce, ChannelBinding::Exporter, kChannel, m_device->csr)));
     }
     [[nodiscard]] Result<AttestationStep> attest(const Spoil &spoil) const
     {
         auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
         const auto challenge = must(lintelTpmChallenge(verification->challenge()));
-        const auto data = must(qualifyingData(challenge.nonce, kChannel, m_device->csr));
+        const auto data = must(qualifyingData(challenge.nonce, ChannelBinding::Exporter, kChannel, m_device->csr));
         LintelTpmAnswer answer = m_device->answer(challenge, data);
         spoil(answer, challenge, data);
-        return verification->answer(encode(answer), kChannel, now());
+        return verification->answer(encode(answer), {kChannel, {}}, now());
+    }
+    /// An answer that is bound to `channel`, and what the other end says that has `ours`; `told` is what the answer
+    /// then claims to be bound to.
+    [[nodiscard]] Result<AttestationStep> bound(ChannelBinding binding, const QByteArray &channel,
+                                                const ChannelValues &ours,
+                                                std::optional<ChannelBinding> told = {}) const
+    {
+        auto verification = must(startLintel(encode(m_device->payload()), m_device->csr, m_policy));
+        const auto challenge = must(lintelTpmChallenge(verification->challenge()));
+        const auto data = must(qualifyingData(challenge.nonce, binding, channel, m_device->csr));
+        LintelTpmAnswer answer = m_device->answer(challenge, data);
+        answer.binding = told.value_or(binding);
+        return verification->answer(encode(answer), ours, now());
     }
     /// An answer that is right but for `spoil` is refused, with these words.
     void refused(QStringView words, const Spoil &spoil) const
@@ -752,7 +821,7 @@ private:
         const QByteArray csr = csrOf(must(attestor.newKey()).get());
         auto verification = must(startLintel(must(attestor.begin()), csr, m_policy));
         const auto answer = must(attestor.answer(verification->challenge(), {kChannel, csr}));
-        return must(verification->answer(answer, kChannel, now())).verified->eventLog;
+        return must(verification->answer(answer, {kChannel, {}}, now())).verified->eventLog;
     }
     [[nodiscard]] SpireTpmPlatform platform(const QByteArray &nonce, QList<int> pcrs = {}) const
     {

@@ -1,7 +1,6 @@
 #include "authority/service/attest_call.h"
 
 #include "authority/service/conversions.h"
-#include "ports/attestor.h"
 
 #include <QCryptographicHash>
 
@@ -136,7 +135,7 @@ void AttestCall::onAnswer(const QByteArray &answer)
 {
     if (!m_verification)
         return refuse({Errc::Malformed, u"Nothing was asked that this could be the answer to."_s});
-    const auto channel = m_call->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
+    const auto channel = channelValues();
     if (!channel)
         return refuse(channel.error());
     const auto step = m_verification->answer(answer, *channel, m_terms.clock->now());
@@ -145,6 +144,21 @@ void AttestCall::onAnswer(const QByteArray &answer)
     if (!step->verified)
         return sendChallenge(step->nextChallenge);
     conclude(*step->verified);
+}
+
+Result<tpm::ChannelValues> AttestCall::channelValues() const
+{
+    tpm::ChannelValues values;
+    if (m_terms.channelBindings.contains(ChannelBinding::Exporter)) {
+        const auto exported = m_call->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
+        if (!exported)
+            return exported.error();
+        values.exporter = *exported;
+    }
+    const QByteArray own = m_call->ownCertificate();
+    if (m_terms.channelBindings.contains(ChannelBinding::ServerCertificate) && !own.isEmpty())
+        values.serverCertificate = QCryptographicHash::hash(own, QCryptographicHash::Sha256);
+    return values;
 }
 
 void AttestCall::conclude(const tpm::VerifiedAttestation &verified)

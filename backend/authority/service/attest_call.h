@@ -4,6 +4,7 @@
 
 #include "authority/authority.h"
 #include "grpc/grpc_server.h"
+#include "ports/attestor.h"
 #include "tpm/attestation_verifier.h"
 
 #include <QObject>
@@ -18,6 +19,8 @@ struct AttestationTerms {
     /// Whether agents of type "tpm" are asked for PCRs as well. SPIRE's plugin answers one challenge
     /// only and fails at a second.
     bool quotesSpireTpm = false;
+    /// What agents of type "lintel_tpm" may tie their answers to.
+    QList<ChannelBinding> channelBindings{ChannelBinding::Exporter};
     const Clock *clock = nullptr;
 };
 
@@ -35,6 +38,7 @@ private:
     void beginWithToken(const QByteArray &token);
     void beginWithChip(const QByteArray &payload);
     void onAnswer(const QByteArray &answer);
+    [[nodiscard]] Result<tpm::ChannelValues> channelValues() const;
     void conclude(const tpm::VerifiedAttestation &verified);
     void issue(const AttestedNode &node);
     void sendChallenge(const QByteArray &challenge);

@@ -64,6 +64,8 @@ public:
     [[nodiscard]] virtual QByteArray metadata(const QByteArray &name) const = 0; // empty when absent
     /// As Channel::exportKeyingMaterial; Unsupported without TLS.
     [[nodiscard]] virtual Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const = 0;
+    /// DER of what this end showed on this connection; empty without TLS, and when the caller is gone.
+    [[nodiscard]] virtual QByteArray ownCertificate() const = 0;
     /// Bytes that wait for this caller; a stream that pushes should look before it adds.
     [[nodiscard]] virtual qsizetype queuedBytes() const = 0;
     virtual void send(const QByteArray &message) = 0;

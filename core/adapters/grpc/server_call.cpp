@@ -54,6 +54,11 @@ Result<QByteArray> ServerCallImpl::exportKeyingMaterial(const QByteArray &label,
     return m_session->link().exportKeyingMaterial(label, length);
 }
 
+QByteArray ServerCallImpl::ownCertificate() const
+{
+    return m_session ? m_session->link().ownCertificate() : QByteArray();
+}
+
 void ServerCallImpl::touch()
 {
     if (!m_session)

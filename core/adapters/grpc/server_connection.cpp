@@ -286,4 +286,9 @@ Result<QByteArray> ServerConnection::exportKeyingMaterial(const QByteArray &labe
     return m_link.tls()->exportKeyingMaterial(label, length);
 }
 
+QByteArray ServerConnection::ownCertificate() const
+{
+    return m_link.tls() ? m_link.tls()->ownCertificate() : QByteArray();
+}
+
 } // namespace lintel::grpc

@@ -73,6 +73,7 @@ private:
     void linkClosed() override;
     void flushSoon() override;
     [[nodiscard]] Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const override;
+    [[nodiscard]] QByteArray ownCertificate() const override;
 
     void flush();
     void goodbye();

@@ -40,6 +40,7 @@ public:
     /// There is something to send; not at once, since several calls may add to it.
     virtual void flushSoon() = 0;
     [[nodiscard]] virtual Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const = 0;
+    [[nodiscard]] virtual QByteArray ownCertificate() const = 0;
 
 protected:
     ~ServerLink() = default;
@@ -101,6 +102,7 @@ public:
     [[nodiscard]] QByteArray path() const override { return m_path; }
     [[nodiscard]] QByteArray metadata(const QByteArray &name) const override;
     [[nodiscard]] Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const override;
+    [[nodiscard]] QByteArray ownCertificate() const override;
     [[nodiscard]] qsizetype queuedBytes() const override { return m_out.size(); }
     void send(const QByteArray &message) override;
     void finish(const Status &status) override;

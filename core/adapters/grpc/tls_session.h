@@ -56,6 +56,8 @@ public:
     [[nodiscard]] const QList<QByteArray> &peerChain() const { return m_peerChain; }
     [[nodiscard]] const std::optional<SpiffeId> &peerId() const { return m_peerId; }
     [[nodiscard]] Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const;
+    /// DER of what this side shows; empty when it shows none.
+    [[nodiscard]] QByteArray ownCertificate() const;
 
 private:
     struct Callbacks; // OpenSSL's view of us

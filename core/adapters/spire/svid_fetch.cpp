@@ -128,10 +128,10 @@ void SvidFetch::answerChallenge(const QByteArray &challenge)
 {
     if (++m_challenges > kMaxChallenges)
         return fail({Errc::Malformed, u"The authority asks more than %1 challenges."_s.arg(kMaxChallenges)});
-    const auto channel = channelBinding();
-    if (!channel)
-        return fail(channel.error());
-    const auto answer = m_attestor.answer(challenge, {*channel, m_csr});
+    const auto binding = this->binding();
+    if (!binding)
+        return fail(binding.error());
+    const auto answer = m_attestor.answer(challenge, *binding);
     if (!answer)
         return fail(answer.error());
     if (m_attestation == nullptr) // the chip was slower than the authority's patience
@@ -141,12 +141,16 @@ void SvidFetch::answerChallenge(const QByteArray &challenge)
     m_attestation->send(serialize(request));
 }
 
-Result<QByteArray> SvidFetch::channelBinding() const
+Result<AttestationBinding> SvidFetch::binding() const
 {
-    auto exported = m_introduction->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
-    if (exported || exported.error().code != Errc::Unsupported)
-        return exported;
-    return QCryptographicHash::hash(m_introduction->serverCertificate(), QCryptographicHash::Sha256);
+    const auto exported = m_introduction->exportKeyingMaterial(kChannelBindingLabel, kChannelBindingBytes);
+    if (exported)
+        return AttestationBinding{*exported, m_csr, ChannelBinding::Exporter};
+    if (exported.error().code != Errc::Unsupported)
+        return exported.error();
+    const QByteArray shown = m_introduction->serverCertificate();
+    return AttestationBinding{QCryptographicHash::hash(shown, QCryptographicHash::Sha256), m_csr,
+                              ChannelBinding::ServerCertificate};
 }
 
 void SvidFetch::renew()

@@ -81,7 +81,7 @@ private:
     void askFederated();
     void askTime();
     void conclude();
-    [[nodiscard]] Result<QByteArray> channelBinding() const;
+    [[nodiscard]] Result<AttestationBinding> binding() const;
     [[nodiscard]] Result<grpc::ClientTls> tlsAs(const std::optional<X509Svid> &own) const;
     [[nodiscard]] Result<tls::BundleDocument> takeBundle(const QByteArray &response, const TrustDomain &domain);
     void fail(const Error &why);

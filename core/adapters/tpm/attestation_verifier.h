@@ -91,6 +91,13 @@ struct AttestationStep {
     std::optional<VerifiedAttestation> verified;
 };
 
+/// What this end of the connection computes for each binding that it accepts, 32 bytes each; empty: it does not
+/// accept that one.
+struct ChannelValues {
+    QByteArray exporter;
+    QByteArray serverCertificate;
+};
+
 class NodeVerification
 {
 public:
@@ -102,11 +109,11 @@ public:
     [[nodiscard]] virtual const EndorsementKey &endorsementKey() const = 0;
     /// The first challenge to send.
     [[nodiscard]] virtual const QByteArray &challenge() const = 0;
-    /// Takes one answer to the challenge that was given last. `channel` is what this end of the
-    /// connection computes: the TLS exporter (32 bytes), or SHA-256 of the own certificate.
+    /// Takes one answer to the challenge that was given last. Denied when it is bound to another channel than
+    /// `channel`, or in a way that is not accepted ("tpm" binds nothing).
     /// A challenge is good for one answer: whatever comes after a failure or after the last step
     /// is Conflict, also when it would be right.
-    [[nodiscard]] virtual Result<AttestationStep> answer(const QByteArray &answer, const QByteArray &channel,
+    [[nodiscard]] virtual Result<AttestationStep> answer(const QByteArray &answer, const ChannelValues &channel,
                                                          Timestamp now) = 0;
 };
 

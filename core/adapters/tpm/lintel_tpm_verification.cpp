@@ -79,7 +79,7 @@ Result<void> LintelTpmVerification::makeChallenge(const EndorsementScheme &schem
     return {};
 }
 
-Result<AttestationStep> LintelTpmVerification::answer(const QByteArray &answer, const QByteArray &channel,
+Result<AttestationStep> LintelTpmVerification::answer(const QByteArray &answer, const ChannelValues &channel,
                                                       Timestamp now)
 {
     if (auto ok = m_guard.use(now); !ok)
@@ -90,7 +90,14 @@ Result<AttestationStep> LintelTpmVerification::answer(const QByteArray &answer, 
     if (!equalSecretly(message->secret, m_secret))
         return Error{Errc::Denied, u"The TPM did not open the credential: the attestation key is not in the TPM of "
                                    "this endorsement key."_s};
-    const auto qualifying = qualifyingData(m_nonce, channel, m_csrDer);
+    const bool isExporter = message->binding == ChannelBinding::Exporter;
+    const QByteArray &expected = isExporter ? channel.exporter : channel.serverCertificate;
+    if (expected.isEmpty())
+        return Error{
+            Errc::Denied,
+            u"The device bound its attestation to the connection by \"%1\", which is not accepted "
+            "here; if it cannot do better, add this to attestation.channel_bindings."_s.arg(nameOf(message->binding))};
+    const auto qualifying = qualifyingData(m_nonce, message->binding, expected, m_csrDer);
     if (!qualifying)
         return qualifying.error();
     const auto quote = checkQuote(*message, *qualifying);

@@ -20,7 +20,7 @@ public:
 
     [[nodiscard]] const EndorsementKey &endorsementKey() const override { return m_ek; }
     [[nodiscard]] const QByteArray &challenge() const override { return m_challenge; }
-    [[nodiscard]] Result<AttestationStep> answer(const QByteArray &answer, const QByteArray &channel,
+    [[nodiscard]] Result<AttestationStep> answer(const QByteArray &answer, const ChannelValues &channel,
                                                  Timestamp now) override;
 
 private:

@@ -28,6 +28,7 @@ constexpr auto kQuoteSignature = "quote_signature"_L1;
 constexpr auto kPcrValues = "pcr_values"_L1;
 constexpr auto kCertify = "certify"_L1;
 constexpr auto kCertifySignature = "certify_signature"_L1;
+constexpr auto kBinding = "channel_binding"_L1;
 constexpr auto kEventLog = "event_log"_L1;
 
 QByteArray printed(const QJsonObject &object)
@@ -118,7 +119,8 @@ QByteArray encode(const LintelTpmAnswer &answer)
                        {kQuoteSignature, toBase64(answer.quoteSignature)},
                        {kPcrValues, values},
                        {kCertify, toBase64(answer.certify)},
-                       {kCertifySignature, toBase64(answer.certifySignature)}};
+                       {kCertifySignature, toBase64(answer.certifySignature)},
+                       {kBinding, nameOf(answer.binding).toString()}};
     if (!answer.eventLog.isEmpty())
         object.insert(kEventLog, toBase64(answer.eventLog));
     return printed(object);
@@ -155,10 +157,13 @@ Result<LintelTpmAnswer> lintelTpmAnswer(const QByteArray &json)
     auto fields = fieldsOf(json, kMaxAnswerBytes);
     if (!fields)
         return fields.error();
-    const LintelTpmAnswer answer{fields->bytes(kSecret),          fields->bytes(kQuote),
-                                 fields->bytes(kQuoteSignature),  valuesFrom(*fields),
-                                 fields->bytes(kCertify),         fields->bytes(kCertifySignature),
-                                 fields->optionalBytes(kEventLog)};
+    const auto binding = channelBindingNamed(fields->all().value(kBinding).toString());
+    if (!binding)
+        fields->fail(kBinding);
+    const LintelTpmAnswer answer{fields->bytes(kSecret),           fields->bytes(kQuote),
+                                 fields->bytes(kQuoteSignature),   valuesFrom(*fields),
+                                 fields->bytes(kCertify),          fields->bytes(kCertifySignature),
+                                 fields->optionalBytes(kEventLog), binding.value_or(ChannelBinding::Exporter)};
     if (answer.eventLog.size() > kMaxEventLogBytes)
         fields->fail(kEventLog);
     if (!fields->ok())
@@ -166,13 +171,15 @@ Result<LintelTpmAnswer> lintelTpmAnswer(const QByteArray &json)
     return answer;
 }
 
-Result<QByteArray> qualifyingData(const QByteArray &nonce, const QByteArray &channel, const QByteArray &csrDer)
+Result<QByteArray> qualifyingData(const QByteArray &nonce, ChannelBinding binding, const QByteArray &channel,
+                                  const QByteArray &csrDer)
 {
     if (nonce.size() != kNonceBytes || channel.size() != kChannelBytes)
         return Error{Errc::OutOfRange, u"Nonce and channel binding of an attestation have 32 bytes each."_s};
     QCryptographicHash hash(QCryptographicHash::Sha256);
     hash.addData("lintel_tpm v1"_ba);
     hash.addData(nonce);
+    hash.addData(nameOf(binding).toLatin1() + '\0');
     hash.addData(channel);
     hash.addData(QCryptographicHash::hash(csrDer, QCryptographicHash::Sha256));
     return hash.result();

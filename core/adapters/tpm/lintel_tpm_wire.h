@@ -6,14 +6,19 @@
 //   challenge  {"v":1, "nonce":32 bytes, "id_object":TPM2B, "encrypted_secret":TPM2B, "pcrs":{"sha256":[0,…]}}
 //   answer     {"v":1, "secret":…, "quote":TPMS_ATTEST, "quote_signature":TPMT_SIGNATURE,
 //               "pcr_values":{"0":hex,…}, "certify":TPMS_ATTEST, "certify_signature":TPMT_SIGNATURE,
-//               "event_log":…?}
+//               "channel_binding":"exporter" or "server_certificate", "event_log":…?}
 //
 // Quote and certificate carry as qualifying data
-//   SHA-256("lintel_tpm v1" ‖ nonce ‖ channel ‖ SHA-256(CSR))
-// so they are worth nothing for another challenge, another connection or another request.
+//   SHA-256("lintel_tpm v1" ‖ nonce ‖ channel_binding ‖ 0x00 ‖ channel ‖ SHA-256(CSR))
+// so they are worth nothing for another challenge, another connection or another request, and nobody in between can
+// change what the agent says about the channel. `channel` has 32 bytes:
+//   exporter            of this TLS connection, label "EXPORTER-Lintel-Node-Attestation", no context (RFC 8446 7.5)
+//   server_certificate  SHA-256 of the server's certificate (DER), for TLS stacks without exporters. Good on every
+//                       connection to this server, so an authority takes it only where it is told to.
 #pragma once
 
 #include "domain/result.h"
+#include "ports/attestor.h"
 
 #include <QByteArray>
 #include <QList>
@@ -47,6 +52,7 @@ struct LintelTpmAnswer {
     QByteArray certify;
     QByteArray certifySignature;
     QByteArray eventLog;
+    ChannelBinding binding = ChannelBinding::Exporter;
 };
 
 [[nodiscard]] QByteArray encode(const LintelTpmPayload &payload);
@@ -57,7 +63,7 @@ struct LintelTpmAnswer {
 [[nodiscard]] Result<LintelTpmAnswer> lintelTpmAnswer(const QByteArray &json);
 
 /// OutOfRange when nonce or channel do not have 32 bytes.
-[[nodiscard]] Result<QByteArray> qualifyingData(const QByteArray &nonce, const QByteArray &channel,
-                                                const QByteArray &csrDer);
+[[nodiscard]] Result<QByteArray> qualifyingData(const QByteArray &nonce, ChannelBinding binding,
+                                                const QByteArray &channel, const QByteArray &csrDer);
 
 } // namespace lintel::tpm

@@ -101,7 +101,7 @@ Result<QString> SpireTpmVerification::claimedEndorsementHash(const QByteArray &p
     return endorsementHash(*key);
 }
 
-Result<AttestationStep> SpireTpmVerification::answer(const QByteArray &answer, const QByteArray &, Timestamp now)
+Result<AttestationStep> SpireTpmVerification::answer(const QByteArray &answer, const ChannelValues &, Timestamp now)
 {
     if (auto ok = m_guard.use(now); !ok)
         return ok.error();

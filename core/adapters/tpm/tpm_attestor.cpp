@@ -95,7 +95,7 @@ Result<QByteArray> TpmAttestor::answerLintelTpm(const QByteArray &challenge, con
     const auto asked = tpm::lintelTpmChallenge(challenge);
     if (!asked)
         return asked.error();
-    const auto qualifying = tpm::qualifyingData(asked->nonce, binding.channel, binding.csrDer);
+    const auto qualifying = tpm::qualifyingData(asked->nonce, binding.kind, binding.channel, binding.csrDer);
     if (!qualifying)
         return qualifying.error();
     auto secret = m_device->activateCredential(asked->idObject, asked->encryptedSecret);
@@ -108,7 +108,7 @@ Result<QByteArray> TpmAttestor::answerLintelTpm(const QByteArray &challenge, con
     if (!certificate)
         return certificate.error();
     return tpm::encode(tpm::LintelTpmAnswer{*secret, quote->evidence.attest, quote->evidence.signature, quote->pcrs,
-                                            certificate->attest, certificate->signature, eventLog()});
+                                            certificate->attest, certificate->signature, eventLog(), binding.kind});
 }
 
 /// The second challenge is a bare nonce, and comes only from servers that ask for PCRs.
