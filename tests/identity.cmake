@@ -1,4 +1,5 @@
 lintel_add_test(tst_svid_keeper unit/tst_svid_keeper.cpp LIBRARIES Lintel::Identity)
+lintel_add_test(tst_process_limits unit/tst_process_limits.cpp LIBRARIES Lintel::ServiceMain)
 lintel_add_test(tst_own_identity unit/tst_own_identity.cpp LIBRARIES Lintel::ServiceMain)
 lintel_add_test(tst_workload_endpoint unit/tst_workload_endpoint.cpp LIBRARIES Lintel::ServiceMain)
 lintel_add_test(tst_identity_report unit/tst_identity_report.cpp LIBRARIES Lintel::ServiceMain)

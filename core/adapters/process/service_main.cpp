@@ -168,8 +168,11 @@ void startLogging(const Program &program, const ObservabilityConfig &config)
 
 void setLimits(const Program &program)
 {
-    const rlimit none{0, 0};
-    if (::setrlimit(RLIMIT_CORE, &none) != 0)
+    // One byte: too little for a file, and the one limit with which Linux starts no program of core_pattern either
+    // ("|/usr/lib/systemd/systemd-coredump …"); to those it hands the whole memory with a limit of 0 (decision 0013).
+    const rlimit nobody{1, 1};
+    const rlimit noFile{0, 0}; // where the hard limit is lower already
+    if (::setrlimit(RLIMIT_CORE, &nobody) != 0 && ::setrlimit(RLIMIT_CORE, &noFile) != 0)
         qCWarning(program.category).noquote() << u"core files cannot be switched off: %1"_s.arg(qt_error_string());
     rlimit descriptors{};
     if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0)

@@ -43,8 +43,8 @@ struct Program {
 [[nodiscard]] std::optional<int> parseCommandLine(const Program &program, const QStringList &arguments,
                                                   CommandLine &out);
 
-/// What the system lets this process do: no core file, which would hold keys, and as many descriptors as its
-/// hard limit allows, as an authority has a connection for each device.
+/// What the system lets this process do: no core, which would hold keys, in a file or for a program; and as many
+/// descriptors as its hard limit allows, as an authority has a connection for each device.
 void setLimits(const Program &program);
 
 /// Log lines go where the configuration says; one says what the section asks for and this version does not
