@@ -247,6 +247,14 @@ void TestBrokerTime::session_endsWhenItsLifeHasPassedThoughTheClockWentBack()
     QVERIFY(guard.due(raw()).isEmpty());
     m_clock.advance(59min);
     QCOMPARE(guard.due(raw()).size(), 1);
+
+    // And the first one's, when it was there before the second.
+    guard.disconnected(&m_client);
+    QVERIFY(guard.connect(&other, peer(1min), kSensorClient, u"x"_s, raw()));
+    QVERIFY(guard.connect(&m_client, peer(1h), kSensorClient, u"x"_s, raw()));
+    m_clock.setNow(m_clock.now() - kYear);
+    m_clock.advance(1min);
+    QCOMPARE(guard.due(raw()).size(), 1);
 }
 
 void TestBrokerTime::session_endsWhenTheClockSaysSo()
