@@ -6,7 +6,6 @@
 #include "tls/certificate_writer.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
-#include "tls/pki.h"
 
 #include "lintel_authority.pb.h"
 #include "spire_bundle.pb.h"
@@ -92,8 +91,7 @@ Result<void> AuthorityDesk::createToken(const DeviceFacts &facts, const QString 
     return tls::writePrivateFile(file, QByteArray::fromStdString(token->token()) + '\n');
 }
 
-Result<void> AuthorityDesk::mint(QLatin1StringView id, std::chrono::seconds ttl, const TrustBundles &bundles,
-                                 const QString &dir)
+Result<X509Svid> AuthorityDesk::mint(QLatin1StringView id, std::chrono::seconds ttl)
 {
     X509Svid svid;
     const auto parsed = SpiffeId::parse(QString(id));
@@ -117,7 +115,7 @@ Result<void> AuthorityDesk::mint(QLatin1StringView id, std::chrono::seconds ttl,
     if (!minted)
         return minted.error();
     svid.chainDer = spire::chainOf(minted->svid());
-    return tls::writeIdentity(dir, svid, bundles);
+    return svid;
 }
 
 Result<RevokedDevice> AuthorityDesk::askAbout(const QString &device, const char *method, const QString &reason)

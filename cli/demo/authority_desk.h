@@ -47,9 +47,8 @@ public:
     [[nodiscard]] Result<void> enroll(const QString &endorsementHash, const DeviceFacts &facts);
     /// For a device without a TPM; into `file`, mode 0600.
     [[nodiscard]] Result<void> createToken(const DeviceFacts &facts, const QString &file);
-    /// A new key and its certificate, with everybody's roots, into the folder `dir`.
-    [[nodiscard]] Result<void> mint(QLatin1StringView id, std::chrono::seconds ttl, const TrustBundles &bundles,
-                                    const QString &dir);
+    /// A new key and its certificate.
+    [[nodiscard]] Result<X509Svid> mint(QLatin1StringView id, std::chrono::seconds ttl);
     /// By its name, as `lintelctl device revoke` and `device show` do.
     [[nodiscard]] Result<RevokedDevice> revoke(const QString &device, const QString &reason);
     [[nodiscard]] Result<RevokedDevice> device(const QString &device);

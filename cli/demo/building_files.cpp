@@ -321,6 +321,11 @@ QString sensorYaml(const DemoPlan &plan, const SensorPlan &sensor)
     return text;
 }
 
+QString brokerIdentityFile(const DemoPlan &plan, const QString &name)
+{
+    return plan.identityDir(name) + u"/broker.pem"_s;
+}
+
 QString brokerBundlesDir(const DemoPlan &plan, const QString &name)
 {
     return plan.identityDir(name) + u"/bundles"_s;
@@ -394,8 +399,8 @@ Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name)
     mqtt::MosquittoConfig config;
     config.bindAddress = u"127.0.0.1"_s;
     config.port = name == u"cloud-broker" ? plan.ports.cloudBroker : plan.ports.gatewayBroker;
-    config.certificateFile = identity + u"/svid.pem"_s;
-    config.keyFile = identity + u"/svid.key"_s;
+    config.certificateFile = plan.hasTpms() ? brokerIdentityFile(plan, name) : identity + u"/svid.pem"_s;
+    config.keyFile = plan.hasTpms() ? config.certificateFile : identity + u"/svid.key"_s;
     config.trustFile = trustFile;
     if (plan.hasTpms()) {
         const auto library = findPlugin();

@@ -22,6 +22,8 @@ inline constexpr std::chrono::hours kIdentityLife{24};
 [[nodiscard]] Result<void> writeBrokerTrust(const DemoPlan &plan, const QString &name,
                                             const QMap<QString, tls::BundleDocument> &bundles);
 /// Where a broker's plugin finds the operators' and agents' domains: the agent beside it keeps it.
+/// Key and certificate of a broker whose agent keeps them.
+[[nodiscard]] QString brokerIdentityFile(const DemoPlan &plan, const QString &name);
 [[nodiscard]] QString brokerBundlesDir(const DemoPlan &plan, const QString &name);
 /// "cloud-broker" or "gateway-broker".
 [[nodiscard]] Result<void> writeBrokerConfig(const DemoPlan &plan, const QString &name);

@@ -6,6 +6,7 @@
 #include "process/free_port.h"
 #include "tls/bundle_document.h"
 #include "tls/identity_files.h"
+#include "tls/pki.h"
 
 #include <QFileInfo>
 #include <QLocalSocket>
@@ -240,11 +241,22 @@ Result<void> Building::enrollDevices()
 /// The first, so that brokers can begin; the agents beside them renew them from then on.
 Result<void> Building::mintBrokers()
 {
-    if (auto minted =
-            m_buildingDesk->mint(ids::kGatewayBroker, m_plan.svidTtl, m_roots, m_plan.identityDir(u"gateway-broker"_s));
-        !minted)
-        return minted;
-    return m_cloudDesk->mint(ids::kCloudBroker, m_plan.svidTtl, m_roots, m_plan.identityDir(u"cloud-broker"_s));
+    struct Broker {
+        AuthorityDesk &desk;
+        QString name;
+        QLatin1StringView id;
+    };
+    for (const Broker &one : {Broker{*m_buildingDesk, u"gateway-broker"_s, ids::kGatewayBroker},
+                              Broker{*m_cloudDesk, u"cloud-broker"_s, ids::kCloudBroker}}) {
+        const auto minted = one.desk.mint(one.id, m_plan.svidTtl);
+        if (!minted)
+            return minted.error();
+        if (auto written = tls::writeRoots(m_plan.identityDir(one.name), m_roots); !written)
+            return written;
+        if (auto written = tls::writeKeyAndChain(brokerIdentityFile(m_plan, one.name), *minted); !written)
+            return written;
+    }
+    return {};
 }
 
 Result<void> Building::mintOperators()
@@ -255,8 +267,11 @@ Result<void> Building::mintOperators()
     };
     for (const Operator &one : {Operator{u"operator"_s, ids::kOperator}, Operator{u"watcher"_s, ids::kWatcher},
                                 Operator{u"shell"_s, ids::kShell}}) {
-        if (auto minted = m_cloudDesk->mint(one.id, m_plan.svidTtl, m_roots, m_plan.identityDir(one.folder)); !minted)
-            return minted;
+        const auto minted = m_cloudDesk->mint(one.id, m_plan.svidTtl);
+        if (!minted)
+            return minted.error();
+        if (auto written = tls::writeIdentity(m_plan.identityDir(one.folder), *minted, m_roots); !written)
+            return written;
     }
     return {};
 }

@@ -61,15 +61,13 @@ struct Host {
         options.roles.readers = {{authority.id(u"/program"_s), true, {false, {u"building-1"_s}}}};
         options.trustIsKept = true;
         broker = std::make_unique<GuardedBroker>(options);
-        QDir(broker->path({})).mkpath(u"broker"_s);
         spire::BrokerTrustOptions files;
         files.authority = authority.address();
         files.authorityId = authority.serverId();
         files.broker = broker->id();
         files.bundlesDir = broker->path(u"bundles"_s);
         files.denyListsDir = broker->path(u"deny"_s);
-        files.certificateFile = broker->path(u"broker/svid.pem"_s);
-        files.keyFile = broker->path(u"broker/svid.key"_s);
+        files.identityFile = broker->identityFile();
         trust = std::make_unique<spire::BrokerTrustKeeper>(files, *gateway, spire::ReadPrincipals(), authority.clock);
         trust->start();
         const auto isKept = [&] {

@@ -81,8 +81,8 @@ Result<void> GuardedBroker::writeFiles()
     mqtt::MosquittoConfig config;
     config.bindAddress = u"127.0.0.1"_s;
     config.port = m_port;
-    config.certificateFile = path(u"broker/svid.pem"_s);
-    config.keyFile = path(u"broker/svid.key"_s);
+    config.certificateFile = identityFile();
+    config.keyFile = identityFile();
     config.trustFile = trustFile();
     config.user = mqtt::mosquittoUserOfThisProcess();
     config.plugin = mqtt::MosquittoPlugin{
@@ -245,7 +245,7 @@ void GuardedBroker::writeBrokerIdentity()
 {
     const SpiffeId shown = m_options.showsId.isEmpty() ? m_id : must(SpiffeId::parse(m_options.showsId));
     const auto svid = must(pki(shown.trustDomain().name()).issue(shown, std::chrono::hours{1}, SystemClock().now()));
-    must(tls::writeIdentity(path(u"broker"_s), svid, bundles()));
+    must(tls::writeKeyAndChain(identityFile(), svid));
 }
 
 void GuardedBroker::renewCertificate()

@@ -50,6 +50,8 @@ public:
     [[nodiscard]] QByteArray log() const;
     [[nodiscard]] Result<broker::BrokerStatus> status() const;
     [[nodiscard]] QString path(const QString &name) const { return m_dir.filePath(name); }
+    /// The broker's key and certificates.
+    [[nodiscard]] QString identityFile() const { return path(QStringLiteral("broker.pem")); }
     [[nodiscard]] QString trustFile() const { return path(QStringLiteral("trust.pem")); }
 
     [[nodiscard]] tls::Pki &pki(const QString &domain);

@@ -234,8 +234,7 @@ private Q_SLOTS:
         options.broker = m_authority->id(u"/broker"_s);
         options.bundlesDir = m_authority->dir.filePath(u"bundles"_s);
         options.denyListsDir = m_authority->dir.filePath(u"deny"_s);
-        options.certificateFile = m_authority->dir.filePath(u"svid.pem"_s);
-        options.keyFile = m_authority->dir.filePath(u"svid.key"_s);
+        options.identityFile = m_authority->dir.filePath(u"broker.pem"_s);
         const auto fileOf = [&](const TrustDomain &domain) {
             return u"%1/%2.json"_s.arg(options.bundlesDir, domain.name());
         };

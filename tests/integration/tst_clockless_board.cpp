@@ -97,8 +97,7 @@ private Q_SLOTS:
         options.broker = authority.id(u"/broker"_s);
         options.bundlesDir = authority.dir.filePath(u"bundles"_s);
         options.denyListsDir = authority.dir.filePath(u"deny"_s);
-        options.certificateFile = authority.dir.filePath(u"svid.pem"_s);
-        options.keyFile = authority.dir.filePath(u"svid.key"_s);
+        options.identityFile = authority.dir.filePath(u"broker.pem"_s);
         options.renewal.retryMax = Millis{2'000};
         spire::BrokerTrustKeeper broker(options, *gateway, {}, clock);
         QStringList troubles;

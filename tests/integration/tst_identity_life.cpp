@@ -59,8 +59,7 @@ struct Building {
         options.broker = authority.id(u"/broker"_s);
         options.bundlesDir = broker.path(u"bundles"_s);
         options.denyListsDir = broker.path(u"deny"_s);
-        options.certificateFile = broker.path(u"broker/svid.pem"_s);
-        options.keyFile = broker.path(u"broker/svid.key"_s);
+        options.identityFile = broker.identityFile();
         options.renewal.retryMax = Millis{2'000};
         return options;
     }
@@ -92,7 +91,6 @@ struct Building {
         gatewayIdentity = authority.agent(u"gateway"_s, u"gateway"_s, gatewayTpm);
         if (!gatewayIdentity)
             return u"the gateway's TPM cannot be enrolled"_s;
-        QDir(broker.path({})).mkpath(u"broker"_s);
         keepTrust();
         const bool isKept = QTest::qWaitFor(
             [this] { return trust->status().certificate == SvidKeeper::State::Valid && trust->status().isWatching; },
@@ -375,20 +373,31 @@ void TestIdentityLife::kept_certificateOfAnotherAuthorityIsReplaced()
     QVERIFY(building.authority.open());
     building.gatewayIdentity = building.authority.agent(u"gateway"_s, u"gateway"_s, building.gatewayTpm);
     building.broker.writeBrokerIdentity(); // by the fixture's own PKI
-    const auto before = tls::readWholeFile(building.broker.path(u"broker/svid.pem"_s));
+    const auto before = tls::readWholeFile(building.broker.identityFile());
     QVERIFY(before);
     building.keepTrust();
-    QTRY_VERIFY_WITH_TIMEOUT(*tls::readWholeFile(building.broker.path(u"broker/svid.pem"_s)) != *before, kPatience);
-    const auto chain = tls::certificatesFromPem(*tls::readWholeFile(building.broker.path(u"broker/svid.pem"_s)));
+    QTRY_VERIFY_WITH_TIMEOUT(*tls::readWholeFile(building.broker.identityFile()) != *before, kPatience);
+    const auto pem = tls::readWholeFile(building.broker.identityFile());
+    const auto chain = tls::certificatesFromPem(*pem);
     QVERIFY(chain);
     const TrustBundles roots{
         {building.authority.config.domain, building.authority.authority->bundle()->x509Authorities}};
     const auto verified =
         tls::verifyPeer(*chain, building.broker.id(), roots, tls::PeerRole::Server, building.authority.clock.now());
     QVERIFY2(verified, verified ? "" : qPrintable(verified.error().message));
-    QCOMPARE(QFile::permissions(building.broker.path(u"broker/svid.key"_s))
+    QCOMPARE(QFile::permissions(building.broker.identityFile())
                  & (QFile::ReadGroup | QFile::ReadOther | QFile::WriteGroup | QFile::WriteOther),
              QFile::Permissions());
+    // Key and certificate are one file: nothing that ends the machine between two writes can part them. With the
+    // authority away the broker starts from it.
+    const auto key = tls::privateKeyFromPem(*pem);
+    QVERIFY(key && tls::makeSvid(*chain, *key));
+    const QDir folder = QFileInfo(building.broker.identityFile()).dir();
+    QCOMPARE(folder.entryList({u"*.key"_s}, QDir::Files), QStringList());
+    building.trust.reset();
+    building.authority.close();
+    const auto started = building.broker.start();
+    QVERIFY2(started, started ? "" : qPrintable(started.error().message));
 }
 
 void TestIdentityLife::kept_bundleOfAnEndedFederationGoes()

@@ -192,15 +192,13 @@ void TestPartnerDenyLists::revokedGateway_isOffTheCloudsBrokerWithinTwoSeconds()
     GuardedBroker broker(options);
     const auto ingestion = federation.cloud.joiner(u"ingestion"_s, u"gateway"_s);
     QVERIFY(ingestion);
-    QDir(broker.path({})).mkpath(u"broker"_s);
     lintel::spire::BrokerTrustOptions trustOptions;
     trustOptions.authority = federation.cloud.address();
     trustOptions.authorityId = federation.cloud.serverId();
     trustOptions.broker = broker.id();
     trustOptions.bundlesDir = broker.path(u"bundles"_s);
     trustOptions.denyListsDir = broker.path(u"deny"_s);
-    trustOptions.certificateFile = broker.path(u"broker/svid.pem"_s);
-    trustOptions.keyFile = broker.path(u"broker/svid.key"_s);
+    trustOptions.identityFile = broker.identityFile();
     lintel::spire::BrokerTrustKeeper trust(trustOptions, *ingestion, {}, federation.cloud.clock);
     trust.start();
     QTRY_VERIFY2_WITH_TIMEOUT(trust.status().certificate == SvidKeeper::State::Valid && trust.status().isWatching,

@@ -45,11 +45,11 @@ private Q_SLOTS:
         const QByteArray broker = contents(shipped(u"mosquitto-plugin.conf"_s));
         const QByteArrayList settings{"plugin_opt_bundles " + folder + "/bundles",
                                       "plugin_opt_deny_lists " + folder + "/deny-lists",
-                                      "plugin_opt_certificate " + folder + "/svid.pem",
-                                      "plugin_opt_key " + folder + "/svid.key",
+                                      "plugin_opt_certificate " + folder + "/broker.pem",
+                                      "plugin_opt_key " + folder + "/broker.pem",
                                       "plugin_opt_status " + folder + "/status.json",
-                                      "certfile " + folder + "/svid.pem",
-                                      "keyfile " + folder + "/svid.key"};
+                                      "certfile " + folder + "/broker.pem",
+                                      "keyfile " + folder + "/broker.pem"};
         for (const QByteArray &setting : settings) {
             const QByteArray line = '\n' + setting + '\n';
             QVERIFY2(broker.contains(line), setting);

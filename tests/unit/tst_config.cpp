@@ -286,7 +286,7 @@ void TestConfig::broker_needsAnEmbeddedIdentity()
     QCOMPARE(problem, QString());
     QCOMPARE(files.id.toString(), u"spiffe://building-1.example.org/broker"_s);
     QCOMPARE(files.status, u"/var/lib/lintel/broker/status.json"_s);
-    QCOMPARE(files.keyFile(), u"/var/lib/lintel/broker/svid.key"_s);
+    QCOMPARE(files.identityFile(), u"/var/lib/lintel/broker/broker.pem"_s);
     QVERIFY(broker(embedded, &problem).directory.isEmpty());
     QCOMPARE(problem, QString());
     (void)broker(minimal + "identity: {directory: /d}\nbroker: {directory: /x}\n", &problem);

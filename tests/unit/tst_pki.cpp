@@ -50,6 +50,12 @@ private Q_SLOTS:
         QTemporaryDir dir;
         QVERIFY(writeIdentity(dir.filePath(u"id"_s), svid, {{pki.domain(), {pki.rootDer()}}}));
         const QString root = dir.filePath(u"id/"_s + bundleFileName(pki.domain()));
+        const QString both = dir.filePath(u"both.pem"_s);
+        QVERIFY(writeKeyAndChain(both, svid));
+        const auto pem = readPrivateFile(both); // nobody else may read it
+        QVERIFY(pem);
+        QCOMPARE(*certificatesFromPem(*pem), svid.chainDer);
+        QCOMPARE(*privateKeyToPem(**privateKeyFromPem(*pem)), *privateKeyToPem(*svid.key));
         const QString leaf = dir.filePath(u"id/svid.pem"_s);
         for (const auto &purpose : {u"sslclient"_s, u"sslserver"_s}) {
             const QString said =

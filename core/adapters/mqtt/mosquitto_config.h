@@ -27,7 +27,7 @@ struct MosquittoPlugin {
 struct MosquittoConfig {
     QString bindAddress; // "127.0.0.1"
     quint16 port = 8883;
-    QString certificateFile;               // the broker's SVID, leaf first
+    QString certificateFile;               // the broker's SVID, leaf first; may be the same file as its key's
     QString keyFile;                       // mode 0600, readable by `user`
     QString trustFile;                     // roots of every trust domain whose clients may connect
     QString aclFile;                       // empty, without a plugin: every verified client may do everything

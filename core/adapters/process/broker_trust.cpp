@@ -21,8 +21,7 @@ std::unique_ptr<BrokerTrustKeeper> openBrokerTrust(const Program &program, const
     options.broker = broker.id;
     options.bundlesDir = broker.bundlesDir();
     options.denyListsDir = broker.denyListsDir();
-    options.certificateFile = broker.certificateFile();
-    options.keyFile = broker.keyFile();
+    options.identityFile = broker.identityFile();
     options.renewal.at = broker.renewAt;
     options.seed = QRandomGenerator::system()->generate();
     auto keeper = std::make_unique<BrokerTrustKeeper>(std::move(options), *embedded, std::move(readPrincipals), clock);

@@ -5,6 +5,7 @@
 #include "tls/certificate_writer.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
+#include "tls/pki.h"
 #include "tls/x509.h"
 
 #include "lintel_authority.pb.h"
@@ -244,12 +245,11 @@ void BrokerTrustKeeper::step()
 
 void BrokerTrustKeeper::readCertificate()
 {
-    const auto chainPem = tls::readWholeFile(m_options.certificateFile);
-    const auto keyPem = tls::readWholeFile(m_options.keyFile);
-    if (!chainPem || !keyPem)
+    const auto pem = tls::readWholeFile(m_options.identityFile);
+    if (!pem)
         return;
-    const auto chain = tls::certificatesFromPem(*chainPem);
-    const auto key = tls::privateKeyFromPem(*keyPem);
+    const auto chain = tls::certificatesFromPem(*pem);
+    const auto key = tls::privateKeyFromPem(*pem);
     if (!chain || !key)
         return;
     const auto svid = tls::makeSvid(*chain, *key);
@@ -344,8 +344,8 @@ void BrokerTrustKeeper::takeSvid(const QByteArray &message)
     const auto verified = verify(svid->chainDer);
     if (!verified)
         return fetchFailed(verified.error());
-    // Files first: what cannot be written is tried again soon, not at the next half life.
-    if (const auto kept = keep(*svid); !kept)
+    // The file first: what cannot be written is tried again soon, not at the next half life.
+    if (const auto kept = tls::writeKeyAndChain(m_options.identityFile, *svid); !kept)
         return fetchFailed(kept.error());
     if (const auto taken = m_keeper.succeeded(svid->notBefore, svid->notAfter); !taken)
         troubled(Part::Certificate, taken.error());
@@ -353,17 +353,6 @@ void BrokerTrustKeeper::takeSvid(const QByteArray &message)
         fine(Part::Certificate);
     Q_EMIT notice(u"the broker's certificate is new, valid until %1"_s.arg(toIso8601(svid->notAfter)));
     step();
-}
-
-/// The key first: until the certificate follows, the plugin stays with what it has.
-Result<void> BrokerTrustKeeper::keep(const X509Svid &svid)
-{
-    const auto pem = tls::privateKeyToPem(*svid.key);
-    if (!pem)
-        return pem.error();
-    if (auto written = tls::writePrivateFile(m_options.keyFile, *pem); !written)
-        return written;
-    return tls::writePublicFile(m_options.certificateFile, tls::certificatesToPem(svid.chainDer));
 }
 
 void BrokerTrustKeeper::fetchFailed(const Error &why)

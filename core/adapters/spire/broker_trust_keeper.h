@@ -31,8 +31,7 @@ struct BrokerTrustOptions {
     SpiffeId broker;      // whose SVID to keep
     QString bundlesDir;   // <trust domain>.json
     QString denyListsDir; // <trust domain>.jws
-    QString certificateFile;
-    QString keyFile; // 0600
+    QString identityFile; // the broker's key and chain, PEM, 0600: in one file, they never part
     RenewalPolicy renewal;
     quint32 seed = 0;
 };
@@ -98,7 +97,6 @@ private:
     void askSvid(const QByteArray &entryId);
     void takeSvid(const QByteArray &response);
     void fetchFailed(const Error &why);
-    [[nodiscard]] Result<void> keep(const X509Svid &svid);
     // last accepted
     void report();
     // what is wrong: one sentence for each part

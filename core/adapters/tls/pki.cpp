@@ -218,7 +218,7 @@ Result<X509Svid> Pki::issue(const SpiffeId &id, std::chrono::seconds ttl, Timest
     return makeSvid({derOf(leaf.get())}, key);
 }
 
-Result<void> writeIdentity(const QString &dir, const X509Svid &svid, const TrustBundles &bundles)
+Result<void> writeRoots(const QString &dir, const TrustBundles &bundles)
 {
     if (auto made = makePrivateDirectory(dir); !made)
         return made;
@@ -226,6 +226,21 @@ Result<void> writeIdentity(const QString &dir, const X509Svid &svid, const Trust
         if (auto written = writePublicFile(QDir(dir).filePath(bundleFileName(it.key())), certificatesToPem(it.value()));
             !written)
             return written;
+    return {};
+}
+
+Result<void> writeKeyAndChain(const QString &file, const X509Svid &svid)
+{
+    const auto keyPem = privateKeyToPem(*svid.key);
+    if (!keyPem)
+        return keyPem.error();
+    return writePrivateFile(file, *keyPem + certificatesToPem(svid.chainDer));
+}
+
+Result<void> writeIdentity(const QString &dir, const X509Svid &svid, const TrustBundles &bundles)
+{
+    if (auto written = writeRoots(dir, bundles); !written)
+        return written;
     const auto keyPem = privateKeyToPem(*svid.key);
     if (!keyPem)
         return keyPem.error();

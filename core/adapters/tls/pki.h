@@ -54,5 +54,9 @@ private:
 /// What FileIdentitySource reads: svid.pem, svid.key (0600), <trust domain>.pem. Each file is
 /// replaced atomically; the certificate comes last. Creates `dir` with mode 0700.
 [[nodiscard]] Result<void> writeIdentity(const QString &dir, const X509Svid &svid, const TrustBundles &bundles);
+/// Of that the <trust domain>.pem. Creates `dir` with mode 0700.
+[[nodiscard]] Result<void> writeRoots(const QString &dir, const TrustBundles &bundles);
+/// Key and chain in one PEM file of mode 0600, so that whatever happens they belong together.
+[[nodiscard]] Result<void> writeKeyAndChain(const QString &file, const X509Svid &svid);
 
 } // namespace lintel::tls

@@ -126,15 +126,14 @@ struct SpoolConfig {
 /// Section broker: the files of the broker beside this agent, which keeps them. Empty directory: there
 /// is none.
 struct BrokerFilesConfig {
-    QString directory; // bundles/, deny-lists/, svid.pem, svid.key
+    QString directory; // bundles/, deny-lists/, broker.pem
     QString status;    // what the broker's plugin writes; default <directory>/status.json
     SpiffeId id;       // default spiffe://<trust_domain>/broker
     double renewAt = 0.5;
 
     [[nodiscard]] QString bundlesDir() const { return directory + QStringLiteral("/bundles"); }
     [[nodiscard]] QString denyListsDir() const { return directory + QStringLiteral("/deny-lists"); }
-    [[nodiscard]] QString certificateFile() const { return directory + QStringLiteral("/svid.pem"); }
-    [[nodiscard]] QString keyFile() const { return directory + QStringLiteral("/svid.key"); }
+    [[nodiscard]] QString identityFile() const { return directory + QStringLiteral("/broker.pem"); }
 };
 
 [[nodiscard]] AgentConfig readAgent(config::Section section);
