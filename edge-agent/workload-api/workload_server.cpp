@@ -15,6 +15,7 @@ using grpc::StatusCode;
 
 namespace {
 
+constexpr auto kSecurityHeader = "workload.spiffe.io";
 constexpr int kMaxTokenErrands = 64;
 constexpr qsizetype kMaxAudiences = 16;
 constexpr qsizetype kMaxAudienceLength = 1'024;
@@ -28,7 +29,8 @@ grpc::ServerLimits limits()
     limits.maxConnections = 1'000;
     limits.connectionsPerUser = 250; // so that one user's programs leave room for those of others
     limits.maxQueuedBytes = 4 * 1024 * 1024;
-    limits.maxBufferedBytes = 8 * 1024 * 1024;
+    limits.maxBufferedBytes = 16 * 1024 * 1024;
+    limits.userBufferedBytes = 8 * 1024 * 1024;
     return limits;
 }
 
@@ -49,7 +51,7 @@ Status ofIssuer(const Error &why)
 /// SPIFFE_Workload_Endpoint.md section 3: against programs that are tricked into fetching from a local address.
 Status checkSecurityHeader(const ServerCall &call)
 {
-    if (!call.path().startsWith(spire::method::workload("")) || call.metadata("workload.spiffe.io") == "true")
+    if (!call.path().startsWith(spire::method::workload("")) || call.metadata(kSecurityHeader) == "true")
         return {};
     return invalid(u"The security header is missing: send the metadata workload.spiffe.io: true."_s);
 }
@@ -80,6 +82,7 @@ WorkloadServer::WorkloadServer(WorkloadIssuer &issuer, WorkloadServerOptions opt
     connect(&m_server, &grpc::Server::closed, this, &WorkloadServer::closed);
     connect(&m_server, &grpc::Server::noticed, this, &WorkloadServer::noticed);
 
+    m_server.keepMetadata({kSecurityHeader});
     m_server.setGuard(checkSecurityHeader);
     serveStream("FetchX509SVID", Topic::X509Svid);
     serveStream("FetchX509Bundles", Topic::X509Bundles);

@@ -68,6 +68,7 @@ inline std::shared_ptr<EchoLog> serveEcho(grpc::Server &server)
 {
     using grpc::ServerCall;
     auto log = std::make_shared<EchoLog>();
+    server.keepMetadata({"x-suffix", "x-raw-bin"});
     server.handleUnary("/test.Echo/Unary", [](const QByteArray &request, const ServerCall &call) {
         const QByteArray extra = call.metadata("x-suffix") + call.metadata("x-raw-bin");
         return grpc::UnaryReply{{}, request + extra};

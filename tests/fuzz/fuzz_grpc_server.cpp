@@ -22,6 +22,7 @@ class Host final : public ServerHost
 {
 public:
     [[nodiscard]] const ServerLimits &limits() const override { return m_limits; }
+    [[nodiscard]] bool keepsMetadata(const QByteArray &name) const override { return name.startsWith('x'); }
     void beginCall(const std::shared_ptr<ServerCallImpl> &call) override
     {
         if (call->path().endsWith('u'))

@@ -137,6 +137,7 @@ private Q_SLOTS:
 
     void guard_endsCallsBeforeTheirHandler()
     {
+        m_server->keepMetadata({"x-secret"});
         m_server->setGuard([](const ServerCall &call) {
             return call.metadata("x-secret") == "mellon" ? Status{} : Status{StatusCode::Unauthenticated, u"no"_s, {}};
         });

@@ -24,6 +24,7 @@ grpc::ServerLimits agentLimits()
 {
     grpc::ServerLimits limits;
     limits.maxConnections = 20'000;
+    limits.maxBufferedBytes = 192 * 1024 * 1024; // each of them may have some streams that stay open
     return limits;
 }
 

@@ -51,6 +51,7 @@ public:
     };
 
     [[nodiscard]] const ServerLimits &limits() const override { return m_limits; }
+    [[nodiscard]] bool keepsMetadata(const QByteArray &name) const override { return m_metadata.contains(name); }
     void beginCall(const std::shared_ptr<ServerCallImpl> &call) override;
     [[nodiscard]] bool reserve(const Peer &peer, qsizetype bytes) override;
     void release(const Peer &peer, qsizetype bytes) override;
@@ -77,6 +78,7 @@ public:
     QHash<QByteArray, UnaryHandler> m_unary;
     DocumentProviders m_documents;
     std::function<Status(const ServerCall &)> m_guard;
+    QList<QByteArray> m_metadata; // names that are kept
     std::vector<std::unique_ptr<Listener>> m_listeners;
     std::unordered_map<ServerConnection *, std::shared_ptr<ServerConnection>> m_connections;
     std::vector<std::shared_ptr<ServerConnection>> m_toFlush;
@@ -86,13 +88,13 @@ public:
     Clock::time_point m_acceptAgain = Clock::time_point::max();
     Clock::time_point m_closeAt = Clock::time_point::max();
     qsizetype m_buffered = 0;
-    struct Strangers {
+    struct Share {
         int connections = 0;
         qsizetype buffered = 0;
     };
-    QHash<QByteArray, Strangers> m_strangers; // by network
+    QHash<QByteArray, Share> m_strangers; // by network
     qsizetype m_strangersBuffered = 0;
-    QHash<quint32, int> m_users; // connections of local ones
+    QHash<quint32, Share> m_users; // local ones
     bool m_isClosing = false;
 };
 
@@ -101,12 +103,17 @@ bool Server::Private::reserve(const Peer &peer, qsizetype bytes)
     if (m_buffered + bytes > m_limits.maxBufferedBytes)
         return false;
     if (peer.isStranger()) {
-        Strangers &strangers = m_strangers[peer.network];
+        Share &strangers = m_strangers[peer.network];
         if (m_strangersBuffered + bytes > m_limits.strangerBufferedBytes
             || strangers.buffered + bytes > m_limits.networkBufferedBytes)
             return false;
         m_strangersBuffered += bytes;
         strangers.buffered += bytes;
+    } else if (peer.process) {
+        Share &user = m_users[peer.process->uid];
+        if (user.buffered + bytes > m_limits.userBufferedBytes)
+            return false;
+        user.buffered += bytes;
     }
     m_buffered += bytes;
     return true;
@@ -115,6 +122,11 @@ bool Server::Private::reserve(const Peer &peer, qsizetype bytes)
 void Server::Private::release(const Peer &peer, qsizetype bytes)
 {
     m_buffered -= bytes;
+    if (peer.process) {
+        if (const auto user = m_users.find(peer.process->uid); user != m_users.end())
+            user->buffered -= bytes;
+        return;
+    }
     if (!peer.isStranger())
         return;
     m_strangersBuffered -= bytes;
@@ -124,7 +136,7 @@ void Server::Private::release(const Peer &peer, qsizetype bytes)
 
 bool Server::Private::takePlace(const Peer &peer)
 {
-    int &count = peer.process ? m_users[peer.process->uid] : m_strangers[peer.network].connections;
+    int &count = (peer.process ? m_users[peer.process->uid] : m_strangers[peer.network]).connections;
     if (count >= (peer.process ? m_limits.connectionsPerUser : m_limits.strangersPerNetwork))
         return false;
     ++count;
@@ -134,7 +146,7 @@ bool Server::Private::takePlace(const Peer &peer)
 void Server::Private::leavePlace(const Peer &peer)
 {
     if (peer.process) {
-        if (const auto user = m_users.find(peer.process->uid); user != m_users.end() && --*user == 0)
+        if (const auto user = m_users.find(peer.process->uid); user != m_users.end() && --user->connections == 0)
             m_users.erase(user);
     } else if (const auto it = m_strangers.find(peer.network); it != m_strangers.end() && --it->connections == 0) {
         m_strangers.erase(it);
@@ -338,6 +350,11 @@ void Server::handleUnary(const QByteArray &path, const UnaryHandler &handler)
 void Server::setGuard(std::function<Status(const ServerCall &)> guard)
 {
     d->m_guard = std::move(guard);
+}
+
+void Server::keepMetadata(const QList<QByteArray> &names)
+{
+    d->m_metadata = names;
 }
 
 Result<quint16> Server::listenTcp(const QString &address, quint16 port, std::function<Result<ServerTls>()> tls)

@@ -4,8 +4,9 @@
 //
 // Lives on the thread that made it. A handler may answer later and from another thread's result,
 // but touches a ServerCall only on the server's thread, and does not delete the server. Limits: message 4 MiB, 100 streams a
-// connection, header list 16 KiB, handshake and idle timeouts; what breaks HTTP/2 or gRPC ends its
-// own connection or stream and nothing else.
+// connection (fewer for whoever shows no certificate), header list 16 KiB of which only what is asked for is kept,
+// handshake, first message and idle timeouts; what breaks HTTP/2 or gRPC ends its own connection or stream and
+// nothing else.
 #pragma once
 
 #include "grpc/grpc_types.h"
@@ -32,8 +33,14 @@ struct ServerLimits {
     int maxConnections = 4'000;
     int connectionsPerUser = 1'000; // over a Unix socket
     int maxStreamsPerConnection = 100;
-    qsizetype maxQueuedBytes = 16 * 1024 * 1024;   // of one call towards a caller that does not read; then it ends
-    qsizetype maxBufferedBytes = 64 * 1024 * 1024; // of all messages that are half here; then the newest call ends
+    int streamsOfUser = 16;    // on one connection over a Unix socket: streams that stay open, and calls beside them
+    int streamsOfStranger = 4; // on one connection
+    qsizetype maxQueuedBytes = 16 * 1024 * 1024; // of one call towards a caller that does not read; then it ends
+    qsizetype maxBufferedBytes =
+        64 * 1024 * 1024; // of all calls, and messages that are half here; then the newest ends
+    qsizetype userBufferedBytes = 32 * 1024 * 1024; // of that for those of one user over a Unix socket
+    // For a call's first message to begin, and six times as long until it (a unary one's whole request) is here.
+    std::chrono::milliseconds firstMessageTimeout{10'000};
     std::chrono::milliseconds handshakeTimeout{10'000};
     std::chrono::milliseconds idleTimeout{30 * 60'000};     // without a call; then GOAWAY; 0 = never
     std::chrono::milliseconds anonymousIdleTimeout{30'000}; // the same over TLS without a client certificate
@@ -61,7 +68,8 @@ public:
     using QObject::QObject;
     [[nodiscard]] virtual const Peer &peer() const = 0;
     [[nodiscard]] virtual QByteArray path() const = 0;
-    [[nodiscard]] virtual QByteArray metadata(const QByteArray &name) const = 0; // empty when absent
+    /// Empty when absent, and when the server does not keep it: Server::keepMetadata().
+    [[nodiscard]] virtual QByteArray metadata(const QByteArray &name) const = 0;
     /// As Channel::exportKeyingMaterial; Unsupported without TLS.
     [[nodiscard]] virtual Result<QByteArray> exportKeyingMaterial(const QByteArray &label, int length) const = 0;
     /// DER of what this end showed on this connection; empty without TLS, and when the caller is gone.
@@ -103,6 +111,8 @@ public:
     void handleUnary(const QByteArray &path, const UnaryHandler &handler);
     /// Called first for every call; a status that is not ok ends it (service-wide rules).
     void setGuard(std::function<Status(const ServerCall &)> guard);
+    /// What guard and handlers look at; all other metadata is dropped as it comes, so that it fills no memory.
+    void keepMetadata(const QList<QByteArray> &names);
 
     /// Port 0 = any; returns the port. Conflict when it is taken, with what to do. `tls` without a
     /// result refuses connections and says so once.

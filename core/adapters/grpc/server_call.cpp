@@ -87,6 +87,7 @@ void ServerCallImpl::finish(const Status &status)
         return;
     m_isOver = true;
     m_deadline.stop();
+    m_arrival.stop();
     if (!m_session)
         return;
     m_trailers = trailersFor(status);
@@ -134,6 +135,8 @@ QByteArray ServerCallImpl::httpProblem() const
 void ServerCallImpl::begin()
 {
     m_hasBegun = true;
+    if (!account())
+        return;
     if (const QByteArray problem = httpProblem(); !problem.isEmpty())
         return refuseHttp(problem);
     if (!m_timeout.isEmpty()) {
@@ -148,8 +151,38 @@ void ServerCallImpl::begin()
     m_session->host().beginCall(shared_from_this());
 }
 
+/// A call that never brings its request costs its caller nothing, so it does not wait for ever.
+void ServerCallImpl::watchArrival()
+{
+    const bool isComplete = m_remoteEnded || (m_messages > 0 && !m_unary);
+    if (!m_session || m_isOver || m_isPaused || m_headersSent || isComplete)
+        m_arrival.stop();
+    else if (!m_arrival.isActive())
+        m_arrival.start(static_cast<int>(m_session->host().limits().firstMessageTimeout.count()), this);
+}
+
+void ServerCallImpl::giveUpWaiting()
+{
+    m_arrival.stop();
+    if (m_isOver || !m_session)
+        return;
+    const auto patience = m_session->host().limits().firstMessageTimeout;
+    if ((m_messages > 0 || m_reader.isInsideMessage()) && !std::exchange(m_isLate, true)) {
+        constexpr int kOfASlowOne = 5;
+        m_arrival.start(static_cast<int>(patience.count() * kOfASlowOne), this);
+        return;
+    }
+    const auto self = shared_from_this();
+    const bool tells = !m_unary;
+    finish({StatusCode::DeadlineExceeded, u"The request of this call did not come in time."_s, {}});
+    if (tells)
+        Q_EMIT cancelled();
+}
+
 void ServerCallImpl::timerEvent(QTimerEvent *event)
 {
+    if (event->timerId() == m_arrival.timerId())
+        return giveUpWaiting();
     if (event->timerId() != m_deadline.timerId())
         return;
     m_deadline.stop();
@@ -161,18 +194,27 @@ void ServerCallImpl::timerEvent(QTimerEvent *event)
     Q_EMIT cancelled();
 }
 
-void ServerCallImpl::account()
+/// False: there was no room, and the call is over.
+bool ServerCallImpl::account()
 {
     if (!m_session)
-        return;
-    const qsizetype held = m_isOver ? 0 : m_reader.heldBytes();
+        return true;
+    if (m_isOver && m_reader.heldBytes() > 0)
+        m_reader = MessageReader(0);
+    // The call itself is there until its stream is closed.
+    const qsizetype held = m_headBytes + (m_isOver ? 0 : m_reader.heldBytes() + m_request.size());
     if (held > m_reserved) {
-        if (!m_session->host().reserve(*m_peer, held - m_reserved))
-            return abort({StatusCode::ResourceExhausted, u"The server has no memory for this message now."_s, {}});
+        if (m_isOver)
+            return false; // it never got its room
+        if (!m_session->host().reserve(*m_peer, held - m_reserved)) {
+            abort({StatusCode::ResourceExhausted, u"The server has no memory for this call now; try again."_s, {}});
+            return false;
+        }
     } else {
         m_session->host().release(*m_peer, m_reserved - held);
     }
     m_reserved = held;
+    return true;
 }
 
 void ServerCallImpl::openWindow()
@@ -207,6 +249,7 @@ void ServerCallImpl::dispatch()
         Q_EMIT drained();
     if (std::exchange(m_tellCancelled, false))
         Q_EMIT cancelled();
+    watchArrival();
     if (m_session)
         return;
     m_deadline.stop();
@@ -221,9 +264,10 @@ void ServerCallImpl::deliverMessages()
 {
     while (!m_isOver && !m_isPaused && m_session && m_reader.hasMessage()) {
         QByteArray message = m_reader.takeMessage();
+        ++m_messages;
         if (!m_unary) {
             Q_EMIT messageReceived(message);
-        } else if (++m_requests > 1) {
+        } else if (m_messages > 1) {
             finish({StatusCode::Unimplemented, u"This method takes one message."_s, {}});
         } else {
             m_request = std::move(message);
@@ -233,7 +277,7 @@ void ServerCallImpl::deliverMessages()
 
 void ServerCallImpl::answerUnary()
 {
-    if (m_requests == 0)
+    if (m_messages == 0)
         return finish({StatusCode::Unimplemented, u"This method takes one message; none was sent."_s, {}});
     UnaryReply reply;
     try {

@@ -1,9 +1,28 @@
 #include "grpc/server_session.h"
 
+#include <algorithm>
+
 namespace lintel::grpc {
 
+namespace {
+
+constexpr qsizetype kCallBytes = 2 * 1024; // of a call without anything, here and in nghttp2
+// Longer ones are of no method and no content type of ours, and say so as well when they are cut.
+constexpr qsizetype kMaxPath = 512;
+constexpr qsizetype kMaxWord = 128;
+
+int streamsOf(const Peer &peer, const ServerLimits &limits)
+{
+    if (peer.process)
+        return std::min(limits.streamsOfUser, limits.maxStreamsPerConnection);
+    return peer.isStranger() ? std::min(limits.streamsOfStranger, limits.maxStreamsPerConnection)
+                             : limits.maxStreamsPerConnection;
+}
+
+} // namespace
+
 ServerSession::ServerSession(ServerHost &host, ServerLink &link, std::shared_ptr<const Peer> peer)
-    : Http2(Role::Server, host.limits().maxStreamsPerConnection), m_host(host), m_link(link), m_peer(std::move(peer))
+    : Http2(Role::Server, streamsOf(*peer, host.limits())), m_host(host), m_link(link), m_peer(std::move(peer))
 {}
 
 ServerSession::~ServerSession()
@@ -60,7 +79,9 @@ void ServerSession::abandon()
 
 void ServerSession::onHeadersBegin(qint32 stream)
 {
-    m_calls.insert(stream, std::make_shared<ServerCallImpl>(*this, stream));
+    const auto call = std::make_shared<ServerCallImpl>(*this, stream);
+    call->m_headBytes = kCallBytes;
+    m_calls.insert(stream, call);
     earnControlFrames(2);
 }
 
@@ -70,15 +91,17 @@ bool ServerSession::onHeader(qint32 stream, const QByteArray &name, const QByteA
     if (!call || call->m_headersComplete)
         return true; // trailers of a request mean nothing in gRPC
     if (name == ":method")
-        call->m_method = value;
+        call->m_method = value.left(kMaxWord);
     else if (name == ":path")
-        call->m_path = value;
+        call->m_path = value.left(kMaxPath);
     else if (name == "content-type")
-        call->m_contentType = value;
+        call->m_contentType = value.left(kMaxWord);
     else if (name == "grpc-timeout")
-        call->m_timeout = value;
-    else if (!name.startsWith(':'))
+        call->m_timeout = value.left(kMaxWord);
+    else if (m_host.keepsMetadata(name)) {
         call->m_metadata.append({name, value});
+        call->m_headBytes += name.size() + value.size();
+    }
     return true;
 }
 

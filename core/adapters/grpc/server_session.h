@@ -23,9 +23,11 @@ class ServerHost
 {
 public:
     [[nodiscard]] virtual const ServerLimits &limits() const = 0;
+    /// Whether guard or handlers ask for it.
+    [[nodiscard]] virtual bool keepsMetadata(const QByteArray &name) const = 0;
     /// Guard and handler of a new call; outside of nghttp2.
     virtual void beginCall(const std::shared_ptr<ServerCallImpl> &call) = 0;
-    /// Accounts for messages that are half here; false when there is no room for more.
+    /// Accounts for calls and for messages that are half here; false when there is no room for more.
     [[nodiscard]] virtual bool reserve(const Peer &peer, qsizetype bytes) = 0;
     virtual void release(const Peer &peer, qsizetype bytes) = 0;
 
@@ -123,7 +125,9 @@ private:
     void deliverMessages();
     void answerUnary();
     void openWindow();
-    void account();
+    bool account();
+    void watchArrival();
+    void giveUpWaiting();
     void abort(const Status &status);
     void touch();
     void timerEvent(QTimerEvent *event) override;
@@ -140,10 +144,12 @@ private:
     SendQueue m_out;
     QList<QPair<QByteArray, QByteArray>> m_trailers;
     QBasicTimer m_deadline;
+    QBasicTimer m_arrival;
     UnaryHandler m_unary;
-    QByteArray m_request; // of a unary call
-    int m_requests = 0;
+    QByteArray m_request;       // of a unary call
+    int m_messages = 0;         // that have come
     qsizetype m_unconsumed = 0; // received, but the window was not opened again
+    qsizetype m_headBytes = 0;  // of the call itself and what it keeps of its headers
     qsizetype m_reserved = 0;   // told to the host
     bool m_headersComplete = false;
     bool m_headersSent = false;
@@ -155,6 +161,7 @@ private:
     bool m_tellCancelled = false;
     bool m_isOver = false; // finished, or the handler knows that it was cancelled
     bool m_isTouched = false;
+    bool m_isLate = false; // its first message, but it has begun
 };
 
 } // namespace lintel::grpc
