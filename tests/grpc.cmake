@@ -7,6 +7,8 @@ lintel_add_test(tst_grpc_abuse integration/tst_grpc_abuse.cpp fakes/grpc_pair.h 
   LIBRARIES Lintel::Grpc Lintel::Tls Qt6::Network LABELS slow TIMEOUT 300)
 lintel_add_test(tst_grpc_floods unit/tst_grpc_floods.cpp fakes/grpc_pair.h fakes/raw_http2.h
   LIBRARIES Lintel::Grpc Lintel::Tls TIMEOUT 300)
+lintel_add_test(tst_grpc_resets integration/tst_grpc_resets.cpp fakes/grpc_pair.h fakes/raw_http2.h
+  LIBRARIES Lintel::Grpc Lintel::Tls Qt6::Network TIMEOUT 200)
 lintel_add_test(tst_foreign_grpc integration/tst_foreign_grpc.cpp fakes/grpc_pair.h
   LIBRARIES Lintel::Grpc Lintel::Tls LABELS foreign slow TIMEOUT 600)
 lintel_add_test(tst_grpc_wire unit/tst_grpc_wire.cpp LIBRARIES Lintel::Grpc)

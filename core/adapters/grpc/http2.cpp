@@ -158,6 +158,7 @@ struct Http2::Callbacks {
             else if (head.length == 0)
                 return http2.takeControlFrame(http2.m_control);
             return 0;
+        // nghttp2 has a bound of its own, since 1.57 and for what clients send only.
         case NGHTTP2_RST_STREAM: return http2.takeControlFrame(http2.m_resets);
         case NGHTTP2_PING:
             if (head.flags & NGHTTP2_FLAG_ACK) {
