@@ -5,6 +5,12 @@ lintel_add_test(tst_cli_help integration/tst_cli_help.cpp LIBRARIES Lintel::Cli)
 if(TARGET tst_cli_help)
   add_dependencies(tst_cli_help lintelctl)
 endif()
+lintel_add_test(tst_lintelctl_authority integration/tst_lintelctl_authority.cpp
+  fakes/authority_under_test.cpp fakes/authority_under_test.h fakes/device_under_test.h
+  LIBRARIES Lintel::Spire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 600)
+if(TARGET tst_lintelctl_authority)
+  add_dependencies(tst_lintelctl_authority lintel-authority lintelctl)
+endif()
 lintel_add_test(tst_recordings unit/tst_recordings.cpp LIBRARIES Lintel::Cli)
 lintel_add_test(tst_wan_link unit/tst_wan_link.cpp LIBRARIES Lintel::Cli)
 lintel_add_test(tst_pki_command integration/tst_pki_command.cpp LIBRARIES Lintel::Tls)

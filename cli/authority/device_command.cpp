@@ -1,5 +1,6 @@
 #include "authority/boot_view.h"
 #include "authority/commands.h"
+#include "authority/device_batch.h"
 #include "authority/device_view.h"
 #include "authority/text_table.h"
 #include "output.h"
@@ -75,44 +76,57 @@ Result<Answer> show(const Arguments &arguments)
     return deviceAnswer(*device, {});
 }
 
+/// Each device has a name of its own; the other facts are of all of them.
 Result<Answer> approve(const Arguments &arguments)
 {
-    if (!arguments.has(u"name"_s))
+    const QStringList names = arguments.values(u"name"_s);
+    if (names.isEmpty())
         return wrongUsage(u"Say with --name what the device shall be called. See `lintelctl device --help`."_s);
+    if (names.size() != arguments.words().size())
+        return wrongUsage(u"There are %1 and %2; say one --name for each device, in their order."_s.arg(
+            counted(quint64(arguments.words().size()), u"device"_s, u"devices"_s),
+            counted(quint64(names.size()), u"name"_s, u"names"_s)));
+    if (const QString twice = firstTwice(names); !twice.isEmpty())
+        return wrongUsage(u"The name \"%1\" stands twice; a name is one device's."_s.arg(twice.left(80)));
     wire::DeviceRequest request;
     takeFacts(arguments, request.mutable_enrolment());
-    const auto device = onDevice(arguments, "ApproveDevice", request);
-    if (!device)
-        return device.error();
-    return deviceAnswer(
-        *device, u"%1 is approved; it gets its identity at its next attempt."_s.arg(textOf(device->spiffe_id())));
+    return onEachDevice(
+        arguments, "ApproveDevice",
+        [&](qsizetype index) {
+            request.mutable_enrolment()->set_name(names.at(index).toStdString());
+            return request;
+        },
+        [](const wire::Device &device) {
+            return u"%1 is approved; it gets its identity at its next attempt.\n"_s.arg(textOf(device.spiffe_id()));
+        });
 }
 
 Result<Answer> reject(const Arguments &arguments)
 {
     wire::DeviceRequest request;
     request.set_reason(arguments.value(u"reason"_s).toStdString());
-    const auto device = onDevice(arguments, "RejectDevice", request);
-    if (!device)
-        return device.error();
-    return deviceAnswer(*device, u"The TPM %1 is out of the queue and turned away from now on; lintelctl enroll lets "
-                                 "it in after all."_s.arg(textOf(device->ek_hash())));
+    return onEachDevice(
+        arguments, "RejectDevice", [&](qsizetype) { return request; },
+        [](const wire::Device &device) {
+            return u"The TPM %1 is out of the queue and turned away from now on; lintelctl enroll lets it in after "
+                   "all.\n"_s.arg(textOf(device.ek_hash()));
+        });
 }
 
 Result<Answer> revoke(const Arguments &arguments)
 {
     wire::DeviceRequest request;
     request.set_reason(arguments.value(u"reason"_s).toStdString());
-    const auto device = onDevice(arguments, "RevokeDevice", request);
-    if (!device)
-        return device.error();
-    const QString accepted = device->last_accepted_at_ms() == 0 ? u"not known yet; see: lintelctl device show"_s
-                                                                : shownTime(device->last_accepted_at_ms());
-    return Answer{
-        deviceJson(*device),
-        textFacts({{u"revoked"_s, textOf(device->spiffe_id().empty() ? device->ek_hash() : device->spiffe_id())},
-                   {u"revoked at"_s, shownTime(device->revoked_at_ms())},
-                   {u"last message accepted at"_s, accepted}})};
+    return onEachDevice(
+        arguments, "RevokeDevice", [&](qsizetype) { return request; },
+        [](const wire::Device &device) {
+            const QString accepted = device.last_accepted_at_ms() == 0 ? u"not known yet; see: lintelctl device show"_s
+                                                                       : shownTime(device.last_accepted_at_ms());
+            return textFacts(
+                {{u"revoked"_s, textOf(device.spiffe_id().empty() ? device.ek_hash() : device.spiffe_id())},
+                 {u"revoked at"_s, shownTime(device.revoked_at_ms())},
+                 {u"last message accepted at"_s, accepted}});
+        });
 }
 
 Result<Answer> reattest(const Arguments &arguments)
@@ -258,13 +272,15 @@ int runDevice(const QStringList &arguments)
 {
     QList<Option> approval = factOptions();
     approval.append(socketOption());
+    approval.first().repeats = true; // the name, of each device
+    approval.first().meaning += u"; of several devices one each, in their order"_s;
     const Option hardware{u"hardware"_s, u"HARDWARE"_s,
                           u"with --release: which reference values its boot is compared with"_s};
     const Option release{u"release"_s, u"RELEASE"_s, u"of the software on that hardware"_s};
     return runGroup(
         {u"device"_s,
          u"Devices of the authority on this machine. DEVICE is a name, a SPIFFE ID, or 8 and more digits of\n"
-         "the hash of its TPM's endorsement key."_s,
+         "the hash of its TPM's endorsement key. Of several each is done by itself; exit code 1 when one is not."_s,
          {{u"list"_s,
            u"[--state pending|approved|revoked]"_s,
            u"all devices, or those in one state"_s,
@@ -273,15 +289,16 @@ int runDevice(const QStringList &arguments)
            list},
           {u"show"_s, u"DEVICE"_s, u"everything that is known about one"_s, {socketOption()}, 1, show},
           {u"approve"_s,
-           u"DEVICE --name NAME [--kind KIND] [--site SITE] [--space SPACE] [--tag TAG]...\n"
-           "          [--hardware HARDWARE] [--release RELEASE]"_s,
-           u"lets a device in that waits in the queue"_s, approval, 1, approve},
+           u"DEVICE... --name NAME... [--kind KIND] [--site SITE] [--space SPACE]\n"
+           "          [--tag TAG]... [--hardware HARDWARE] [--release RELEASE]"_s,
+           u"lets devices in that wait in the queue"_s, approval, 1, approve, true},
           {u"reject"_s,
-           u"DEVICE [--reason TEXT]"_s,
-           u"out of the queue for good: it is not let in, and does not wait again"_s,
+           u"DEVICE... [--reason TEXT]"_s,
+           u"out of the queue for good: not let in, and does not wait again"_s,
            {{u"reason"_s, u"TEXT"_s, u"for the device itself and the audit trail"_s}, socketOption()},
            1,
-           reject},
+           reject,
+           true},
           {u"history"_s,
            u"DEVICE [--newest N] [--evidence]"_s,
            u"its attestations, newest first: verdict, registers, and what changed"_s,
@@ -306,11 +323,12 @@ int runDevice(const QStringList &arguments)
            1,
            acceptBoot},
           {u"revoke"_s,
-           u"DEVICE [--reason TEXT]"_s,
+           u"DEVICE... [--reason TEXT]"_s,
            u"ends its identity everywhere within seconds; only a fresh enrolment brings it back"_s,
            {{u"reason"_s, u"TEXT"_s, u"for the deny list and the audit trail"_s}, socketOption()},
            1,
-           revoke},
+           revoke,
+           true},
           {u"reattest"_s,
            u"DEVICE"_s,
            u"makes it prove itself again before its next SVID"_s,
@@ -319,7 +337,7 @@ int runDevice(const QStringList &arguments)
            reattest}},
          u"  lintelctl device list --state pending\n"
          "  lintelctl device approve 3f9a61c2 --name hvac-001 --kind hvac --site building-1\n"
-         "  lintelctl device reject 77b0e4d1 --reason \"no device of ours\"\n"
+         "  lintelctl device reject 77b0e4d1 0c5d9e27 --reason \"no devices of ours\"\n"
          "  lintelctl device accept-boot hvac-001 --hardware hv-controller --release 1.4\n"
          "  lintelctl device history hvac-001\n"
          "  lintelctl device revoke hvac-001 --reason \"stolen from the roof\"\n"_s},

@@ -57,7 +57,8 @@ Result<Answer> dispatch(const Group &group, const Verb &verb, const QStringList 
     const auto parsed = Arguments::parse(verb.options, arguments, help);
     if (!parsed)
         return wrongUsage(parsed.error().message);
-    if (parsed->words().size() != verb.words)
+    const qsizetype words = parsed->words().size();
+    if (words < verb.words || (words > verb.words && !verb.takesMore))
         return wrongUsage(u"Say: %1. See `%2`."_s.arg(usageOf(group, verb), help));
     return verb.run(*parsed);
 }
@@ -102,10 +103,13 @@ int runGroup(const Group &group, const QStringList &arguments)
         reportError(error, json);
         return isUsage ? kUsage : exitCodeOf(error);
     }
-    if (json)
+    if (json) {
         printJson(answer->json);
-    else
-        printOut(answer->text);
+        return answer->exitCode;
+    }
+    printOut(answer->text);
+    for (const QString &failure : answer->failures)
+        printError(failure);
     return answer->exitCode;
 }
 

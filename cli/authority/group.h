@@ -17,6 +17,7 @@ struct Answer {
     QJsonObject json;
     QString text;
     ExitCode exitCode = kOk; // kFailed: it could be answered, and the answer is bad news
+    QStringList failures{};  // of several that were asked for; on standard error, where `json` has them itself
 };
 
 struct Verb {
@@ -26,6 +27,7 @@ struct Verb {
     QList<Option> options;
     int words = 0; // that must follow the name
     std::function<Result<Answer>(const Arguments &)> run;
+    bool takesMore = false; // words than that
 };
 
 struct Group {

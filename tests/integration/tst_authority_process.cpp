@@ -1,12 +1,8 @@
-// lintel-authority as a process, lintelctl beside it, and devices with software TPMs that fetch their
-// identities over the network: enrolment, rotation, restarts, absence, revocation, tokens, federation.
-#include "fakes/authority_under_test.h"
+// lintel-authority as a process and devices with software TPMs that fetch their identities over the network:
+// enrolment, rotation, restarts, absence, revocation, tokens.
+#include "fakes/device_under_test.h"
 #include "fakes/needs.h"
-#include "fakes/software_tpm.h"
 #include "grpc/grpc_channel.h"
-#include "ports/system_clock.h"
-#include "spire/embedded_identity_source.h"
-#include "spire/join_token_attestor.h"
 #include "spire/server_methods.h"
 #include "spire/wire.h"
 #include "sqlite/database.h"
@@ -15,17 +11,14 @@
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
 #include "tls/x509.h"
-#include "tpm/tpm_attestor.h"
 
 #include "lintel_authority.pb.h"
 #include "spire_agent.pb.h"
 #include "spire_entry.pb.h"
 
 #include <QElapsedTimer>
-#include <QFile>
 #include <QFileInfo>
 #include <QJsonArray>
-#include <QScopeGuard>
 #include <QStandardPaths>
 #include <QTest>
 
@@ -36,87 +29,7 @@ namespace method = lintel::spire::method;
 
 namespace {
 
-constexpr int kSlow = 60'000;
 constexpr auto kShortLives = "lifetimes: {x509_svid: 10s}\n";
-
-/// A device: its TPM (or its token), and where it keeps things.
-class Device
-{
-public:
-    explicit Device(QString name, bool hasTpm = true, const TpmVendor *vendor = nullptr) : m_name(std::move(name))
-    {
-        if (hasTpm)
-            m_tpm = std::make_unique<SoftwareTpm>(vendor);
-    }
-
-    QString ekHash()
-    {
-        const auto device = TpmDevice::open({m_tpm->tcti(), m_tpm->stateDir(), EndorsementChoice::Automatic});
-        const auto ek = device ? (*device)->endorsement() : Result<TpmEndorsement>(device.error());
-        return ek ? ek->hash : QString();
-    }
-
-    QStringList enrolment(const QString &kind = u"hvac"_s)
-    {
-        return {u"enroll"_s, u"--hash"_s, ekHash(), u"--name"_s, m_name, u"--kind"_s, kind, u"--site"_s, u"b-1"_s};
-    }
-
-    [[nodiscard]] SpiffeId id(const AuthorityUnderTest &authority) const
-    {
-        return *SpiffeId::parse(u"spiffe://%1/agent/%2"_s.arg(authority.domain(), m_name));
-    }
-
-    lintel::spire::EmbeddedIdentitySource &startOn(const AuthorityUnderTest &authority,
-                                                   TpmAttestor::Wire wire = TpmAttestor::Wire::LintelTpm)
-    {
-        lintel::spire::EmbeddedIdentityOptions options;
-        options.authority = authority.address();
-        options.authorityId = *SpiffeId::parse(u"spiffe://%1/spire/server"_s.arg(authority.domain()));
-        options.self = id(authority);
-        options.stateDir = stateDir();
-        options.bootstrapBundle = m_dir.filePath(u"bundle.json"_s);
-        if (m_tpm)
-            options.makeAttestor = [wire, tcti = m_tpm->tcti(),
-                                    state = m_tpm->stateDir()]() -> Result<std::unique_ptr<Attestor>> {
-                auto device = TpmDevice::open({tcti, state, EndorsementChoice::Automatic});
-                if (!device)
-                    return device.error();
-                return std::unique_ptr<Attestor>(
-                    std::make_unique<TpmAttestor>(*device, TpmAttestor::Options{wire, {}}));
-            };
-        else
-            options.makeAttestor = [file = tokenFile()]() -> Result<std::unique_ptr<Attestor>> {
-                return std::unique_ptr<Attestor>(std::make_unique<lintel::spire::JoinTokenAttestor>(file));
-            };
-        m_source.reset();
-        if (!QFile::exists(options.bootstrapBundle))
-            (void)authority.ctl({u"bundle"_s, u"show"_s, u"--out"_s, options.bootstrapBundle});
-        m_source = std::make_unique<lintel::spire::EmbeddedIdentitySource>(std::move(options), m_clock);
-        return *m_source;
-    }
-    void stop() { m_source.reset(); }
-
-    [[nodiscard]] QString stateDir() const { return m_dir.filePath(u"identity"_s); }
-    [[nodiscard]] QString tokenFile() const { return m_dir.filePath(u"token"_s); }
-    lintel::spire::EmbeddedIdentitySource &source() { return *m_source; }
-
-private:
-    QString m_name;
-    std::unique_ptr<SoftwareTpm> m_tpm;
-    QTemporaryDir m_dir;
-    SystemClock m_clock;
-    std::unique_ptr<lintel::spire::EmbeddedIdentitySource> m_source;
-};
-
-bool isValid(const lintel::spire::EmbeddedIdentitySource &source)
-{
-    return bool(source.current());
-}
-
-QString sentenceOf(const lintel::spire::EmbeddedIdentitySource &source)
-{
-    return source.status().sentence;
-}
 
 /// A channel to the authority with an agent's SVID.
 std::unique_ptr<grpc::Channel> channelAs(const X509Svid &agent, const TrustBundles &bundles,
@@ -144,7 +57,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-001"_s);
+        DeviceUnderTest device(u"hvac-001"_s);
         const auto enrolled = authority.ctl(device.enrolment());
         QCOMPARE(enrolled.exitCode, 0);
         QCOMPARE(enrolled.json.value("spiffe_id"_L1).toString(), device.id(authority).toString());
@@ -223,13 +136,14 @@ private Q_SLOTS:
         QTest::newRow("one challenge") << QString() << false;
         QTest::newRow("registers too") << u"attestation: {spire_tpm_quote: true}\n"_s << true;
     }
+
     void device_mayAttestAsSpiresPluginDoes()
     {
         QFETCH(const QString, terms);
         QFETCH(const bool, isMeasured);
         AuthorityUnderTest authority(u"building-1.smart.local"_s, terms);
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-007"_s);
+        DeviceUnderTest device(u"hvac-007"_s);
         QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
         auto &source = device.startOn(authority, TpmAttestor::Wire::SpireTpm);
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
@@ -243,7 +157,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority(u"building-1.smart.local"_s, u"attestation: {first_seen: refuse}\n"_s);
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-009"_s);
+        DeviceUnderTest device(u"hvac-009"_s);
         auto &source = device.startOn(authority);
         const QString command = u"lintelctl enroll --hash %1 --name NAME"_s.arg(device.ekHash());
         QTRY_VERIFY2_WITH_TIMEOUT(sentenceOf(source).contains(command), qPrintable(sentenceOf(source)), kSlow);
@@ -255,7 +169,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-002"_s);
+        DeviceUnderTest device(u"hvac-002"_s);
         auto &source = device.startOn(authority);
         const QStringList pending{u"device"_s, u"list"_s, u"--state"_s, u"pending"_s};
         QTRY_COMPARE_WITH_TIMEOUT(authority.ctl(pending).json.value("devices"_L1).toArray().size(), 1, kSlow);
@@ -275,7 +189,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-002"_s);
+        DeviceUnderTest device(u"hvac-002"_s);
         auto &source = device.startOn(authority);
         const QStringList pending{u"device"_s, u"list"_s, u"--state"_s, u"pending"_s};
         QTRY_COMPARE_WITH_TIMEOUT(authority.ctl(pending).json.value("devices"_L1).toArray().size(), 1, kSlow);
@@ -298,8 +212,8 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device first(u"hvac-001"_s);
-        Device second(u"hvac-001"_s);
+        DeviceUnderTest first(u"hvac-001"_s);
+        DeviceUnderTest second(u"hvac-001"_s);
         QCOMPARE(authority.ctl(first.enrolment()).exitCode, 0);
         const auto refused = authority.ctl(second.enrolment());
         QCOMPARE(refused.exitCode, 1);
@@ -313,7 +227,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority(u"building-1.smart.local"_s, QString::fromLatin1(kShortLives));
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-003"_s);
+        DeviceUnderTest device(u"hvac-003"_s);
         QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
         auto &source = device.startOn(authority);
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
@@ -351,8 +265,8 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device gateway(u"gateway"_s);
-        Device sensor(u"hvac-004"_s);
+        DeviceUnderTest gateway(u"gateway"_s);
+        DeviceUnderTest sensor(u"hvac-004"_s);
         QCOMPARE(authority.ctl(gateway.enrolment(u"gateway"_s)).exitCode, 0);
         QCOMPARE(authority.ctl(sensor.enrolment()).exitCode, 0);
         auto &watcher = gateway.startOn(authority);
@@ -415,7 +329,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority;
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device gateway(u"gateway"_s);
+        DeviceUnderTest gateway(u"gateway"_s);
         QCOMPARE(authority.ctl(gateway.enrolment(u"gateway"_s)).exitCode, 0);
         auto &source = gateway.startOn(authority);
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
@@ -438,7 +352,7 @@ private Q_SLOTS:
     {
         AuthorityUnderTest authority(u"building-1.smart.local"_s, QString::fromLatin1(kShortLives));
         QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"lobby-panel"_s, false);
+        DeviceUnderTest device(u"lobby-panel"_s, false);
         const auto token = authority.ctl({u"token"_s, u"create"_s, u"--name"_s, u"lobby-panel"_s, u"--ttl"_s, u"10m"_s,
                                           u"--out"_s, device.tokenFile()});
         QCOMPARE(token.exitCode, 0);
@@ -457,97 +371,6 @@ private Q_SLOTS:
         source = &device.startOn(authority);
         QTRY_VERIFY2_WITH_TIMEOUT(isValid(*source), qPrintable(sentenceOf(*source)), kSlow);
         QTRY_VERIFY2_WITH_TIMEOUT(source->status().rotations >= 1, qPrintable(sentenceOf(*source)), kSlow);
-    }
-
-    void bundles_ofTwoDomainsFindEachOtherAndReachDevices()
-    {
-        AuthorityUnderTest building(u"building-1.smart.local"_s, u"lifetimes: {refresh_hint: 1s}\n"_s);
-        AuthorityUnderTest cloud(u"smart-building.cloud"_s, u"lifetimes: {refresh_hint: 1s}\n"_s);
-        QVERIFY2(building.start(), qPrintable(building.log()));
-        QVERIFY2(cloud.start(), qPrintable(cloud.log()));
-        Device device(u"gateway"_s);
-        QCOMPARE(building.ctl(device.enrolment(u"gateway"_s)).exitCode, 0);
-        auto &source = device.startOn(building);
-        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
-        const TrustDomain domain = *TrustDomain::parse(u"smart-building.cloud");
-        QVERIFY(!(*source.current())->bundles.contains(domain));
-
-        const QString url = u"https://127.0.0.1:%1/"_s.arg(cloud.bundlePort());
-        const QString bundle = building.file(u"cloud.json"_s);
-        QCOMPARE(cloud.ctl({u"bundle"_s, u"show"_s, u"--out"_s, bundle}).exitCode, 0);
-        const auto state = [&building] {
-            return building.ctl({u"federation"_s, u"list"_s})
-                .json.value("relationships"_L1)
-                .toArray()
-                .first()
-                .toObject();
-        };
-        // Somebody else than the one that was named answers: refused, and said.
-        QCOMPARE(building
-                     .ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url, u"--endpoint-id"_s,
-                           u"spiffe://smart-building.cloud/other"_s, u"--bundle"_s, bundle})
-                     .exitCode,
-                 0);
-        QTRY_VERIFY_WITH_TIMEOUT(!state().value("problem"_L1).toString().isEmpty(), kSlow);
-        QCOMPARE(building
-                     .ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url, u"--endpoint-id"_s,
-                           u"spiffe://smart-building.cloud/spire/server"_s})
-                     .exitCode,
-                 0);
-        QTRY_VERIFY_WITH_TIMEOUT(state().value("refreshed_at"_L1).isString(), kSlow);
-        QTRY_VERIFY2_WITH_TIMEOUT(state().value("problem"_L1).toString().isEmpty(), qPrintable(building.log()), kSlow);
-        source.hurry();
-        QTRY_VERIFY_WITH_TIMEOUT((*source.current())->bundles.contains(domain), kSlow);
-
-        // Without a SPIFFE ID the system's roots decide, and they do not know this server.
-        const auto changed = building.ctl({u"federation"_s, u"set"_s, domain.name(), u"--url"_s, url});
-        QCOMPARE(changed.exitCode, 0);
-        QCOMPARE(changed.json.value("profile"_L1).toString(), u"https_web"_s);
-        QCOMPARE(changed.json.value("profile_before"_L1).toString(), u"https_spiffe"_s);
-        QTRY_VERIFY2_WITH_TIMEOUT(state().value("problem"_L1).toString().contains(u"not to be trusted"_s),
-                                  qPrintable(building.log()), kSlow);
-        QCOMPARE(building.ctl({u"federation"_s, u"delete"_s, domain.name()}).exitCode, 0);
-        QCOMPARE(building.ctl({u"bundle"_s, u"show"_s, u"--trust-domain"_s, domain.name()}).exitCode, 1);
-    }
-
-    void bundleEndpoint_withAWebCertificateIsBelievedByTheSystemsRoots()
-    {
-        const QString openssl = QStandardPaths::findExecutable(u"openssl"_s);
-        if (openssl.isEmpty())
-            LINTEL_SKIP("openssl is not installed; run scripts/bootstrap");
-        QTemporaryDir web;
-        const QString certificate = web.filePath(u"web.pem"_s);
-        const QString key = web.filePath(u"web.key"_s);
-        QCOMPARE(QProcess::execute(openssl, {u"req"_s, u"-x509"_s, u"-newkey"_s, u"ec"_s, u"-pkeyopt"_s,
-                                             u"ec_paramgen_curve:P-256"_s, u"-nodes"_s, u"-days"_s, u"2"_s, u"-subj"_s,
-                                             u"/CN=web"_s, u"-addext"_s, u"subjectAltName=IP:127.0.0.1"_s, u"-keyout"_s,
-                                             key, u"-out"_s, certificate}),
-                 0);
-        AuthorityUnderTest cloud(u"smart-building.cloud"_s);
-        cloud.addToBundleEndpoint(u"certificate: %1, key: %2, profile: https_web"_s.arg(certificate, key));
-        QVERIFY2(cloud.start(), qPrintable(cloud.log()));
-        qputenv("SSL_CERT_FILE", certificate.toUtf8());
-        const auto forget = qScopeGuard([] { qunsetenv("SSL_CERT_FILE"); });
-        AuthorityUnderTest building;
-        QVERIFY2(building.start(), qPrintable(building.log()));
-        const QString url = u"https://127.0.0.1:%1/"_s.arg(cloud.bundlePort());
-        const QString domain = u"smart-building.cloud"_s;
-        QCOMPARE(building.ctl({u"federation"_s, u"set"_s, domain, u"--url"_s, url}).exitCode, 0);
-        const QStringList show{u"bundle"_s, u"show"_s, u"--trust-domain"_s, domain};
-        QTRY_VERIFY2_WITH_TIMEOUT(building.ctl(show).exitCode == 0, qPrintable(building.log()), kSlow);
-        QCOMPARE(building.ctl(show).json.value("document"_L1),
-                 cloud.ctl({u"bundle"_s, u"show"_s}).json.value("document"_L1));
-        // The same certificate under a name that is not its own.
-        QCOMPARE(building
-                     .ctl({u"federation"_s, u"set"_s, domain, u"--url"_s,
-                           u"https://localhost:%1/"_s.arg(cloud.bundlePort())})
-                     .exitCode,
-                 0);
-        const auto problem = [&building] {
-            const auto all = building.ctl({u"federation"_s, u"list"_s}).json.value("relationships"_L1).toArray();
-            return all.first().toObject().value("problem"_L1).toString();
-        };
-        QTRY_VERIFY2_WITH_TIMEOUT(problem().contains(u"not to be trusted"_s), qPrintable(building.log()), kSlow);
     }
 
     void attestation_whoseAnswerWasLostMayBeRepeatedByTheSameKey()
@@ -585,96 +408,6 @@ private Q_SLOTS:
         QVERIFY(attest(csr));
         QVERIFY(!attest(newCsr())); // whoever has read the token is not whoever has spent it
         QVERIFY(attest(csr));
-    }
-
-    void commands_failWithOneSentenceAndTheirExitCode()
-    {
-        AuthorityUnderTest authority;
-        const auto absent = authority.ctl({u"authority"_s, u"status"_s});
-        QCOMPARE(absent.exitCode, 4);
-        QCOMPARE(absent.json.value("error"_L1).toObject().value("code"_L1).toString(), u"unavailable"_s);
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        QCOMPARE(authority.ctl({u"authority"_s, u"status"_s}).exitCode, 0);
-        QCOMPARE(authority.ctl({u"device"_s, u"show"_s, u"nobody"_s}).exitCode, 1);
-        QCOMPARE(authority.ctl({u"device"_s, u"show"_s}).exitCode, 2);
-        QCOMPARE(authority.ctl({u"device"_s, u"vanish"_s}).exitCode, 2);
-        QCOMPARE(authority.ctl({u"enroll"_s, u"--nonsense"_s}).exitCode, 2);
-        const auto unknown = authority.ctlPlain({u"bogus"_s});
-        QCOMPARE(unknown.exitCode, 2);
-        QCOMPARE(unknown.json.value("error"_L1).toObject().value("code"_L1).toString(), u"malformed"_s);
-        QFile csv(authority.file(u"list.csv"_s));
-        QVERIFY(csv.open(QIODevice::WriteOnly));
-        csv.write("hash,name,kind,site,space,tags\n" + QByteArray(64, 'a') + ",a-1,hvac,s,,x;y\n12,b-1,hvac,s,,\n");
-        csv.close();
-        const auto garbage =
-            authority.ctl({u"enroll"_s, u"--certificate"_s, csv.fileName(), u"--name"_s, u"hvac-001"_s});
-        QCOMPARE(garbage.exitCode, 1);
-        QVERIFY(garbage.json.value("error"_L1).toObject().value("message"_L1).toString().contains(u"in PEM or DER"_s));
-        const auto broken = authority.ctl({u"enroll"_s, u"--csv"_s, csv.fileName()});
-        QCOMPARE(broken.exitCode, 1);
-        QVERIFY(broken.json.value("error"_L1).toObject().value("message"_L1).toString().contains(u"line 3"_s));
-        QVERIFY(authority.ctl({u"device"_s, u"list"_s}).json.value("devices"_L1).toArray().isEmpty());
-        QVERIFY(csv.open(QIODevice::WriteOnly));
-        csv.write("hash,name,kind,site,space,tags\n" + QByteArray(64, 'a') + ",a-1,hvac,s,,x;y\n");
-        csv.close();
-        QCOMPARE(authority.ctl({u"enroll"_s, u"--csv"_s, csv.fileName()}).json.value("enrolled"_L1).toInt(), 1);
-    }
-
-    void backup_bringsAnAuthorityBackWithItsDevices()
-    {
-        AuthorityUnderTest authority;
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        Device device(u"hvac-005"_s);
-        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
-        auto *source = &device.startOn(authority);
-        QTRY_VERIFY2_WITH_TIMEOUT(isValid(*source), qPrintable(sentenceOf(*source)), kSlow);
-        const QString dir = authority.file(u"backup"_s);
-        QCOMPARE(authority.ctl({u"authority"_s, u"backup"_s, dir}).exitCode, 0);
-        // Not while it runs.
-        const QStringList restore{u"authority"_s,         u"restore"_s, u"--config"_s,
-                                  authority.configFile(), u"--from"_s,  dir};
-        QCOMPARE(authority.ctlPlain(restore).exitCode, 1);
-        QCOMPARE(authority.stop(), 0);
-        QVERIFY(QDir(authority.file(u"state"_s)).removeRecursively());
-        const auto restored = authority.ctlPlain(restore);
-        QCOMPARE(restored.exitCode, 0);
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        const quint64 rotations = source->status().rotations;
-        source->hurry();
-        QTRY_VERIFY2_WITH_TIMEOUT(source->status().rotations > rotations, qPrintable(sentenceOf(*source)), kSlow);
-    }
-
-    void keys_ofTheAuthorityMayLieInATpm()
-    {
-        SoftwareTpm chip;
-        AuthorityUnderTest authority(u"building-1.smart.local"_s,
-                                     u"key_store: {provider: tpm, tcti: \"%1\"}\n"_s.arg(chip.tcti()));
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        const auto before = authority.ctl({u"bundle"_s, u"show"_s}).json;
-        QVERIFY(authority.ctl({u"authority"_s, u"status"_s}).json.value("key_store"_L1).toString().contains(u"TPM"_s));
-        authority.kill();
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        QCOMPARE(authority.ctl({u"bundle"_s, u"show"_s}).json, before);
-        Device device(u"hvac-006"_s);
-        QCOMPARE(authority.ctl(device.enrolment()).exitCode, 0);
-        auto &source = device.startOn(authority);
-        QTRY_VERIFY2_WITH_TIMEOUT(isValid(source), qPrintable(sentenceOf(source)), kSlow);
-    }
-
-    void authority_thatRunsAlreadyIsNotStartedTwice()
-    {
-        AuthorityUnderTest authority;
-        QVERIFY2(authority.start(), qPrintable(authority.log()));
-        QProcess second;
-        second.start(QStringLiteral(LINTEL_BIN_DIR "/lintel-authority"), {u"--config"_s, authority.configFile()});
-        QVERIFY(second.waitForFinished(kSlow));
-        QCOMPARE(second.exitCode(), 1);
-        QVERIFY(QString::fromUtf8(second.readAllStandardError()).contains(u"runs on the state"_s));
-        QCOMPARE(authority.ctlPlain({u"authority"_s, u"init"_s, u"--config"_s, authority.configFile()}).exitCode, 1);
-        QCOMPARE(authority.stop(), 0);
-        const auto kept = authority.ctlPlain({u"authority"_s, u"init"_s, u"--config"_s, authority.configFile()});
-        QCOMPARE(kept.exitCode, 0);
-        QVERIFY(!kept.json.value("created"_L1).toBool(true));
     }
 };
 
