@@ -9,6 +9,14 @@ if(LINTEL_BUILD_TESTS AND Python3_Interpreter_FOUND)
       "${PROJECT_SOURCE_DIR}/tests/fixtures/broken-rule")
   set_tests_properties(dependency_rule_findsBrokenIncludes PROPERTIES
     PASS_REGULAR_EXPRESSION "12 files, 17 includes break the rule")
+  # The tests that the documents name; docs/spiffe-conformance.md has one in each row.
+  add_test(NAME named_tests_areThere
+    COMMAND ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/scripts/check-named-tests" "${PROJECT_SOURCE_DIR}")
+  add_test(NAME named_tests_findsWrongNames
+    COMMAND ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/scripts/check-named-tests"
+      "${PROJECT_SOURCE_DIR}/tests/fixtures/broken-names")
+  set_tests_properties(named_tests_findsWrongNames PROPERTIES
+    PASS_REGULAR_EXPRESSION "1 documents name 11 times a test, 9 times wrongly")
   # What a device loads, libraries of libraries included; lintelctl shows that the check finds something.
   if(TARGET lintel-sensor)
     add_test(NAME sensor_loadsNothingHeavy
