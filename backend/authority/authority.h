@@ -234,7 +234,9 @@ public:
     /// workload that has an entry and is no device: a new entry brings it back.
     [[nodiscard]] Result<RevocationReport> revoke(const QString &which, const QString &why, const Actor &actor);
     /// The device must attest again before its next SVID.
-    [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor);
+    /// A device that has proved its key to be in its TPM must do so each time, unless `mayBeWeaker`: until it
+    /// proves it again.
+    [[nodiscard]] Result<void> reattest(const QString &which, const Actor &actor, bool mayBeWeaker = false);
     /// A broker says when it last accepted a message of a revoked identity, a device or a workload; kept when it
     /// is later, and never later than now. The audit trail hears of one identity once a minute at most.
     [[nodiscard]] Result<void> noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker);

@@ -253,9 +253,9 @@ Result<Device> Authority::approve(const QString &which, const DeviceFacts &facts
     return enroll(device->ekHash, facts, actor);
 }
 
-Result<void> Authority::reattest(const QString &which, const Actor &actor)
+Result<void> Authority::reattest(const QString &which, const Actor &actor, bool mayBeWeaker)
 {
-    const auto device = d->findDevice(which);
+    auto device = d->findDevice(which);
     if (!device)
         return device.error();
     if (device->state != DeviceState::Approved)
@@ -267,7 +267,14 @@ Result<void> Authority::reattest(const QString &which, const Actor &actor)
     const auto leaving = d->agentIdsOf(*device);
     if (!leaving)
         return leaving.error();
-    const auto gone = d->change(actor, u"device.reattest"_s, shown(*device), {}, [&]() -> Result<void> {
+    const bool forgets = mayBeWeaker && device->keyIsInTpm;
+    const QString details = forgets ? u"It need not prove again that its key is in its TPM."_s : QString();
+    const auto gone = d->change(actor, u"device.reattest"_s, shown(*device), details, [&]() -> Result<void> {
+        if (forgets) {
+            device->keyIsInTpm = false;
+            if (const auto updated = d->store->updateDevice(*device); !updated)
+                return updated;
+        }
         for (const SpiffeId &agentId : *leaving)
             if (const auto deleted = d->store->deleteAgent(agentId); !deleted)
                 return deleted.error();

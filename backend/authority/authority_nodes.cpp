@@ -187,6 +187,8 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
                 u"This device is new here and waits for approval; run: lintelctl device approve %1 --name NAME"_s.arg(
                     device->ekHash.left(16))};
         }
+        if (const auto strong = d->checkStrength(node, *device); !strong)
+            return strong.error();
         const auto judged = d->judgeBoot(node, device->facts);
         if (!judged)
             return judged.error();
@@ -201,8 +203,6 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
             why.append(u"\"%1\" became \"%2\""_s.arg(describe(device->verdict), describe(verdict)));
         if (!isFirst && !changedPcrs.isEmpty())
             why.append(u"%1 changed"_s.arg(changedPcrs));
-        if (!isFirst && device->keyIsInTpm && !node.keyIsInTpm)
-            why.append(u"its key is no longer certified to be in its TPM"_s);
         if (!why.isEmpty())
             why.append(judged->reason.chopped(judged->reason.endsWith(u'.')));
         record.change = why.join(u"; "_s);
@@ -285,6 +285,18 @@ Result<AgentSvid> Authority::attest(const AttestedNode &node)
         return committed.error();
     ++d->attestations;
     return AgentSvid{agent, *issued};
+}
+
+/// Whoever has a rooted device could else have it come by an attestation that says nothing of the key, and take
+/// the key of its identity along.
+Result<void> Authority::Private::checkStrength(const AttestedNode &node, const Device &device) const
+{
+    if (!device.keyIsInTpm || node.keyIsInTpm)
+        return {};
+    return denied(
+        u"%1 has proved before that its key is in its TPM, and the attestation \"%2\" does not prove that: set "
+        u"identity.attestor to lintel_tpm on the device, or let it come without the proof: lintelctl device "
+        u"reattest %3 --allow-weaker"_s.arg(device.spiffeId.toString(), node.type, device.facts.name));
 }
 
 Result<QList<Agent>> Authority::Private::agentsOf(const QString &ekHash)
@@ -511,37 +523,6 @@ Result<QList<Entry>> Authority::authorizedEntries(const Agent &agent)
             list.append(entry);
     std::sort(list.begin(), list.end(), [](const Entry &a, const Entry &b) { return a.id < b.id; });
     return list;
-}
-
-Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const QList<SvidRequest> &requests)
-{
-    const auto issuer = d->ca.issuer();
-    if (!issuer)
-        return issuer.error();
-    const Timestamp now = d->now();
-    const auto allowed = d->authorized(agent);
-    QList<Result<IssuedSvid>> results(requests.size(), Error{Errc::NotFound, {}});
-    Result<IssuedSvid> *slot = results.data();
-    const Private &parts = *d;
-    d->pool.forEach(requests.size(), [&](qsizetype i) {
-        const SvidRequest &request = requests[i];
-        slot[i] = [&]() -> Result<IssuedSvid> {
-            const auto entry = allowed->entries.constFind(request.entryId);
-            if (entry == allowed->entries.cend() || !Private::isCurrent(*entry, now))
-                return Error{Errc::NotFound,
-                             u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), request.entryId.left(80))};
-            const auto csr = tls::readCsr(request.csrDer);
-            if (!csr)
-                return csr.error();
-            if (entry->keyBound && tls::publicKeyHash(csr->publicKeyDer) != agent.keyHash)
-                return denied(u"The SVID of %1 belongs to the key that its TPM has attested, and to no other."_s.arg(
-                    entry->spiffeId.toString()));
-            return (*issuer)->sign(parts.orderFor(entry->spiffeId, csr->publicKeyDer, entry->x509Ttl, entry->dnsNames),
-                                   now);
-        }();
-    });
-    d->svidsIssued += quint64(std::count_if(results.cbegin(), results.cend(), [](const auto &r) { return bool(r); }));
-    return results;
 }
 
 } // namespace lintel::authority

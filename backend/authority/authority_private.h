@@ -168,6 +168,8 @@ struct Authority::Private {
     [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
     [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked
+    /// Denied: the device has shown more of itself before.
+    [[nodiscard]] Result<void> checkStrength(const AttestedNode &node, const Device &device) const;
     [[nodiscard]] Result<BootJudgement> judgeBoot(const AttestedNode &node, const DeviceFacts &facts);
     [[nodiscard]] bool refusalsAreDue() const;
     [[nodiscard]] Result<void> storeRefusals(bool isDue);

@@ -71,7 +71,7 @@ struct Device {
     QString vendor; // who made its chip, by an EK certificate that was verified
     BootVerdict verdict = BootVerdict::NotMeasured;
     QMap<int, QByteArray> pcrs; // of the last attestation
-    bool keyIsInTpm = false;    // likewise: its key was certified to be in its TPM
+    bool keyIsInTpm = false;    // likewise: its key was certified to be in its TPM; then the next must be, too
     Timestamp enrolledAt{};
     Timestamp approvedAt{}; // zero: never, also below
     Timestamp attestedAt{};

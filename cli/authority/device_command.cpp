@@ -131,10 +131,15 @@ Result<Answer> revoke(const Arguments &arguments)
 
 Result<Answer> reattest(const Arguments &arguments)
 {
-    const auto device = onDevice(arguments, "ReattestDevice", {});
+    wire::DeviceRequest request;
+    request.set_allow_weaker(arguments.has(u"allow-weaker"_s));
+    const auto device = onDevice(arguments, "ReattestDevice", request);
     if (!device)
         return device.error();
-    return deviceAnswer(*device, u"%1 must attest again before its next SVID."_s.arg(textOf(device->spiffe_id())));
+    QString done = u"%1 must attest again before its next SVID."_s.arg(textOf(device->spiffe_id()));
+    if (request.allow_weaker())
+        done += u" It need not prove that its key is in its TPM, until it has proved it again."_s;
+    return deviceAnswer(*device, done);
 }
 
 Result<Answer> history(const Arguments &arguments)
@@ -330,9 +335,10 @@ int runDevice(const QStringList &arguments)
            revoke,
            true},
           {u"reattest"_s,
-           u"DEVICE"_s,
+           u"DEVICE [--allow-weaker]"_s,
            u"makes it prove itself again before its next SVID"_s,
-           {socketOption()},
+           {{u"allow-weaker"_s, QString(), u"also without the proof that its key is in its TPM, which it gave before"_s},
+            socketOption()},
            1,
            reattest}},
          u"  lintelctl device list --state pending\n"

@@ -345,6 +345,12 @@ private Q_SLOTS:
             return authority.ctl({u"device"_s, u"show"_s, u"hvac-001"_s}).json.value("key_in_tpm"_L1);
         };
         QCOMPARE(key(lenient), QJsonValue(true));
+        // Once a chip has proved where its key is, it may not come with less, unless somebody says so.
+        const Said less = attest(lenient, chip, weaker);
+        COMPARE_END(less, grpc::StatusCode::PermissionDenied);
+        QVERIFY2(less.end.message.contains("device reattest hvac-001 --allow-weaker"_L1), qPrintable(less.end.message));
+        QCOMPARE(key(lenient), QJsonValue(true));
+        QCOMPARE(lenient.ctl({u"device"_s, u"reattest"_s, u"hvac-001"_s, u"--allow-weaker"_s}).exitCode, 0);
         QVERIFY(attest(lenient, chip, weaker).svid);
         QCOMPARE(key(lenient), QJsonValue(false));
         const QString shown = lenient.ctlText({u"device"_s, u"show"_s, u"hvac-001"_s});

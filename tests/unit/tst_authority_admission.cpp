@@ -387,7 +387,8 @@ private Q_SLOTS:
         unknown.type = u"x509pop"_s;
         VERIFY_ERROR(f.authority->attest(unknown), Errc::Unsupported);
     }
-    void attest_whereTheKeyIsIsStored_andALossIsTold()
+    /// Whoever has a rooted device cannot have it come by the weaker attestation, and take its key along.
+    void attest_whoHasProvedItsKeyInItsTpmMustDoSoEachTime()
     {
         AuthorityFixture f;
         VERIFY_OK(f.open());
@@ -400,12 +401,38 @@ private Q_SLOTS:
         VERIFY_OK(f.open());
         QVERIFY(f.authority->device(ekHashOf(1))->keyIsInTpm);
 
-        node.type = u"tpm"_s;
-        node.keyIsInTpm = false;
-        VERIFY_OK(f.authority->attest(node));
+        auto weaker = node;
+        weaker.type = u"tpm"_s;
+        weaker.keyIsInTpm = false;
+        const auto refused = f.authority->attest(weaker);
+        VERIFY_ERROR(refused, Errc::Denied);
+        QVERIFY2(refused.error().message.endsWith("lintelctl device reattest hvac-001 --allow-weaker"_L1),
+                 qPrintable(refused.error().message));
+        QVERIFY(f.authority->device(ekHashOf(1))->keyIsInTpm);
+        QCOMPARE(f.authority->attestations(ekHashOf(1))->size(), 1);
+
+        // The same proof by another type is as good, and a plain reattest allows nothing.
+        weaker.keyIsInTpm = true;
+        VERIFY_OK(f.authority->attest(weaker));
+        weaker.keyIsInTpm = false;
+        VERIFY_OK(f.authority->reattest(u"hvac-001"_s, f.actor));
+        VERIFY_ERROR(f.authority->attest(weaker), Errc::Denied);
+
+        // An administrator may allow it, until the device proves more again.
+        VERIFY_OK(f.authority->reattest(u"hvac-001"_s, f.actor, true));
+        QCOMPARE(f.authority->audit()->last().action, u"device.reattest"_s);
+        QVERIFY(f.authority->audit()->last().details.contains("need not prove"_L1));
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->attest(weaker));
+        VERIFY_OK(f.authority->attest(weaker));
         QVERIFY(!f.authority->device(ekHashOf(1))->keyIsInTpm);
-        QVERIFY(f.authority->attestations(ekHashOf(1))->first().change.contains("no longer certified"_L1));
-        QVERIFY(f.authority->audit()->last().details.contains("no longer certified"_L1));
+        VERIFY_OK(f.authority->attest(node));
+        VERIFY_ERROR(f.authority->attest(weaker), Errc::Denied);
+
+        // So does a fresh enrolment.
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, {}, f.actor));
+        VERIFY_OK(f.authority->enroll(ekHashOf(1), kFacts, f.actor));
+        VERIFY_OK(f.authority->attest(weaker));
     }
     void agents_banEvictAndUnknown()
     {

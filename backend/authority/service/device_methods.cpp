@@ -220,7 +220,7 @@ void AuthorityService::serveDeviceMethods()
         return report->device;
     });
     onDevice("ReattestDevice", [this](const wire::DeviceRequest &request, const Actor &actor) -> Result<Device> {
-        if (const auto done = m_authority.reattest(textOf(request.device()), actor); !done)
+        if (const auto done = m_authority.reattest(textOf(request.device()), actor, request.allow_weaker()); !done)
             return done.error();
         return m_authority.device(textOf(request.device()));
     });
