@@ -14,14 +14,9 @@ JudgingTime::JudgingTime(const Clock &clock, std::function<void(const QString &s
     : m_clock(clock), m_log(std::move(log))
 {}
 
-Millis JudgingTime::running() const
-{
-    return std::chrono::floor<Millis>(m_clock.monotonic());
-}
-
 Moment JudgingTime::now()
 {
-    const Mark wall{m_clock.now(), running()};
+    const Mark wall{m_clock.now(), m_clock.monotonic()};
     if (!m_wall || wall.time >= m_wall->at(wall.running)) {
         believe(wall);
     } else {
@@ -38,10 +33,10 @@ Moment JudgingTime::now()
         }
     }
     const Timestamp byWall = m_wall->at(wall.running);
-    return {m_signed ? std::max(byWall, m_signed->at(wall.running)) : byWall, wall.running};
+    return {m_signed ? std::max(byWall, m_signed->at(wall.running)) : byWall, std::chrono::floor<Millis>(wall.running)};
 }
 
-bool JudgingTime::mayHaveBeenAhead(Millis running) const
+bool JudgingTime::mayHaveBeenAhead(Running running) const
 {
     return running - *m_backSince >= kBelieveBefore || (m_certificate && m_wall->at(running) >= m_certificate->second);
 }
@@ -63,13 +58,13 @@ void JudgingTime::takeCertificate(Timestamp notBefore, Timestamp notAfter)
     m_certificate = life;
     if (!isRenewed)
         return takeSigned(notBefore);
-    m_signed = Mark{notBefore, running()};
-    believe({m_clock.now(), running()});
+    m_signed = Mark{notBefore, m_clock.monotonic()};
+    believe({m_clock.now(), m_clock.monotonic()});
 }
 
 void JudgingTime::takeSigned(Timestamp time)
 {
-    const Mark mark{time, running()};
+    const Mark mark{time, m_clock.monotonic()};
     if (!m_signed || time > m_signed->at(mark.running))
         m_signed = mark;
 }

@@ -54,20 +54,20 @@ public:
     void takeSigned(Timestamp time);
 
 private:
+    using Running = std::chrono::nanoseconds; // rounded, a mark would run ahead of the clock by a millisecond
     struct Mark {
         Timestamp time{};
-        Millis running{0};
-        [[nodiscard]] Timestamp at(Millis later) const { return time + (later - running); }
+        Running running{};
+        [[nodiscard]] Timestamp at(Running later) const { return time + std::chrono::floor<Millis>(later - running); }
     };
 
-    [[nodiscard]] Millis running() const;
-    [[nodiscard]] bool mayHaveBeenAhead(Millis running) const;
+    [[nodiscard]] bool mayHaveBeenAhead(Running running) const;
     void believe(Mark wall);
 
     const Clock &m_clock;
     std::function<void(const QString &sentence)> m_log;
     std::optional<Mark> m_wall; // the latest that the wall clock was
-    std::optional<Millis> m_backSince;
+    std::optional<Running> m_backSince;
     std::optional<Mark> m_signed;
     std::optional<std::pair<Timestamp, Timestamp>> m_certificate;
     bool m_isTold = false;

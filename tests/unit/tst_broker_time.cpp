@@ -40,6 +40,7 @@ private Q_SLOTS:
     }
 
     void time_followsAClockThatIsRight();
+    void time_isNeverAheadOfAClockThatIsRight();
     void clockSetBack_isNotBelieved();
     void clockSetBack_isBelievedAfterAnHourWhenNothingSignedTellsBetter();
     void clockSetBack_isToldOnceAndWhenItIsOver();
@@ -98,6 +99,24 @@ void TestBrokerTime::time_followsAClockThatIsRight()
     QCOMPARE(time.now().time, m_clock.now());
     QCOMPARE(time.now().running, std::chrono::floor<Millis>(m_clock.monotonic()));
     QVERIFY(m_lines.isEmpty());
+}
+
+void TestBrokerTime::time_isNeverAheadOfAClockThatIsRight()
+{
+    // Two clocks whose milliseconds begin at different moments.
+    struct Uneven : Clock {
+        std::chrono::nanoseconds passed{0};
+        [[nodiscard]] Timestamp now() const override
+        {
+            return Timestamp{} + std::chrono::floor<Millis>(std::chrono::hours{1} + passed);
+        }
+        [[nodiscard]] std::chrono::nanoseconds monotonic() const override { return passed + 900us; }
+    } clock;
+    JudgingTime time(clock, m_log);
+    for (int i = 0; i < 1'000; ++i) {
+        QCOMPARE(time.now().time, clock.now());
+        clock.passed += 130us;
+    }
 }
 
 void TestBrokerTime::clockSetBack_isNotBelieved()
