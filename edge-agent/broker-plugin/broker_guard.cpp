@@ -48,7 +48,7 @@ QLatin1StringView nameOf(Action action)
 
 QLatin1StringView nameOf(KickReason reason)
 {
-    constexpr std::array names{"expired"_L1, "denied"_L1, "no_role"_L1, "domain_removed"_L1};
+    constexpr std::array names{"expired"_L1, "denied"_L1, "no_role"_L1, "domain_removed"_L1, "root_removed"_L1};
     static_assert(names.size() == kKickReasons);
     return names[static_cast<size_t>(reason)];
 }
@@ -66,6 +66,11 @@ void BrokerGuard::setRoles(BrokerRoles roles)
 
 void BrokerGuard::setBundles(TrustBundles bundles)
 {
+    for (auto old = m_bundles.cbegin(); old != m_bundles.cend(); ++old) {
+        const QList<QByteArray> left = bundles.value(old.key());
+        if (!std::all_of(old->begin(), old->end(), [&](const QByteArray &root) { return left.contains(root); }))
+            ++m_rootsLost;
+    }
     m_bundles = std::move(bundles);
     m_changed = true;
 }
@@ -82,6 +87,12 @@ const tls::DenyEntry *BrokerGuard::deniedBy(const Peer &peer) const
     // Only the list of the client's own domain counts: no domain can lock out another's members.
     const auto list = m_denyLists.constFind(peer.id.trustDomain());
     return list == m_denyLists.constEnd() ? nullptr : list->find(peer.id, peer.serial, peer.notBefore);
+}
+
+bool BrokerGuard::hasLostItsRoot(const Peer &peer, Timestamp now) const
+{
+    return peer.rootsLost != m_rootsLost
+           && !tls::verifyPeer(peer.chainDer, peer.id, m_bundles, tls::PeerRole::Client, now);
 }
 
 Error BrokerGuard::refuse(Refusal cause, const Refused &whom, const QString &sentence)
@@ -115,7 +126,7 @@ Result<Peer> BrokerGuard::verifyChain(const QList<QByteArray> &chainDer, const Q
                           id->toString(), toIso8601(facts->notAfter)));
     if (const auto valid = tls::verifyPeer(chainDer, *id, m_bundles, tls::PeerRole::Client, now); !valid)
         return refuse(Refusal::NotTrusted, whom, valid.error().message);
-    return Peer{*id, facts->serial, facts->notBefore, facts->notAfter};
+    return Peer{*id, facts->serial, facts->notBefore, facts->notAfter, chainDer, m_rootsLost};
 }
 
 Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> &peer, std::string_view clientId,
@@ -135,6 +146,9 @@ Result<void> BrokerGuard::connect(SessionKey session, const std::optional<Peer> 
         return refuse(Refusal::Denied, whom,
                       u"%1 was revoked at %2 (%3); enrol it anew if it is to come back."_s.arg(
                           who, toIso8601(entry->revokedAt), entry->reason));
+    if (hasLostItsRoot(*peer, now.time)) // between handshake and CONNECT
+        return refuse(Refusal::NotTrusted, whom,
+                      u"The root behind the certificate of %1 was taken out of its domain's bundle."_s.arg(who));
     const QString principal = Principal(peer->id).toString();
     if (clientId != std::string_view(principal.toStdString()))
         return refuse(Refusal::ClientId, whom,
@@ -197,6 +211,9 @@ std::optional<Kick> BrokerGuard::reasonToEnd(const Session &session, Moment now)
         return kick(KickReason::NoRole, u"%1 has no role on this broker any more."_s.arg(who));
     if (!m_bundles.contains(session.peer.id.trustDomain()))
         return kick(KickReason::DomainRemoved, u"The bundle of %1's trust domain was removed."_s.arg(who));
+    if (hasLostItsRoot(session.peer, now.time))
+        return kick(KickReason::RootRemoved,
+                    u"The root behind the certificate of %1 was taken out of its domain's bundle."_s.arg(who));
     return std::nullopt;
 }
 
@@ -213,6 +230,7 @@ QList<Kick> BrokerGuard::due(Moment now)
             session.ended = true;
             kicks.append(std::move(*kick));
         }
+        session.peer.rootsLost = m_rootsLost;
         m_nextExpiry = std::min(m_nextExpiry, session.peer.notAfter);
         m_nextEnd = std::min(m_nextEnd, session.endsAt);
     }
@@ -226,13 +244,15 @@ void BrokerGuard::kicked(const Kick &kick)
     m_log(u"Ended the session of %1 (%2): %3"_s.arg(shown(kick.clientId), nameOf(kick.reason), kick.why));
 }
 
-bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Moment now)
+bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, std::string_view topic, Moment now,
+                         bool retain)
 {
+    const bool keeps = retain && (action == Action::Publish || action == Action::Will);
     const auto found = m_sessions.find(key);
     if (found == m_sessions.end() || !principal || found->second.name != principal || found->second.ended) {
         const auto known = principal ? m_known.find(std::string_view(principal)) : m_known.end();
         Known *const who = known == m_known.end() ? nullptr : &known->second; // else: nobody connect() has let in
-        const bool allowed = who && mayActWithoutSession(*who, action, topic);
+        const bool allowed = who && mayActWithoutSession(*who, action, topic) && (!keeps || mayRetain(topic));
         if (!allowed)
             countDenial(who, action == Action::Publish ? Action::Will : action, topic, now.time);
         return allowed;
@@ -252,8 +272,8 @@ bool BrokerGuard::mayAct(SessionKey key, const char *principal, Action action, s
         case Action::Subscribe: allowed = maySubscribe(*known.grants, topic); break;
         }
     }
-    if (!allowed) {
-        countDenial(&known, action, topic, now.time);
+    if (!allowed || (keeps && !mayRetain(topic))) {
+        countDenial(&known, keeps ? Action::Will : action, topic, now.time);
         return false;
     }
     if (action == Action::Publish) {

@@ -30,12 +30,14 @@ struct Peer {
     QString serial;
     Timestamp notBefore{};
     Timestamp notAfter{};
+    QList<QByteArray> chainDer{}; // as it was shown, for when a root is taken out
+    quint64 rootsLost = 0;        // how often that had happened when it was verified
 };
 
 enum class Action { Publish, Receive, Subscribe, Will };
-enum class KickReason { Expired, Denied, NoRole, DomainRemoved };
+enum class KickReason { Expired, Denied, NoRole, DomainRemoved, RootRemoved };
 inline constexpr size_t kActions = 4;
-inline constexpr size_t kKickReasons = 4;
+inline constexpr size_t kKickReasons = 5;
 
 struct BrokerCounters {
     quint64 connects = 0;
@@ -77,6 +79,7 @@ public:
     // --- what is configured; each takes effect at once, on live sessions with the next due()
 
     void setRoles(BrokerRoles roles);
+    /// Whoever came in by a root that is gone has to leave.
     void setBundles(TrustBundles bundles);
     /// One list for each trust domain; it can only refuse members of its own domain.
     void setDenyList(const tls::DenyList &list);
@@ -100,9 +103,10 @@ public:
 
     /// `principal` is the name that the broker keeps for the client (the SPIFFE ID that connect()
     /// admitted). What comes from no live session is a will, or the source of a retained message:
-    /// it follows the same table, and of a revoked client only its last word is heard.
+    /// it follows the same table, and of a revoked client only its last word is heard. `retain`: the broker is
+    /// asked to keep the message.
     [[nodiscard]] bool mayAct(SessionKey session, const char *principal, Action action, std::string_view topic,
-                              Moment now);
+                              Moment now, bool retain = false);
 
     [[nodiscard]] const BrokerCounters &counters() const { return m_counters; }
     [[nodiscard]] QList<RefusedClient> latestRefusals() const { return m_refusals.latest(); }
@@ -133,6 +137,7 @@ private:
     };
 
     [[nodiscard]] const tls::DenyEntry *deniedBy(const Peer &peer) const;
+    [[nodiscard]] bool hasLostItsRoot(const Peer &peer, Timestamp now) const;
     /// Whom, as far as it is known; `isProved`: by a verified certificate.
     struct Refused {
         QString from;
@@ -149,6 +154,7 @@ private:
     Log m_log;
     BrokerRoles m_roles;
     TrustBundles m_bundles;
+    quint64 m_rootsLost = 0; // how often roots were taken out
     QHash<TrustDomain, tls::DenyList> m_denyLists;
     std::unordered_map<SessionKey, Session> m_sessions;
     std::map<std::string, Known, std::less<>> m_known; // by SPIFFE ID: everybody who was here

@@ -5,6 +5,7 @@
 #include <QJsonObject>
 
 #include <cmath>
+#include <cstdint>
 
 namespace lintel::broker {
 
@@ -122,12 +123,14 @@ public:
         ok = ok && (!m_object.contains(name) || m_object.value(name).isArray());
         return m_object.value(name).toArray();
     }
+    /// The first `always` have to be there; an older plugin does not know the others.
     template <class E>
-    void counts(const QString &name, auto &into)
+    void counts(const QString &name, auto &into, size_t always = SIZE_MAX)
     {
         Reader inner(object(name));
         for (size_t i = 0; i < into.size(); ++i)
-            into[i] = inner.count(nameOf(static_cast<E>(i)));
+            if (const auto key = nameOf(static_cast<E>(i)); i < always || inner.m_object.contains(key))
+                into[i] = inner.count(key);
         ok = ok && inner.ok;
     }
 
@@ -215,7 +218,7 @@ Result<BrokerStatus> parseStatus(const QByteArray &json)
     status.counters.published = root.count(key::published);
     root.counts<Refusal>(key::refused, status.counters.refused);
     root.counts<Action>(key::denied, status.counters.denied);
-    root.counts<KickReason>(key::kicked, status.counters.kicked);
+    root.counts<KickReason>(key::kicked, status.counters.kicked, size_t(KickReason::RootRemoved));
     status.sessions = root.count(key::sessions);
     status.firstExpiry = root.optionalTime(key::firstExpiry);
     const QJsonObject lists = root.object(key::denyLists);

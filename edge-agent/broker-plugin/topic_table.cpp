@@ -169,6 +169,12 @@ bool maySubscribe(const TopicGrants &grants, std::string_view filter)
                           [filter](const std::string &granted) { return covers(granted, filter); });
 }
 
+bool mayRetain(std::string_view topic)
+{
+    static const std::string states = state(kAny);
+    return matches(states, topic);
+}
+
 bool isLastWord(const TopicGrants &grants, std::string_view topic)
 {
     return anyMatches(grants.lastWords, topic);

@@ -30,6 +30,9 @@ struct TopicGrants {
 [[nodiscard]] bool mayReceive(const TopicGrants &grants, std::string_view topic);
 /// The filter as a whole must lie inside one granted filter.
 [[nodiscard]] bool maySubscribe(const TopicGrants &grants, std::string_view filter);
+/// Whether the broker is to keep what is published there: a host's STATE and nothing else (Sparkplug 3.0,
+/// tck-id-payloads-ndata-retain and its like), so that no client can fill the broker's memory for good.
+[[nodiscard]] bool mayRetain(std::string_view topic);
 [[nodiscard]] bool isLastWord(const TopicGrants &grants, std::string_view topic);
 
 } // namespace lintel::broker

@@ -42,6 +42,8 @@ private Q_SLOTS:
     void denied_byIdSerialOrDateButNotByAnotherDomain();
     void denied_isHeardOnceMoreWithItsLastWord();
     void stranger_actsInNobodysName();
+    void root_takenOutEndsItsSessions();
+    void retained_isAHostsStateOnly();
     void roles_changeLiveSessions();
     void denials_areLoggedOnceAMinute();
     void status_printsAndParses();
@@ -273,6 +275,70 @@ void TestBrokerGuard::stranger_actsInNobodysName()
     m_lines.clear();
 }
 
+void TestBrokerGuard::root_takenOutEndsItsSessions()
+{
+    BrokerGuard guard(m_log);
+    makeGuard(guard);
+    const auto site = domain(u"building-1.smart.local");
+    const auto next = *tls::Pki::create(site, m_clock.now());
+    const auto issued = [&](const tls::Pki &pki, const QString &id) {
+        return guard.verifyChain(pki.issue(*SpiffeId::parse(id), std::chrono::hours{1}, m_clock.now())->chainDer,
+                                 u"test"_s, m_clock.now());
+    };
+    const auto other = u"spiffe://building-1.smart.local/agent/hvac-002"_s;
+    guard.setBundles({{site, {m_pki.rootDer(), next.rootDer()}}});
+    const auto byOld = issued(m_pki, kSensor);
+    const auto byNew = issued(next, other);
+    QVERIFY(byOld && byNew);
+    int otherClient = 0;
+    QVERIFY(guard.connect(&m_client, *byOld, kSensorClient, u"x"_s, at()));
+    QVERIFY(guard.connect(&otherClient, *byNew, "building-1~smart~local:agent:hvac-002", u"x"_s, at()));
+
+    guard.setBundles({{site, {m_pki.rootDer(), next.rootDer(), m_pki.rootDer()}}}); // nothing is gone
+    QVERIFY(guard.due(at()).isEmpty());
+    guard.setBundles({{site, {next.rootDer()}}});
+    const auto kicks = guard.due(at());
+    QCOMPARE(kicks.size(), 1);
+    QCOMPARE(kicks.first().reason, KickReason::RootRemoved);
+    QCOMPARE(kicks.first().clientId, std::string(kSensorClient));
+    QVERIFY(guard.mayAct(&otherClient, qPrintable(other), Action::Publish, "spBv1.0/building-1/NDATA/hvac-002", at()));
+    // Whose handshake was before and whose CONNECT comes now.
+    const auto late = guard.connect(&m_client, *byOld, kSensorClient, u"x"_s, at());
+    QVERIFY(!late && late.error().message.contains(u"taken out"_s));
+    QVERIFY(guard.connect(&otherClient, *byNew, "building-1~smart~local:agent:hvac-002", u"x"_s, at()));
+    m_lines.clear();
+}
+
+void TestBrokerGuard::retained_isAHostsStateOnly()
+{
+    BrokerGuard guard(m_log);
+    BrokerRoles all = roles();
+    all.hosts = {{*SpiffeId::parse(u"spiffe://building-1.smart.local/agent/gateway"),
+                  u"gateway-1"_s,
+                  {false, {u"building-1"_s}}}};
+    makeGuard(guard);
+    guard.setRoles(all);
+    const auto gateway = u"spiffe://building-1.smart.local/agent/gateway"_s;
+    int host = 0;
+    QVERIFY(guard.connect(&m_client, peer(), kSensorClient, u"x"_s, at()));
+    QVERIFY(guard.connect(&host, peer(gateway), "building-1~smart~local:agent:gateway", u"x"_s, at()));
+    const auto state = "spBv1.0/STATE/gateway-1";
+    QVERIFY(guard.mayAct(&host, qPrintable(gateway), Action::Publish, state, at(), true));
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at(), false));
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish, kData, at(), true));
+    QVERIFY(!guard.mayAct(&m_client, qPrintable(kSensor), Action::Publish,
+                          "lintel/v1/req/building-1~smart~local:agent:gateway/building-1~smart~local:agent:hvac-001/1",
+                          at(), true));
+    QVERIFY(!guard.mayAct(&host, qPrintable(gateway), Action::Publish, "spBv1.0/building-1/NCMD/hvac-001", at(), true));
+    // What somebody receives may well have been kept.
+    QVERIFY(guard.mayAct(&m_client, qPrintable(kSensor), Action::Receive, state, at(), true));
+    // The source of a retained message, asked of a made-up client.
+    int madeUp = 0;
+    QVERIFY(guard.mayAct(&madeUp, qPrintable(gateway), Action::Publish, state, at(), true));
+    QVERIFY(!guard.mayAct(&madeUp, qPrintable(kSensor), Action::Publish, kData, at(), true));
+    m_lines.clear();
+}
+
 void TestBrokerGuard::roles_changeLiveSessions()
 {
     BrokerGuard guard(m_log);
@@ -349,6 +415,15 @@ void TestBrokerGuard::status_ofAPluginThatToldNoRefusalsIsRead()
     QVERIFY(old);
     QVERIFY(old->refusals.isEmpty());
     QCOMPARE(old->counters.refused[size_t(Refusal::NoCertificate)], 1u);
+    QJsonObject kicked = before.value(u"kicked"_s).toObject();
+    QVERIFY(kicked.contains(u"root_removed"_s));
+    kicked.remove(u"root_removed"_s); // it knew of no such reason
+    before.insert(u"kicked"_s, kicked);
+    QVERIFY(parseStatus(QJsonDocument(before).toJson()));
+    kicked.remove(u"denied"_s);
+    before.insert(u"kicked"_s, kicked);
+    QVERIFY(!parseStatus(QJsonDocument(before).toJson()));
+    before = QJsonDocument::fromJson(now).object();
 
     QVERIFY(!parseStatus(QByteArray(now).replace("\"cause\":\"no_certificate\"", "\"cause\":\"mood\"")));
     QVERIFY(!parseStatus(QByteArray(now).replace("\"count\":1", "\"count\":\"often\"")));

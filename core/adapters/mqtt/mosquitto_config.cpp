@@ -43,6 +43,8 @@ Result<QByteArray> mosquittoConfigText(const MosquittoConfig &config)
     line("allow_anonymous", u"true"_s); // TLS has already asked for a certificate
     line("max_inflight_messages", QString::number(config.maxInflightMessages));
     line("max_queued_messages", u"10000"_s);
+    line("max_queued_bytes", u"33554432"_s);
+    line("max_packet_size", u"5242880"_s); // above what a call's answer may have
     line("set_tcp_nodelay", u"true"_s);
     line("log_dest", u"stderr"_s);
     line("log_timestamp_format", u"%Y-%m-%dT%H:%M:%S"_s);
