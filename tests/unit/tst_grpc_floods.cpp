@@ -277,6 +277,48 @@ private Q_SLOTS:
         QVERIFY(client.waitForFinished());
     }
 
+    void connectionsOfOnePeer_areBounded()
+    {
+        ServerLimits limits;
+        limits.connectionsPerPeer = 3;
+        start(limits);
+        const auto ended = std::make_shared<QList<int>>();
+        std::vector<std::unique_ptr<Channel>> channels;
+        const auto connectAnother = [&](bool isBusy) {
+            const int number = int(channels.size());
+            channels.push_back(overTls(m_domains.svid(m_domains.sensorId)));
+            QVERIFY(outcomeOf(*channels.back(), "/test.Echo/Unary", "x").isOk());
+            if (!isBusy)
+                return;
+            const int before = m_log->waiting;
+            ClientCall *call = channels.back()->start("/test.Echo/Wait", {}, 60s);
+            connect(call, &ClientCall::finished, this, [ended, number] { ended->append(number); });
+            call->send("x");
+            QTRY_COMPARE_WITH_TIMEOUT(m_log->waiting, before + 1, kPatience);
+        };
+        connectAnother(true);
+        connectAnother(false);
+        connectAnother(false);
+        connectAnother(true); // instead of the second, which was idle
+        connectAnother(true); // instead of the third
+        QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 3, kPatience);
+        QCOMPARE(*ended, QList<int>());
+        connectAnother(false); // all are busy: the oldest goes, and nobody is locked out
+        QTRY_COMPARE_WITH_TIMEOUT(*ended, QList<int>{0}, kPatience);
+        QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 3, kPatience);
+        // Others have places of their own, and who has left makes room.
+        const auto other = overTls(m_domains.svid(m_domains.serverId));
+        QVERIFY(outcomeOf(*other, "/test.Echo/Unary", "x").isOk());
+        QCOMPARE(m_server->connectionCount(), 4);
+        channels.clear();
+        QTRY_COMPARE_WITH_TIMEOUT(m_server->connectionCount(), 1, kPatience);
+        ended->clear();
+        connectAnother(true);
+        connectAnother(true);
+        connectAnother(true);
+        QCOMPARE(*ended, QList<int>());
+    }
+
     void streamsOfAKnownPeer_areMore()
     {
         start();

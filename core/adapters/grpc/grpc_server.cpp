@@ -57,6 +57,7 @@ public:
     void release(const Peer &peer, qsizetype bytes) override;
     [[nodiscard]] bool takePlace(const Peer &peer) override;
     void leavePlace(const Peer &peer) override;
+    void identified(ServerConnection &connection, const SpiffeId &id) override;
     [[nodiscard]] Poller &poller() override { return m_poller; }
     [[nodiscard]] const DocumentProviders &documents() const override { return m_documents; }
     void flushSoon(const std::shared_ptr<ServerConnection> &connection) override;
@@ -76,6 +77,7 @@ public:
     Poller m_poller;
     QHash<QByteArray, StreamHandler> m_streams;
     QHash<QByteArray, UnaryHandler> m_unary;
+    QHash<QByteArray, LaterHandler> m_later;
     DocumentProviders m_documents;
     std::function<Status(const ServerCall &)> m_guard;
     QList<QByteArray> m_metadata; // names that are kept
@@ -94,7 +96,8 @@ public:
     };
     QHash<QByteArray, Share> m_strangers; // by network
     qsizetype m_strangersBuffered = 0;
-    QHash<quint32, Share> m_users; // local ones
+    QHash<quint32, Share> m_users;                            // local ones
+    QHash<SpiffeId, std::vector<ServerConnection *>> m_known; // the oldest first
     bool m_isClosing = false;
 };
 
@@ -153,6 +156,25 @@ void Server::Private::leavePlace(const Peer &peer)
     }
 }
 
+/// A device that lost its network comes back while its old connections still seem to live, so it is not refused.
+void Server::Private::identified(ServerConnection &connection, const SpiffeId &id)
+{
+    std::vector<ServerConnection *> &known = m_known[id];
+    std::shared_ptr<ServerConnection> leaving;
+    if (!known.empty() && known.size() >= static_cast<size_t>(m_limits.connectionsPerPeer)) {
+        const auto idle = std::find_if(known.begin(), known.end(), [](const auto *one) { return one->isIdle(); });
+        const auto chosen = idle != known.end() ? idle : known.begin();
+        leaving = (*chosen)->shared_from_this();
+        known.erase(chosen);
+    }
+    known.push_back(&connection);
+    if (!leaving)
+        return;
+    notice({Errc::Full, u"%1 has more than %2 connections; an old one was ended."_s.arg(id.toString())
+                            .arg(m_limits.connectionsPerPeer)});
+    leaving->end();
+}
+
 void Server::Private::beginCall(const std::shared_ptr<ServerCallImpl> &call)
 {
     try {
@@ -163,6 +185,8 @@ void Server::Private::beginCall(const std::shared_ptr<ServerCallImpl> &call)
         const QByteArray path = call->path();
         if (const auto unary = m_unary.constFind(path); unary != m_unary.constEnd())
             return call->setUnary(*unary);
+        if (const auto later = m_later.constFind(path); later != m_later.constEnd())
+            return call->setUnaryLater(*later);
         if (const auto stream = m_streams.constFind(path); stream != m_streams.constEnd()) {
             const StreamHandler handler = *stream;
             return handler(call);
@@ -243,6 +267,11 @@ void Server::Private::notice(const Error &what)
 
 void Server::Private::connectionEnded(ServerConnection &connection)
 {
+    if (const auto known = connection.id() ? m_known.find(*connection.id()) : m_known.end(); known != m_known.end()) {
+        known->erase(std::remove(known->begin(), known->end(), &connection), known->end());
+        if (known->empty())
+            m_known.erase(known);
+    }
     if (m_connections.erase(&connection) == 0 || !m_isClosing || !m_connections.empty())
         return;
     QMetaObject::invokeMethod(
@@ -345,6 +374,11 @@ void Server::handleStream(const QByteArray &path, const StreamHandler &handler)
 void Server::handleUnary(const QByteArray &path, const UnaryHandler &handler)
 {
     d->m_unary.insert(path, handler);
+}
+
+void Server::handleUnaryLater(const QByteArray &path, const LaterHandler &handler)
+{
+    d->m_later.insert(path, handler);
 }
 
 void Server::setGuard(std::function<Status(const ServerCall &)> guard)

@@ -32,6 +32,7 @@ struct ServerLimits {
     qsizetype maxMessageBytes = 4 * 1024 * 1024;
     int maxConnections = 4'000;
     int connectionsPerUser = 1'000; // over a Unix socket
+    int connectionsPerPeer = 16;    // of one SPIFFE ID; a newer one ends the oldest that is idle, or the oldest
     int maxStreamsPerConnection = 100;
     int streamsOfUser = 16;    // on one connection over a Unix socket: streams that stay open, and calls beside them
     int streamsOfStranger = 4; // on one connection
@@ -98,6 +99,8 @@ struct UnaryReply {
     QByteArray message; // when ok
 };
 using UnaryHandler = std::function<UnaryReply(const QByteArray &request, const ServerCall &call)>;
+/// Answers with send() and finish(), now or later.
+using LaterHandler = std::function<void(const QByteArray &request, const std::shared_ptr<ServerCall> &call)>;
 
 class Server : public QObject
 {
@@ -109,6 +112,7 @@ public:
     /// Both kinds before or after listening. A path without a handler answers Unimplemented.
     void handleStream(const QByteArray &path, const StreamHandler &handler);
     void handleUnary(const QByteArray &path, const UnaryHandler &handler);
+    void handleUnaryLater(const QByteArray &path, const LaterHandler &handler);
     /// Called first for every call; a status that is not ok ends it (service-wide rules).
     void setGuard(std::function<Status(const ServerCall &)> guard);
     /// What guard and handlers look at; all other metadata is dropped as it comes, so that it fills no memory.

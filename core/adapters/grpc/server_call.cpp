@@ -275,20 +275,26 @@ void ServerCallImpl::deliverMessages()
     }
 }
 
+void ServerCallImpl::setUnary(UnaryHandler handler)
+{
+    m_unary = [handler = std::move(handler)](const QByteArray &request, const std::shared_ptr<ServerCall> &call) {
+        const UnaryReply reply = handler(request, *call);
+        if (reply.status.isOk())
+            call->send(reply.message);
+        call->finish(reply.status);
+    };
+}
+
 void ServerCallImpl::answerUnary()
 {
     if (m_messages == 0)
         return finish({StatusCode::Unimplemented, u"This method takes one message; none was sent."_s, {}});
-    UnaryReply reply;
+    const QByteArray request = std::exchange(m_request, {});
     try {
-        reply = m_unary(m_request, *this);
+        m_unary(request, shared_from_this());
     } catch (const std::exception &problem) {
-        reply.status = {StatusCode::Internal, u"The method failed: %1."_s.arg(QString::fromUtf8(problem.what())), {}};
+        finish({StatusCode::Internal, u"The method failed: %1."_s.arg(QString::fromUtf8(problem.what())), {}});
     }
-    m_request = {};
-    if (reply.status.isOk())
-        send(reply.message);
-    finish(reply.status);
 }
 
 } // namespace lintel::grpc

@@ -67,8 +67,10 @@ void ServerConnection::linkOpened()
     if (const TlsSession *tls = m_link.tls()) {
         m_peer->chainDer = tls->peerChain();
         m_peer->id = tls->peerId();
-        if (m_peer->id)
+        if (m_peer->id) {
             leavePlace();
+            m_host.identified(*this, *m_peer->id);
+        }
     }
     m_phase = Phase::Running;
     if (m_use == TlsUse::Documents) { // the limit of the handshake holds for the request as well

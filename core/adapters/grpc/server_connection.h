@@ -32,6 +32,8 @@ public:
     [[nodiscard]] virtual bool takePlace(const Peer &peer) = 0;
     /// It is known now, or gone.
     virtual void leavePlace(const Peer &peer) = 0;
+    /// Its peer has shown an SVID of this ID.
+    virtual void identified(ServerConnection &connection, const SpiffeId &id) = 0;
 
 protected:
     ~ConnectionHost() = default;
@@ -60,6 +62,8 @@ public:
     /// The server is going away: nothing is told to anybody.
     void abandon();
     [[nodiscard]] bool isOf(const SpiffeId &id) const { return m_peer && m_peer->id == id; }
+    [[nodiscard]] const std::optional<SpiffeId> &id() const { return m_peer->id; }
+    [[nodiscard]] bool isIdle() const { return m_session && m_session->callCount() == 0; }
 
 private:
     enum class Phase { Opening, Running, Announced, Retiring, Ending };

@@ -112,7 +112,8 @@ public:
 
     [[nodiscard]] bool isOver() const { return m_isOver; }
     /// One message in, one out; instead of signals.
-    void setUnary(UnaryHandler handler) { m_unary = std::move(handler); }
+    void setUnary(UnaryHandler handler);
+    void setUnaryLater(LaterHandler handler) { m_unary = std::move(handler); }
 
 private:
     friend class ServerSession;
@@ -145,7 +146,7 @@ private:
     QList<QPair<QByteArray, QByteArray>> m_trailers;
     QBasicTimer m_deadline;
     QBasicTimer m_arrival;
-    UnaryHandler m_unary;
+    LaterHandler m_unary;
     QByteArray m_request;       // of a unary call
     int m_messages = 0;         // that have come
     qsizetype m_unconsumed = 0; // received, but the window was not opened again
