@@ -9,6 +9,9 @@ foreach(subject admission entries boot_record state)
 endforeach()
 lintel_add_test(tst_spiffe_bundle unit/tst_spiffe_bundle.cpp fakes/attested_agent.h fakes/authority_fixture.h
   fakes/odd_certificate.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto TIMEOUT 300)
+lintel_add_test(tst_clock_watch unit/tst_clock_watch.cpp LIBRARIES Lintel::AuthorityCore)
+lintel_add_test(tst_authority_clock unit/tst_authority_clock.cpp fakes/attested_agent.h fakes/authority_fixture.h
+  LIBRARIES Lintel::AuthorityCore)
 lintel_add_test(tst_authority_upkeep unit/tst_authority_upkeep.cpp fakes/attested_agent.h fakes/authority_fixture.h
   fakes/faulty_vfs.cpp fakes/faulty_vfs.h LIBRARIES Lintel::AuthorityCore OpenSSL::Crypto SQLite::SQLite3 TIMEOUT 300)
 # Every method of its services, as clients call it.
@@ -54,6 +57,17 @@ endif()
 # With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
 lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp
   fakes/spire_programs.cpp fakes/spire_programs.h fakes/authority_under_test.cpp fakes/authority_under_test.h
+# An authority whose clock jumps, through the processes.
+lintel_add_test(tst_authority_clock_process integration/tst_authority_clock_process.cpp
+  fakes/authority_under_test.cpp fakes/authority_under_test.h LIBRARIES Lintel::Process Lintel::Ports LABELS slow TIMEOUT 300)
+if(TARGET tst_authority_clock_process)
+  add_dependencies(tst_authority_clock_process lintel-authority lintelctl lintel_shifted_clock)
+  target_compile_definitions(tst_authority_clock_process PRIVATE LINTEL_SHIFTED_CLOCK="$<TARGET_FILE:lintel_shifted_clock>")
+  if(LINTEL_ASAN_RUNTIME)
+    target_compile_definitions(tst_authority_clock_process PRIVATE LINTEL_ASAN_RUNTIME="${LINTEL_ASAN_RUNTIME}")
+  endif()
+endif()
+
   LIBRARIES Lintel::Spire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 900)
 if(TARGET tst_spire_interop)
   add_dependencies(tst_spire_interop lintel-authority lintelctl)

@@ -38,7 +38,7 @@ RateLimits limitsFor(std::chrono::seconds x509Ttl)
 
 Authority::Private::Private(const AuthorityConfig &settings, std::unique_ptr<KeyStore> keyStore,
                             std::unique_ptr<Store> opened, const Clock &theClock)
-    : config(settings), clock(&theClock), keys(std::move(keyStore)), store(std::move(opened)),
+    : config(settings), clock(theClock), keys(std::move(keyStore)), store(std::move(opened)),
       ca(settings, *store, *keys), limiter(theClock, limitsFor(settings.x509Ttl)), pool(settings.signingThreads)
 {}
 
@@ -179,6 +179,8 @@ Result<std::unique_ptr<Authority>> Authority::open(const AuthorityConfig &config
             return loaded.error();
     if (const auto begun = d.ca.begin(); !begun)
         return begun.error();
+    if (const auto begun = d.beginClock(); !begun)
+        return begun.error();
     std::unique_ptr<Authority> authority(new Authority(config, std::move(parts)));
     if (const auto ticked = authority->tick(); !ticked)
         return ticked.error();
@@ -226,7 +228,7 @@ Result<AuthorityStatus> Authority::status()
         const QString what = key.kind == CaKind::Root      ? u"root"_s
                              : key.kind == CaKind::Issuing ? u"issuing CA"_s
                                                            : u"JWT key"_s;
-        items.append({what, key.notAfter, u"authority"_s});
+        items.append({what, key.notAfter, u"authority"_s, key.notBefore});
     }
     for (auto it = d->federated.cbegin(); it != d->federated.cend(); ++it) {
         Timestamp last{};
@@ -237,6 +239,15 @@ Result<AuthorityStatus> Authority::status()
             items.append({u"bundle of %1"_s.arg(it.key().name()), last, u"uplink"_s});
     }
     status.runway = runwayReport(items, d->now());
+    // Whatever lasts longest: without keys nothing more is signed now.
+    if (!d->checkKeys()) {
+        status.runway.left = {};
+        if (!status.runway.first)
+            status.runway.first = RunwayItem{u"issuing CA"_s, {}, u"authority"_s, {}};
+    }
+    status.clockSentence = d->clock.sentence(d->wallMayBeSure());
+    if (const auto well = health(); !well)
+        status.problem = well.error().message;
     return status;
 }
 

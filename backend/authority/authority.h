@@ -110,6 +110,14 @@ struct AuthorityStatus {
     QString keyStore;
     QList<CaStatus> authorities;
     RunwayReport runway;
+    QString problem;       // why it is not well, as health() says; empty: it is
+    QString clockSentence; // what of its clock is not sure; empty: all is
+};
+
+/// What the authority went by, and what it goes by now.
+struct ClockAccepted {
+    Timestamp before{};
+    Timestamp now{};
 };
 
 class Authority : public QObject
@@ -125,9 +133,13 @@ public:
     /// What time demands: CA and JWT key rotation, expiry of tokens, agents' SVIDs, entries and deny
     /// entries. Call once a minute.
     [[nodiscard]] Result<void> tick();
-    /// Whether it can do its work: the last tick succeeded (the disk takes what is written), and there are keys
-    /// that may sign now. The error says what is wrong.
+    /// Whether it can do its work: the last tick succeeded (the disk takes what is written), there are keys
+    /// that may sign now, and the clock has neither jumped nor gone back. The error says what is wrong.
     [[nodiscard]] Result<void> health() const;
+    /// The time that it goes by: not the machine's where that one has jumped (clock_watch.h). Any thread.
+    [[nodiscard]] const Clock &clock() const;
+    /// An operator says that the machine's clock is right, whatever is over by it. Unavailable: before 2020.
+    [[nodiscard]] Result<ClockAccepted> acceptClock(const Actor &actor);
 
     [[nodiscard]] const AuthorityConfig &config() const { return m_config; }
     [[nodiscard]] const TrustDomain &domain() const { return m_config.domain; }

@@ -208,6 +208,9 @@ Result<void> restoreBackup(const QString &backupDir, const AuthorityConfig &conf
             return transaction.error();
         if (const auto merged = (*store)->mergeDenyList(published); !merged)
             return merged;
+        // It may be another machine, and much later.
+        if (const auto unset = (*store)->setMeta(kClockMark, {}); !unset)
+            return unset;
         for (const QString &key : {u"bundle.sequence"_s, u"deny.sequence"_s})
             if (const auto number = (*store)->nextNumber(key, now); !number)
                 return number.error();

@@ -47,6 +47,7 @@ struct AuthorityConfig {
     /// that has attested before.
     QStringList attestationTypes = allAttestationTypes();
     bool requireMeasuredBoot = false; // a boot that differs from its reference values gets no SVID
+    QString bootId;                   // of another start of the machine, for tests; empty = that of its kernel
     QByteArray vfs;                   // another file layer for the state, for tests; empty = the system's
     int signingThreads = 0;           // 0: as many as there are processors
 

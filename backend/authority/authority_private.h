@@ -2,6 +2,7 @@
 #pragma once
 
 #include "authority/authority.h"
+#include "authority/clock_watch.h"
 #include "authority/refusal_log.h"
 #include "authority/signing_pool.h"
 #include "authority/store.h"
@@ -15,6 +16,10 @@ namespace lintel::authority {
 /// Under these the store counts our deny lists and our bundles.
 inline const QString kDenyNumber = QStringLiteral("deny.sequence");
 inline const QString kBundleNumber = QStringLiteral("bundle.sequence");
+/// The last time that was sure (ClockMark).
+inline const QString kClockMark = QStringLiteral("clock.mark");
+/// Written at each tick, so that a full disk is noticed before somebody needs it.
+inline const QString kTickedAt = QStringLiteral("ticked.at");
 /// The actor of what nobody asked for.
 inline const QString kSelf = QStringLiteral("authority");
 
@@ -83,7 +88,9 @@ struct Authority::Private {
             const Clock &theClock);
 
     AuthorityConfig config;
-    const Clock *clock;
+    ClockWatch clock;
+    ClockWatch::State clockTold = ClockWatch::State::Sure; // what the audit trail knows
+    QString bootId;
     std::unique_ptr<KeyStore> keys;
     std::unique_ptr<Store> store;
     CertificateAuthority ca;
@@ -112,7 +119,13 @@ struct Authority::Private {
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;
 
-    [[nodiscard]] Timestamp now() const { return clock->now(); }
+    [[nodiscard]] Timestamp now() const { return clock.now(); }
+    [[nodiscard]] Result<void> beginClock();
+    /// Nothing speaks against believing the wall clock, once it was steady for long enough.
+    [[nodiscard]] bool wallMayBeSure() const { return isPlausible(clock.wall()) && ca.hasRootAt(clock.wall()); }
+    [[nodiscard]] Result<void> tellOfClock(ClockWatch::State state);
+    /// There are keys that may sign now.
+    [[nodiscard]] Result<void> checkKeys() const;
     [[nodiscard]] Result<SpiffeId> makeId(const QString &path) const;
     [[nodiscard]] Result<SpiffeId> agentIdFor(const QString &type, const QString &what) const;
     /// Of a chip, by either attestation: those that there are.
@@ -159,14 +172,16 @@ struct Authority::Private {
     [[nodiscard]] Result<void> revokeOne(Device &device, const QString &why);
     /// Full: nobody else may join the queue, or nobody else from there.
     [[nodiscard]] Result<void> checkQueueRoom(const QString &network);
-    [[nodiscard]] Result<void> keepQueue(Timestamp at);
+    [[nodiscard]] Result<void> keepQueue(const CaMoment &moment);
     /// Full: the list that the store holds by now could not be published. The caller holds a transaction.
     [[nodiscard]] Result<void> checkDenyListRoom();
     [[nodiscard]] Timestamp deniedUntil(Timestamp revokedAt) const;
     [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
     [[nodiscard]] Result<bool> refuseRevokedDevice(const SpiffeId &id); // whether it is a device's at all
     [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
-    [[nodiscard]] Result<TickOutcome> tickOnDisk(Timestamp at);
+    [[nodiscard]] Result<TickOutcome> tickOnDisk(const ClockWatch::Reading &reading);
+    /// What is over by a time that is sure.
+    [[nodiscard]] Result<void> forgetWhatIsOver(Timestamp at, TickOutcome *outcome);
     [[nodiscard]] Result<bool> readmitProgram(const SpiffeId &id); // whether it had been revoked
     /// Denied: the device has shown more of itself before.
     [[nodiscard]] Result<void> checkStrength(const AttestedNode &node, const Device &device) const;

@@ -91,17 +91,18 @@ Result<std::unique_ptr<AuthorityProcess>> AuthorityProcess::open(const ProgramCo
     auto authority = Authority::open(config.authority, *std::move(keys), clock);
     if (!authority)
         return authority.error();
+    terms->clock = &(*authority)->clock(); // peers are judged by the time that it goes by
     std::unique_ptr<AuthorityProcess> process(
-        new AuthorityProcess(clock, *std::move(lock), *std::move(authority), *std::move(terms), version));
+        new AuthorityProcess(*std::move(lock), *std::move(authority), *std::move(terms), version));
     if (const auto listening = process->listen(config); !listening)
         return listening.error();
     return process;
 }
 
-AuthorityProcess::AuthorityProcess(const Clock &clock, std::unique_ptr<StateLock> lock,
-                                   std::unique_ptr<Authority> authority, AttestationTerms terms, const QString &version)
+AuthorityProcess::AuthorityProcess(std::unique_ptr<StateLock> lock, std::unique_ptr<Authority> authority,
+                                   AttestationTerms terms, const QString &version)
     : m_lock(std::move(lock)), m_authority(std::move(authority)), m_service(*m_authority, std::move(terms), version),
-      m_federation(*m_authority, clock)
+      m_federation(*m_authority, m_authority->clock())
 {
     connect(&m_service, &AuthorityService::noticed, this, &AuthorityProcess::trouble);
     connect(&m_service, &AuthorityService::closed, this, &AuthorityProcess::stopped);

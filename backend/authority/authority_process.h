@@ -19,7 +19,7 @@ class AuthorityProcess final : public QObject
 {
     Q_OBJECT
 public:
-    /// Opens the state, the keys and every port; what fails says which of them.
+    /// Opens the state, the keys and every port; what fails says which of them. `clock` as ClockWatch wants it.
     [[nodiscard]] static Result<std::unique_ptr<AuthorityProcess>> open(const ProgramConfig &config, const Clock &clock,
                                                                         const QString &version);
     ~AuthorityProcess() override;
@@ -37,8 +37,8 @@ Q_SIGNALS:
     void stopped();
 
 private:
-    AuthorityProcess(const Clock &clock, std::unique_ptr<StateLock> lock, std::unique_ptr<Authority> authority,
-                     AttestationTerms terms, const QString &version);
+    AuthorityProcess(std::unique_ptr<StateLock> lock, std::unique_ptr<Authority> authority, AttestationTerms terms,
+                     const QString &version);
     [[nodiscard]] Result<void> listen(const ProgramConfig &config);
     void tick();
 

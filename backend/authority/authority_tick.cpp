@@ -3,6 +3,8 @@
 
 #include "authority/authority_private.h"
 
+#include <QFile>
+
 #include <algorithm>
 #include <utility>
 
@@ -17,8 +19,13 @@ constexpr std::chrono::hours kSlowClocks{1};
 /// What is left of the deny list's length when no more may be revoked: entries grow by "before" when their
 /// device is enrolled anew.
 constexpr qsizetype kReserve = tls::kMostDenyListBytes / 8;
-/// Written at each tick, so that a full disk is noticed before somebody needs it.
-const QString kTickedAt = u"ticked.at"_s;
+constexpr auto kBootIdFile = "/proc/sys/kernel/random/boot_id";
+
+QString bootIdOfKernel()
+{
+    QFile file(QString::fromLatin1(kBootIdFile));
+    return file.open(QIODevice::ReadOnly) ? QString::fromLatin1(file.readAll().trimmed()) : QString();
+}
 } // namespace
 
 // --- Deny list -----------------------------------------------------------------------------------
@@ -109,14 +116,16 @@ Result<void> Authority::Private::checkQueueRoom(const QString &network)
 }
 
 /// Who came again since the last time, and who has not for too long. The caller holds a transaction.
-Result<void> Authority::Private::keepQueue(Timestamp at)
+Result<void> Authority::Private::keepQueue(const CaMoment &moment)
 {
     const auto &notes = waitingNotes.all();
     for (auto it = notes.cbegin(); it != notes.cend(); ++it)
         if (it->lastAt >= waitingStoredAt)
             if (const auto noted = store->noteWaiting(it.key(), networkOf(it->address), it->lastAt); !noted)
                 return noted;
-    const auto forgotten = store->forgetWaiting(at - config.pendingKept, at);
+    if (!moment.isSure)
+        return {};
+    const auto forgotten = store->forgetWaiting(moment.now - config.pendingKept, moment.now);
     if (!forgotten)
         return forgotten.error();
     if (*forgotten == 0)
@@ -127,44 +136,82 @@ Result<void> Authority::Private::keepQueue(Timestamp at)
 
 // --- Time ----------------------------------------------------------------------------------------
 
-/// All of it, or nothing. The transaction is over when this returns.
-Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
+Result<void> Authority::Private::beginClock()
 {
+    bootId = config.bootId.isEmpty() ? bootIdOfKernel() : config.bootId;
+    const auto mark = store->meta(kClockMark);
+    const auto ticked = store->meta(kTickedAt);
+    if (!mark || !ticked)
+        return !mark ? mark.error() : ticked.error();
+    if (const auto known = ClockMark::parse(mark->value_or(QString())))
+        clock.begin(*known, bootId);
+    else if (*ticked) // an older version's, or put back from a backup
+        clock.begin({fromEpochMillis((*ticked)->toLongLong()), {}, {}}, bootId);
+    return {}; // a new one has nothing to lose by a wrong clock
+}
+
+/// Once for each trouble, and when it is over. The caller holds a transaction.
+Result<void> Authority::Private::tellOfClock(ClockWatch::State state)
+{
+    if (state == clockTold)
+        return {};
+    if (state == ClockWatch::State::Sure)
+        return audit(kSelf, u"clock.sure"_s, config.domain.name(), u"The clock is believed again."_s);
+    return audit(kSelf, u"clock.doubt"_s, config.domain.name(), clock.sentence(wallMayBeSure()));
+}
+
+Result<void> Authority::Private::forgetWhatIsOver(Timestamp at, TickOutcome *outcome)
+{
+    const auto expired = store->forgetEntries(at);
+    if (!expired)
+        return expired.error();
+    outcome->entriesWentAway = outcome->entriesWentAway || *expired > 0;
+    // Those of an older version, and of a list that a backup was put back with, do not say yet how long.
+    if (const auto bounded = store->boundDenied(deniedUntil(at)); !bounded)
+        return bounded;
+    const auto undenied = store->forgetDenied(at);
+    if (!undenied)
+        return undenied.error();
+    outcome->denyListChanged = *undenied > 0;
+    if (outcome->denyListChanged)
+        if (const auto number = store->nextNumber(kDenyNumber, at); !number)
+            return number.error();
+    if (auto forgotten = store->forgetAgents(at - kAgentsKept); !forgotten)
+        return forgotten;
+    return store->forgetTokens(at - config.x509Ttl);
+}
+
+/// All of it, or nothing. The transaction is over when this returns.
+Result<TickOutcome> Authority::Private::tickOnDisk(const ClockWatch::Reading &reading)
+{
+    const Timestamp at = reading.now;
     TickOutcome outcome;
     outcome.refusalsWritten = refusalsAreDue();
     auto transaction = store->transaction();
     if (!transaction)
         return transaction.error();
-    const auto advanced = ca.advance(at);
+    if (const auto told = tellOfClock(reading.state); !told)
+        return told.error();
+    const auto advanced = ca.advance({at, reading.isSure()});
     if (!advanced)
         return advanced.error();
-    outcome.keysChanged = *advanced;
+    outcome.keysChanged = advanced->isAny;
     if (outcome.keysChanged) {
         if (const auto number = store->nextNumber(kBundleNumber, at); !number)
             return number.error();
-        if (const auto written = audit(kSelf, u"ca.rotate"_s, config.domain.name(),
-                                       u"Keys of the CA were prepared, put to use or retired."_s);
-            !written)
+        const QString what = advanced->returned.isEmpty() ? u"Keys of the CA were prepared, put to use or retired."_s
+                                                          : advanced->returned.join(u' ');
+        if (const auto written = audit(kSelf, u"ca.rotate"_s, config.domain.name(), what); !written)
             return written.error();
     }
-    const auto expired = store->forgetEntries(at);
-    if (!expired)
-        return expired.error();
     const auto revoked = store->deleteEntriesOfRevoked();
     if (!revoked)
         return revoked.error();
-    outcome.entriesWentAway = *expired > 0 || *revoked > 0;
-    // Those of an older version, and of a list that a backup was put back with, do not say yet how long.
-    if (const auto bounded = store->boundDenied(deniedUntil(at)); !bounded)
-        return bounded.error();
-    const auto undenied = store->forgetDenied(at);
-    if (!undenied)
-        return undenied.error();
-    outcome.denyListChanged = *undenied > 0;
-    if (outcome.denyListChanged)
-        if (const auto number = store->nextNumber(kDenyNumber, at); !number)
-            return number.error();
-    if (const auto kept = keepQueue(at); !kept)
+    outcome.entriesWentAway = *revoked > 0;
+    if (reading.isSure())
+        if (const auto forgotten = forgetWhatIsOver(at, &outcome); !forgotten)
+            return forgotten.error();
+    if (const auto kept = keepQueue({at, reading.isSure()}); !kept)
         return kept.error();
     for (auto it = lastAcceptedUntold.cbegin(); it != lastAcceptedUntold.cend(); ++it)
         if (const auto written = auditLastAccepted(it.key(), *it); !written)
@@ -172,18 +219,18 @@ Result<TickOutcome> Authority::Private::tickOnDisk(Timestamp at)
     for (auto it = lastSeen.cbegin(); it != lastSeen.cend(); ++it)
         if (const auto set = store->setLastSeen(it.key(), it.value()); !set)
             return set.error();
-    if (const auto forgotten = store->forgetAgents(at - kAgentsKept); !forgotten)
-        return forgotten.error();
-    if (const auto forgotten = store->forgetTokens(at - config.x509Ttl); !forgotten)
-        return forgotten.error();
     if (const auto forgotten = store->forgetEventLogs(); !forgotten)
         return forgotten.error();
     if (const auto stored = storeRefusals(outcome.refusalsWritten); !stored)
         return stored.error();
     if (const auto written = store->setMeta(kTickedAt, QString::number(toEpochMillis(at))); !written)
         return written.error();
+    if (reading.isSure())
+        if (const auto written = store->setMeta(kClockMark, clock.mark(bootId).toText()); !written)
+            return written.error();
     if (const auto committed = transaction->commit(); !committed)
         return committed.error();
+    clockTold = reading.state;
     return outcome;
 }
 
@@ -198,7 +245,8 @@ Result<void> Authority::tick()
 
 Result<void> Authority::tickNow()
 {
-    const Timestamp now = d->now();
+    const ClockWatch::Reading reading = d->clock.look(d->wallMayBeSure());
+    const Timestamp now = reading.now;
     if (!isPlausible(now))
         return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
     if (d->caIsUnread) {
@@ -206,15 +254,16 @@ Result<void> Authority::tickNow()
             return reread;
         d->caIsUnread = false;
     }
-    if (const auto made = d->ca.makeKeys(now); !made)
+    const CaMoment moment{now, reading.isSure()};
+    if (const auto made = d->ca.makeKeys(moment); !made)
         return made;
-    const auto outcome = d->tickOnDisk(now);
+    const auto outcome = d->tickOnDisk(reading);
     if (!outcome) {
         // What the CA holds in memory must be what is on disk.
         d->caIsUnread = !d->ca.begin();
         return outcome.error();
     }
-    d->ca.destroyLooseKeys();
+    d->ca.destroyLooseKeys(moment);
     d->lastSeen.clear();
     d->waitingStoredAt = now;
     for (auto it = d->lastAcceptedUntold.cbegin(); it != d->lastAcceptedUntold.cend(); ++it)
@@ -230,7 +279,9 @@ Result<void> Authority::tickNow()
     if (outcome->denyListChanged || outcome->keysChanged)
         Q_EMIT denyListChanged(); // shorter, or signed anew by the key of today
     const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
-    if (outcome->keysChanged || now >= half)
+    const bool isDue = outcome->keysChanged || now >= half || now < d->identity.notBefore();
+    // Without keys that may sign now it is health() that says so, and an operator is still heard.
+    if (isDue && d->checkKeys())
         if (const auto renewed = d->renewServerSvid(); !renewed)
             return renewed;
     d->identity.setBundles(d->trustBundles());
@@ -250,18 +301,53 @@ Result<void> Authority::tickNow()
     return {};
 }
 
+Result<void> Authority::Private::checkKeys() const
+{
+    const Timestamp at = now();
+    const auto issuer = ca.issuer();
+    if (!issuer)
+        return issuer.error();
+    if (!(*issuer)->isValid(at))
+        return Error{Errc::Unavailable, u"The issuing CA is not valid now; check the clock of the authority."_s};
+    const auto signer = ca.jwtSigner(at);
+    return signer ? Result<void>() : signer.error();
+}
+
 Result<void> Authority::health() const
 {
     if (d->tickProblem)
         return *d->tickProblem;
-    const Timestamp now = d->now();
-    const auto issuer = d->ca.issuer();
-    if (!issuer)
-        return issuer.error();
-    if (!(*issuer)->isValid(now))
-        return Error{Errc::Unavailable, u"The issuing CA is not valid now; check the clock of the authority."_s};
-    const auto signer = d->ca.jwtSigner(now);
-    return signer ? Result<void>() : signer.error();
+    const auto clockState = d->clock.reading().state;
+    // A machine that was off for long is no trouble by itself.
+    if (clockState == ClockWatch::State::Jumped || clockState == ClockWatch::State::Behind)
+        return Error{Errc::Unavailable, d->clock.sentence(d->wallMayBeSure())};
+    auto checked = d->checkKeys();
+    if (!checked && clockState != ClockWatch::State::Sure)
+        return Error{checked.error().code, checked.error().message + u' ' + d->clock.sentence(d->wallMayBeSure())};
+    return checked;
+}
+
+const Clock &Authority::clock() const
+{
+    return d->clock;
+}
+
+Result<ClockAccepted> Authority::acceptClock(const Actor &actor)
+{
+    const Timestamp before = d->now();
+    const Timestamp wall = d->clock.wall();
+    if (!isPlausible(wall))
+        return Error{Errc::Unavailable,
+                     u"The clock reads %1, so it was never set; set it first."_s.arg(toIso8601(wall))};
+    const auto written =
+        d->change(actor, u"clock.accept"_s, domain().name(),
+                  u"It is %1, not %2."_s.arg(toIso8601(wall), toIso8601(before)), [] { return Result<void>(); });
+    if (!written)
+        return written.error();
+    d->clock.accept();
+    if (const auto ticked = tick(); !ticked)
+        return ticked.error();
+    return ClockAccepted{before, d->now()};
 }
 
 } // namespace lintel::authority

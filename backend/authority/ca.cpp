@@ -11,6 +11,7 @@ using namespace Qt::StringLiterals;
 
 namespace {
 constexpr std::chrono::minutes kBackdate{1};
+constexpr std::chrono::minutes kFutureTaken{15}; // until one that is prepared begins
 
 QString nameOf(CaKind kind)
 {
@@ -40,12 +41,38 @@ bool isOver(const CaKey &key, CaKind kind, Timestamp now)
     return key.kind == kind && key.notAfter <= now;
 }
 
-/// Whether a successor (or the first one) has to be made; of a state without keys that are over.
-bool needsNext(const QList<CaKey> &state, CaKind kind, Timestamp now)
+bool isValid(const CaKey &key, Timestamp now)
 {
+    return now >= key.notBefore && now < key.notAfter;
+}
+
+bool hasValidRoot(const QList<CaKey> &state, Timestamp now)
+{
+    const CaKey *root = find(state, CaKind::Root, CaPhase::Active);
+    return root && isValid(*root, now);
+}
+
+/// Whether there can be a new one now.
+bool canCome(CaKind kind, const CaMoment &moment, bool hasRoot)
+{
+    switch (kind) {
+    case CaKind::Root: return moment.isSure;
+    case CaKind::Issuing: return hasRoot;
+    case CaKind::Jwt: break;
+    }
+    return moment.isSure || hasRoot;
+}
+
+/// Whether a successor (or the first one) has to be made; of a state that is settled.
+bool needsNext(const QList<CaKey> &state, CaKind kind, const CaMoment &moment, bool hasRoot)
+{
+    if (!canCome(kind, moment, hasRoot))
+        return false;
     const CaKey *active = find(state, kind, CaPhase::Active);
-    return !find(state, kind, CaPhase::Prepared)
-           && (!active || now >= active->notBefore + (active->notAfter - active->notBefore) / 2);
+    if (!active)
+        return true;
+    return moment.isSure && !find(state, kind, CaPhase::Prepared)
+           && moment.now >= active->notBefore + (active->notAfter - active->notBefore) / 2;
 }
 
 void setPhase(QList<CaKey> &state, const QString &label, CaPhase phase)
@@ -110,15 +137,19 @@ Result<void> CertificateAuthority::begin()
     return adopt(*state);
 }
 
-Result<void> CertificateAuthority::makeKeys(Timestamp now)
+Result<void> CertificateAuthority::makeKeys(const CaMoment &moment)
 {
     dropUsedSpares();
+    QList<CaKey> state = m_state;
+    bool hasRoot = true;
     for (const CaKind kind : {CaKind::Root, CaKind::Issuing, CaKind::Jwt}) {
-        QList<CaKey> state = m_state;
-        state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); });
-        if (m_spares.contains(kind) || !needsNext(state, kind, now))
+        (void)settle(state, kind, moment, hasRoot);
+        const bool isNeeded = needsNext(state, kind, moment, hasRoot);
+        if (kind == CaKind::Root) // one that comes now signs at once only when there is none
+            hasRoot = hasValidRoot(state, moment.now) || (isNeeded && !find(state, kind, CaPhase::Active));
+        if (!isNeeded || m_spares.contains(kind))
             continue;
-        destroyLooseKeys(); // what an attempt before this one may have left
+        destroyLooseKeys(moment); // what an attempt before this one may have left
         const QString label =
             u"%1-%2"_s.arg(nameOf(kind)).arg(QRandomGenerator::system()->generate64(), 16, 16, QChar(u'0'));
         if (const auto noted = m_store->addLooseKey(label); !noted)
@@ -143,18 +174,19 @@ Timestamp CertificateAuthority::activationOf(const CaKey &active, const CaKey &n
     return qMax<Timestamp>(due, next.notBefore + kBackdate + m_config.refreshHint);
 }
 
-Result<bool> CertificateAuthority::advance(Timestamp now)
+Result<CaChange> CertificateAuthority::advance(const CaMoment &moment)
 {
     QList<CaKey> state = m_state;
-    bool changed = false;
+    CaChange change;
     for (const CaKind kind : {CaKind::Root, CaKind::Issuing, CaKind::Jwt}) {
-        const auto advanced = advanceKind(state, kind, now);
+        const auto advanced = advanceKind(state, kind, moment);
         if (!advanced)
             return advanced.error();
-        changed = changed || *advanced;
+        change.isAny = change.isAny || advanced->isAny;
+        change.returned += advanced->returned;
     }
-    if (!changed)
-        return false;
+    if (!change.isAny)
+        return change;
     if (const auto saved = m_store->replaceCaKeys(state); !saved)
         return saved.error();
     const auto signsIn = [](const QList<CaKey> &keys, const QString &label) {
@@ -171,31 +203,77 @@ Result<bool> CertificateAuthority::advance(Timestamp now)
                 return noted.error();
     if (const auto adopted = adopt(state); !adopted)
         return adopted.error();
-    return true;
+    return change;
 }
 
-Result<bool> CertificateAuthority::advanceKind(QList<CaKey> &state, CaKind kind, Timestamp now)
+bool CertificateAuthority::canSign(const CaKey &key)
 {
-    bool changed = state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); }) > 0;
+    const auto opened = m_keys->open(key.label);
+    return opened && (*opened)->publicKeyDer() == key.publicKeyDer;
+}
+
+CaChange CertificateAuthority::settle(QList<CaKey> &state, CaKind kind, const CaMoment &moment, bool hasRoot)
+{
+    const Timestamp now = moment.now;
+    CaChange change;
+    if (moment.isSure) {
+        change.isAny = state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); }) > 0;
+        // Made by a clock that was ahead: it would not be valid when it is needed.
+        for (CaKey &key : state) {
+            if (key.kind != kind || key.phase != CaPhase::Prepared || key.notBefore <= now + kFutureTaken)
+                continue;
+            key.phase = CaPhase::Old;
+            change.isAny = true;
+        }
+    }
     const CaKey *active = find(state, kind, CaPhase::Active);
-    const CaKey *next = find(state, kind, CaPhase::Prepared);
-    if (needsNext(state, kind, now)) {
-        auto fresh = prepared(state, kind, now);
+    if (active && isValid(*active, now))
+        return change;
+    const CaKey *other = nullptr;
+    for (const CaKey &key : std::as_const(state))
+        if (key.kind == kind && key.phase != CaPhase::Active && isValid(key, now)
+            && (!other || key.notAfter > other->notAfter) && canSign(key))
+            other = &key;
+    // Without another root or one that could sign a successor, it stays what it is.
+    const bool makesRoom = active && kind != CaKind::Root && canCome(kind, moment, hasRoot);
+    if (!other && !makesRoom)
+        return change;
+    const QString retired = active ? active->label : QString();
+    const QString returned = other ? other->label : QString();
+    if (active && other)
+        change.returned.append(u"%1 is not valid now (from %2 until %3), so %4 signs."_s.arg(
+            retired, toIso8601(active->notBefore), toIso8601(active->notAfter), returned));
+    if (!retired.isEmpty())
+        setPhase(state, retired, CaPhase::Old);
+    if (!returned.isEmpty())
+        setPhase(state, returned, CaPhase::Active);
+    change.isAny = true;
+    return change;
+}
+
+Result<CaChange> CertificateAuthority::advanceKind(QList<CaKey> &state, CaKind kind, const CaMoment &moment)
+{
+    const bool hasRoot = hasValidRoot(state, moment.now);
+    CaChange change = settle(state, kind, moment, hasRoot);
+    if (needsNext(state, kind, moment, hasRoot)) {
+        auto fresh = prepared(state, kind, moment.now);
         if (!fresh)
             return fresh.error();
+        if (!find(state, kind, CaPhase::Active))
+            fresh->phase = CaPhase::Active;
         state.append(*fresh);
-        changed = true;
-        active = find(state, kind, CaPhase::Active);
-        next = find(state, kind, CaPhase::Prepared);
+        change.isAny = true;
     }
-    if (next && (!active || now >= activationOf(*active, *next))) {
+    const CaKey *active = find(state, kind, CaPhase::Active);
+    const CaKey *next = find(state, kind, CaPhase::Prepared);
+    if (moment.isSure && active && next && isValid(*next, moment.now) && moment.now >= activationOf(*active, *next)) {
+        const QString retired = active->label;
         const QString fresh = next->label;
-        if (active)
-            setPhase(state, QString(active->label), CaPhase::Old);
+        setPhase(state, retired, CaPhase::Old);
         setPhase(state, fresh, CaPhase::Active);
-        changed = true;
+        change.isAny = true;
     }
-    return changed;
+    return change;
 }
 
 Result<CaKey> CertificateAuthority::prepared(const QList<CaKey> &state, CaKind kind, Timestamp now)
@@ -289,9 +367,23 @@ void CertificateAuthority::dropUsedSpares()
     });
 }
 
-void CertificateAuthority::destroyLooseKeys()
+bool CertificateAuthority::hasRootAt(Timestamp time) const
+{
+    const auto isRoot = [](const CaKey &key) { return key.kind == CaKind::Root; };
+    return std::none_of(m_state.cbegin(), m_state.cend(), isRoot)
+           || std::any_of(m_state.cbegin(), m_state.cend(),
+                          [&](const CaKey &key) { return isRoot(key) && isValid(key, time); });
+}
+
+void CertificateAuthority::destroyLooseKeys(const CaMoment &moment)
 {
     dropUsedSpares();
+    const auto serves = [&](CaKind kind) {
+        const CaKey *active = find(m_state, kind, CaPhase::Active);
+        return active && isValid(*active, moment.now);
+    };
+    if (!moment.isSure || !serves(CaKind::Root) || !serves(CaKind::Issuing) || !serves(CaKind::Jwt))
+        return;
     const auto loose = m_store->looseKeys();
     if (!loose)
         return; // the next time

@@ -78,6 +78,17 @@ private:
     TrustDomain m_domain;
 };
 
+/// What time it is, and whether that is sure (clock_watch.h).
+struct CaMoment {
+    Timestamp now{};
+    bool isSure = true;
+};
+
+struct CaChange {
+    bool isAny = false;
+    QStringList returned; // sentences: keys that sign again because the active one is not valid
+};
+
 class CertificateAuthority
 {
 public:
@@ -87,12 +98,17 @@ public:
     [[nodiscard]] Result<void> begin();
     /// Makes the private keys that advance() will need, each written down before it exists. What is not used
     /// after all (a full disk, a crash) is used the next time, or destroyed. No transaction may be open.
-    [[nodiscard]] Result<void> makeKeys(Timestamp now);
-    /// Prepares, activates and retires what is due, the very first keys too; true when anything
-    /// changed. After makeKeys(). The caller holds a transaction around it.
-    [[nodiscard]] Result<bool> advance(Timestamp now);
-    /// Destroys private keys that will never sign again; once the change is on disk, and no transaction open.
-    void destroyLooseKeys();
+    [[nodiscard]] Result<void> makeKeys(const CaMoment &moment);
+    /// Prepares, activates and retires what is due, the very first keys too. Where the active key is not valid now
+    /// and another one is, that one signs. While the time is not sure nothing else happens than that, and what is
+    /// there stays: no root comes or goes, and an issuing CA or JWT key comes only where none is left that may sign.
+    /// After makeKeys(). The caller holds a transaction around it.
+    [[nodiscard]] Result<CaChange> advance(const CaMoment &moment);
+    /// Destroys private keys that will never sign again, while the time is sure and a key of each kind is valid;
+    /// once the change is on disk, and no transaction open.
+    void destroyLooseKeys(const CaMoment &moment);
+    /// Whether one of the roots is valid then, or there is none at all yet.
+    [[nodiscard]] bool hasRootAt(Timestamp time) const;
 
     /// Nothing that was signed up to now is valid later than this.
     [[nodiscard]] Timestamp endOfAllSigned() const;
@@ -110,7 +126,10 @@ public:
     [[nodiscard]] QList<CaStatus> states() const;
 
 private:
-    [[nodiscard]] Result<bool> advanceKind(QList<CaKey> &state, CaKind kind, Timestamp now);
+    [[nodiscard]] Result<CaChange> advanceKind(QList<CaKey> &state, CaKind kind, const CaMoment &moment);
+    /// Of what is there: what is over goes, and what is valid signs.
+    [[nodiscard]] CaChange settle(QList<CaKey> &state, CaKind kind, const CaMoment &moment, bool hasRoot);
+    [[nodiscard]] bool canSign(const CaKey &key);
     [[nodiscard]] Result<CaKey> prepared(const QList<CaKey> &state, CaKind kind, Timestamp now);
     [[nodiscard]] Result<void> adopt(const QList<CaKey> &state);
     [[nodiscard]] std::chrono::seconds lifetime(CaKind kind) const;

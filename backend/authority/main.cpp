@@ -1,7 +1,7 @@
 // lintel-authority: chooses the adapters and puts the authority of one trust domain together.
 #include "authority/authority_process.h"
 #include "authority/program_config.h"
-#include "ports/system_clock.h"
+#include "ports/boot_clock.h"
 #include "process/service_run.h"
 #include "process/small_memory.h"
 
@@ -22,7 +22,7 @@ const service::Program kProgram{
 
 Result<int> run(const ProgramConfig &config)
 {
-    const SystemClock clock;
+    const BootClock clock;
     const auto opened = AuthorityProcess::open(config, clock, kProgram.version);
     if (!opened)
         return opened.error();

@@ -36,6 +36,13 @@ RunwayReport runwayReport(const QList<RunwayItem> &items, Timestamp now)
         report.sentence = u"Nothing here ends by itself."_s;
         return report;
     }
+    for (const RunwayItem &item : items) {
+        if (item.begin <= now || runway->left <= Millis{0})
+            continue;
+        report.first = item;
+        report.sentence = u"The %1 is not valid before %2; check the clock."_s.arg(item.what, toIso8601(item.begin));
+        return report;
+    }
     report.first = *std::find_if(items.cbegin(), items.cend(),
                                  [&runway](const RunwayItem &item) { return item.what == runway->limitedBy; });
     report.left = std::chrono::floor<std::chrono::seconds>(runway->left);

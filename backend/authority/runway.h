@@ -16,11 +16,12 @@ struct RunwayItem {
     QString what; // "issuing CA", "bundle of smart-building.cloud"
     Timestamp end{};
     QString renewedBy; // what it takes: "authority", "uplink"
+    Timestamp begin{}; // before that it is of no use
 };
 
 struct RunwayReport {
     std::optional<RunwayItem> first; // nothing when there is nothing that ends
-    std::chrono::seconds left{0};    // until then; zero when it is over
+    std::chrono::seconds left{0};    // until then; zero when it is over, or not valid yet
     bool clockIsPlausible = true;
     QString sentence; // for people
 };

@@ -7,6 +7,7 @@
 #include "authority/key_stores.h"
 #include "authority/program_config.h"
 #include "authority/state_lock.h"
+#include "ports/boot_clock.h"
 #include "ports/system_clock.h"
 #include "spire/server_methods.h"
 #include "tls/identity_files.h"
@@ -51,7 +52,7 @@ Result<Answer> init(const Arguments &arguments)
     auto keys = authority::openKeyStore(*config);
     if (!keys)
         return keys.error();
-    const SystemClock clock;
+    const BootClock clock; // as the authority itself has it
     const auto opened = authority::Authority::open(config->authority, *std::move(keys), clock);
     if (!opened)
         return opened.error();
@@ -103,6 +104,8 @@ Result<Answer> status(const Arguments &arguments)
         limit.isEmpty()
             ? QString()
             : u"%1 ends %2 if nothing is renewed"_s.arg(limit, shownDistance(now + Millis{status->runway_ms()}, now));
+    const QString problem = textOf(status->problem());
+    const QString clock = textOf(status->clock());
     const QJsonObject json{{u"trust_domain"_s, textOf(status->trust_domain())},
                            {u"version"_s, textOf(status->version())},
                            {u"now"_s, shownTime(status->now_ms())},
@@ -120,10 +123,14 @@ Result<Answer> status(const Arguments &arguments)
                            {u"issuing_ca_expires_at"_s, shownTime(status->issuing_ca_expires_at_ms())},
                            {u"runway_ms"_s, qint64(status->runway_ms())},
                            {u"runway_limited_by"_s, limit},
+                           {u"problem"_s, problem},
+                           {u"clock"_s, clock},
                            {u"keys"_s, array}};
     const QString text = textFacts({
         {u"trust domain"_s, textOf(status->trust_domain())},
         {u"version"_s, textOf(status->version())},
+        {u"problem"_s, problem},
+        {u"clock"_s, clock == problem ? QString() : clock},
         {u"time"_s, shownTime(status->now_ms())},
         {u"devices"_s, u"%1 approved, %2 wait for approval, %3 revoked"_s.arg(status->devices())
                            .arg(status->devices_pending())
@@ -138,7 +145,20 @@ Result<Answer> status(const Arguments &arguments)
         {u"keys are in"_s, textOf(status->issuing_key())},
         {u"runway"_s, runway},
     });
-    return Answer{json, text + u'\n' + textTable({u"KEY"_s, u"PHASE"_s, u"FROM"_s, u"UNTIL"_s, u"LABEL"_s}, rows)};
+    return Answer{json, text + u'\n' + textTable({u"KEY"_s, u"PHASE"_s, u"FROM"_s, u"UNTIL"_s, u"LABEL"_s}, rows),
+                  problem.isEmpty() ? kOk : kFailed};
+}
+
+Result<Answer> acceptClock(const Arguments &arguments)
+{
+    const auto accepted =
+        clientFor(arguments).call<wire::ClockAccepted>(method::admin("AcceptClock"), wire::StatusResponse());
+    if (!accepted)
+        return accepted.error();
+    const QString before = shownTime(accepted->before_ms());
+    const QString now = shownTime(accepted->now_ms());
+    return Answer{{{u"before"_s, before}, {u"now"_s, now}},
+                  u"The authority goes by %1 now; before, it went by %2.\n"_s.arg(now, before)};
 }
 
 Result<int> countFrom(const Arguments &arguments, const QString &option)
@@ -271,7 +291,19 @@ int runAuthority(const QStringList &arguments)
            {config, {u"bundle"_s, u"FILE"_s, u"write the trust bundle there, for devices to begin with"_s}},
            0,
            init},
-          {u"status"_s, QString(), u"how it is, and until when"_s, {socketOption()}, 0, status},
+          {u"status"_s,
+           QString(),
+           u"how it is, and until when; exit code 1 when it is not well"_s,
+           {socketOption()},
+           0,
+           status},
+          {u"accept-clock"_s,
+           QString(),
+           u"this machine's clock is right, although it jumped or nothing proves it: the authority goes by it,\n"
+           "and what is over by it is forgotten and destroyed for good"_s,
+           {socketOption()},
+           0,
+           acceptClock},
           {u"refusals"_s,
            u"[--newest N]"_s,
            u"attestations that were turned away, merged by address and reason"_s,
@@ -303,6 +335,7 @@ int runAuthority(const QStringList &arguments)
            restore}},
          u"  lintelctl authority init --config /etc/lintel/authority.yaml --bundle bundle.json\n"
          "  lintelctl authority refusals --newest 20\n"
+         "  lintelctl authority accept-clock --json\n"
          "  lintelctl authority backup /var/backups/lintel-2026-11-21\n"_s},
         arguments);
 }

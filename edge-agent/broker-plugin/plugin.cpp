@@ -1,8 +1,8 @@
 // Mosquitto's side of the plugin: its C interface (version 5), and nothing else. Everything runs on
 // the broker's one thread.
-#include "broker-plugin/boot_clock.h"
 #include "broker-plugin/plugin_service.h"
 #include "mqtt/broker_tls_gate.h"
+#include "ports/boot_clock.h"
 
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -80,9 +80,10 @@ int onTopic(int, void *data, void *)
     case MOSQ_ACL_UNSUBSCRIBE: return MOSQ_ERR_SUCCESS; // gives nobody anything
     default: return MOSQ_ERR_ACL_DENIED;
     }
-    const bool allowed = event->topic
-                         && thePlugin->service.guard().mayAct(event->client, mosquitto_client_username(event->client),
-                                                              action, event->topic, thePlugin->service.now());
+    const bool allowed =
+        event->topic
+        && thePlugin->service.guard().mayAct(event->client, mosquitto_client_username(event->client), action,
+                                             event->topic, thePlugin->service.now(), event->retain);
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 

@@ -1,11 +1,11 @@
 // What the broker's plugin costs: one decision, one status file, and from a written deny list to
 // the session being gone in a real mosquitto.
-#include "broker-plugin/boot_clock.h"
 #include "broker-plugin/broker_guard.h"
 #include "broker-plugin/broker_status.h"
 #include "domain/principal.h"
 #include "fakes/guarded_broker.h"
 #include "fakes/mosquitto_client.h"
+#include "ports/boot_clock.h"
 #include "ports/system_clock.h"
 
 #include <QElapsedTimer>

@@ -101,9 +101,9 @@ const QList<QByteArray> &administration()
 const QList<QByteArray> &administrationWithoutMessage()
 {
     static const QList<QByteArray> all{
-        method::bundle("CountBundles"),      method::debug("GetInfo"),        method::health("Check"),
-        method::admin("GetStatus"),          method::admin("ListFederation"), method::admin("ListAuthorities"),
-        method::admin("ListReferenceValues")};
+        method::bundle("CountBundles"),       method::debug("GetInfo"),        method::health("Check"),
+        method::admin("GetStatus"),           method::admin("ListFederation"), method::admin("ListAuthorities"),
+        method::admin("ListReferenceValues"), method::admin("AcceptClock")};
     return all;
 }
 
@@ -408,6 +408,18 @@ private Q_SLOTS:
         QVERIFY(status.issuing_ca_expires_at_ms() > status.now_ms() && status.runway_ms() > 0);
         const auto keys = ask(*f.admin, method::admin("ListAuthorities"), QByteArray()).as<own::AuthorityKeys>();
         QVERIFY(keys.keys_size() >= 3);
+
+        // A clock that jumps is told; a person may say that it is right.
+        QVERIFY(status.problem().empty() && status.clock().empty());
+        const Timestamp before = f.clock.now();
+        f.clock.setNow(before + 24h * 2);
+        const auto jumped = ask(*f.admin, method::admin("GetStatus"), QByteArray()).as<own::StatusResponse>();
+        QVERIFY(textOf(jumped.problem()).contains("jumped 2 days"_L1) && jumped.problem() == jumped.clock());
+        const Answer accepted = ask(*f.admin, method::admin("AcceptClock"), QByteArray());
+        COMPARE_STATUS(accepted, Ok);
+        QCOMPARE(accepted.as<own::ClockAccepted>().before_ms(), toEpochMillis(before));
+        QCOMPARE(accepted.as<own::ClockAccepted>().now_ms(), toEpochMillis(f.clock.now()));
+        QVERIFY(ask(*f.admin, method::admin("GetStatus"), QByteArray()).as<own::StatusResponse>().problem().empty());
     }
     void boots_areComparedAcceptedAndListed()
     {

@@ -224,6 +224,12 @@ private Q_SLOTS:
         const auto over = runwayReport({{u"SVID"_s, clock.now() - 1s, u"authority"_s}}, clock.now());
         QCOMPARE(over.left, 0s);
         QVERIFY(over.sentence.contains("ended"_L1));
+        const auto early = runwayReport({{u"root"_s, clock.now() + 1h, u"authority"_s, clock.now() - 1h},
+                                         {u"issuing CA"_s, clock.now() + 24h, u"authority"_s, clock.now() + 1min}},
+                                        clock.now());
+        QCOMPARE(early.first->what, u"issuing CA"_s);
+        QCOMPARE(early.left, 0s);
+        QVERIFY(early.sentence.contains("not valid before"_L1));
         QVERIFY(!runwayReport({}, fromEpochMillis(5)).clockIsPlausible);
         QVERIFY(!runwayReport({}, clock.now()).first);
     }

@@ -77,6 +77,8 @@ grpc::UnaryReply AuthorityService::status()
         response.set_runway_limited_by(status->runway.first->what.toStdString());
     response.set_svids_signed(status->svidsIssued);
     response.set_attestations_accepted(status->attestations);
+    response.set_problem(status->problem.toStdString());
+    response.set_clock(status->clockSentence.toStdString());
     return reply(response);
 }
 
@@ -157,6 +159,15 @@ grpc::UnaryReply AuthorityService::createToken(const QByteArray &bytes, const Ac
 void AuthorityService::serveDeviceMethods()
 {
     forAdministrators(method::admin("GetStatus"), [this](const QByteArray &, const Actor &) { return status(); });
+    forAdministrators(method::admin("AcceptClock"), [this](const QByteArray &, const Actor &actor) {
+        const auto accepted = m_authority.acceptClock(actor);
+        if (!accepted)
+            return refusal(accepted.error());
+        wire::ClockAccepted response;
+        response.set_before_ms(toEpochMillis(accepted->before));
+        response.set_now_ms(toEpochMillis(accepted->now));
+        return reply(response);
+    });
     forAdministrators(method::admin("Enroll"),
                       [this](const QByteArray &bytes, const Actor &actor) { return enroll(bytes, actor); });
     forAdministrators(method::admin("CreateToken"),

@@ -1,11 +1,12 @@
-// The real clock, with a monotonic time that goes on while the machine is suspended: the life of a certificate does.
+// The real clock, with a monotonic time that counts from the start of the machine and goes on while it is suspended:
+// the life of a certificate does.
 #pragma once
 
 #include "ports/clock.h"
 
 #include <ctime>
 
-namespace lintel::broker {
+namespace lintel {
 
 class BootClock final : public Clock
 {
@@ -17,9 +18,9 @@ public:
     [[nodiscard]] std::chrono::nanoseconds monotonic() const override
     {
         timespec since{};
-        (void)::clock_gettime(CLOCK_BOOTTIME, &since); // every kernel that Mosquitto 2 runs on has it
+        (void)::clock_gettime(CLOCK_BOOTTIME, &since); // every Linux since 2.6.39 has it
         return std::chrono::seconds{since.tv_sec} + std::chrono::nanoseconds{since.tv_nsec};
     }
 };
 
-} // namespace lintel::broker
+} // namespace lintel
