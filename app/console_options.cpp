@@ -20,7 +20,8 @@ QList<QCommandLineOption> allOptions()
     all += {
         {u"id"_s, u"SPIFFE ID of the operator; default: the one in the identity."_s, u"SPIFFE-ID"_s},
         {u"host-principal"_s, u"Gateway or cloud to ask for births, history and status."_s, u"SPIFFE-ID"_s},
-        {u"gateway-principal"_s, u"Gateway whose buffer the trust strip shows, when the host is the cloud."_s,
+        {u"gateway-principal"_s,
+         u"Gateway whose buffer the trust strip shows, when the host is the cloud; those of other sites may follow, for the Trust page."_s,
          u"SPIFFE-ID"_s},
         {u"site"_s, u"Site to show; may be given more than once. Default: all."_s, u"ID"_s},
         {u"offline"_s, u"Show an example building; no connection is made."_s},
@@ -88,6 +89,14 @@ Result<void> readFile(const QString &path, ConsoleOptions &options)
         console.spiffeId(u"id", options.id);
         console.spiffeId(u"host", options.host);
         console.spiffeId(u"gateway", options.gateway);
+        QStringList more;
+        console.texts(u"more_gateways", more);
+        for (const QString &text : std::as_const(more)) {
+            const auto id = SpiffeId::parse(text);
+            if (!id)
+                return malformed(u"%1: console.more_gateways: %2"_s.arg(path, id.error().message));
+            options.moreGateways.append(*id);
+        }
         console.texts(u"sites", options.sites);
         console.text(u"theme", options.theme);
         using enum UnitSystem;
@@ -112,6 +121,24 @@ Result<void> readSpiffeId(const QCommandLineParser &parser, const QString &name,
     if (!id)
         return id.error();
     out = *id;
+    return {};
+}
+
+/// The first one's buffer is shown.
+Result<void> readGateways(const QCommandLineParser &parser, ConsoleOptions &options)
+{
+    const QString name = u"gateway-principal"_s;
+    if (!parser.isSet(name))
+        return {};
+    QList<SpiffeId> ids;
+    for (const QString &text : parser.values(name)) {
+        const auto id = mqtt::parseSpiffeOption(name, text);
+        if (!id)
+            return id.error();
+        ids.append(*id);
+    }
+    options.gateway = ids.takeFirst();
+    options.moreGateways = ids;
     return {};
 }
 
@@ -226,7 +253,7 @@ Result<ConsoleOptions> parseConsoleOptions(const QStringList &arguments)
     options.report = parser.value(u"report"_s);
     for (const auto &read :
          {readSpiffeId(parser, u"id"_s, options.id), readSpiffeId(parser, u"host-principal"_s, options.host),
-          readSpiffeId(parser, u"gateway-principal"_s, options.gateway), readSeconds(parser, u"after"_s, options.after),
+          readGateways(parser, options), readSeconds(parser, u"after"_s, options.after),
           readSeconds(parser, u"exit-after"_s, options.exitAfter), readAppearance(parser, options),
           checkWritable(u"screenshot"_s, options.screenshot), checkWritable(u"report"_s, options.report),
           checkConnection(options)}) {

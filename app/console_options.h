@@ -18,10 +18,11 @@ namespace lintel {
 struct ConsoleOptions {
     bool offline = false;
     mqtt::BrokerOptions broker;
-    SpiffeId id;       // who the operator is; from the identity's files when not given
-    SpiffeId host;     // whom to call: a gateway or the cloud
-    SpiffeId gateway;  // whose buffer to show; empty = the host's
-    QStringList sites; // empty = all that the broker lets us see
+    SpiffeId id;                  // who the operator is; from the identity's files when not given
+    SpiffeId host;                // whom to call: a gateway or the cloud
+    SpiffeId gateway;             // whose buffer to show; empty = the host's
+    QList<SpiffeId> moreGateways; // of other sites, for their queues and refusals
+    QStringList sites;            // empty = all that the broker lets us see
     std::chrono::seconds keepAlive{30};
 
     QString theme = QStringLiteral("system");

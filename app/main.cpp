@@ -134,6 +134,8 @@ int runConnected(const ConsoleOptions &options)
     config.self = Principal(self);
     config.host = Principal(options.host);
     config.gateway = Principal(options.gateway);
+    for (const SpiffeId &gateway : options.moreGateways)
+        config.moreGateways.append(Principal(gateway));
     config.sites = options.sites;
     config.broker = u"%1:%2"_s.arg(options.broker.host).arg(options.broker.port);
     config.keepAlive = options.keepAlive;

@@ -35,7 +35,11 @@ struct RefusedCertificate {
 };
 
 struct Admission {
-    QString gateway;                      // who tells
+    QString source;                       // whom the console asked: one answer counts for each
+    QString gateway;                      // its name
+    QString site;                         // that it reports for; empty: not told
+    bool answers = true;                  // now; if not, nothing else stands here but since when
+    std::optional<Timestamp> answeredAt;  // when it answered last; nothing: never
     bool tellsOfWaiting = false;          // its authority is asked at all
     std::optional<Timestamp> waitingAsOf; // when the authority answered last; nothing: never
     QString waitingProblem;               // why it does not answer now, a sentence

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "feed/building_feed.h"
 
+#include <algorithm>
+
 namespace lintel {
 namespace {
 
@@ -28,6 +30,11 @@ const Principal &gatewayOf(const FeedConfig &config)
     return config.gateway.isEmpty() ? config.host : config.gateway;
 }
 
+QString nameOf(const Principal &id)
+{
+    return id.spiffeId().path().section(u'/', -1);
+}
+
 } // namespace
 
 BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport &transport, IdentitySource *identity,
@@ -35,6 +42,13 @@ BuildingFeed::BuildingFeed(FeedConfig config, const Clock &clock, MqttTransport 
     : QObject(parent), m_config(std::move(config)), m_clock(clock), m_transport(transport), m_identity(identity),
       m_store(store), m_session(sessionConfig(m_config), clock, transport), m_calls(m_config.self, clock, transport)
 {
+    m_sources.push_back({gatewayOf(m_config)});
+    for (const Principal &gateway : std::as_const(m_config.moreGateways)) {
+        if (std::ranges::find(m_sources, gateway, &Source::id) == m_sources.end())
+            m_sources.push_back({gateway});
+    }
+    if (m_sources.size() == 1 && m_config.sites.size() == 1)
+        m_sources.front().site = m_config.sites.first();
     connect(&transport, &MqttTransport::connected, this, &BuildingFeed::onConnected);
     connect(&transport, &MqttTransport::stateChanged, this, &BuildingFeed::onTransportState);
     connect(&transport, &MqttTransport::connectFailed, this, &BuildingFeed::onConnectFailed);
@@ -186,42 +200,66 @@ void BuildingFeed::askStatus()
 {
     if (m_transport.state() != MqttTransport::State::Connected)
         return;
+    for (std::size_t i = 0; i < m_sources.size(); ++i)
+        askStatusOf(i);
+}
+
+void BuildingFeed::askStatusOf(std::size_t index)
+{
     // A gateway that cannot be asked may be buffering for all we know: unknown, not the last good answer.
-    call(gatewayOf(m_config), method::status(), {}, [this](const Result<QCborMap> &answer) {
-        m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
-        if (answer)
-            useStatus(*answer);
-        else
-            m_store.setAdmission(std::nullopt);
+    call(m_sources[index].id, method::status(), {}, [this, index](const Result<QCborMap> &answer) {
+        Source &source = m_sources[index];
+        if (index == 0)
+            m_store.setCustody(answer ? m_buffer.update(*answer, m_clock.now()) : CustodyState{});
+        if (answer) {
+            source.answeredAt = m_clock.now();
+            useStatus(source, *answer);
+            return;
+        }
+        Admission silent;
+        silent.source = source.id.toString();
+        silent.gateway = nameOf(source.id);
+        silent.site = source.site;
+        silent.answers = false;
+        silent.answeredAt = source.answeredAt;
+        m_store.setAdmission(silent);
     });
 }
 
-/// What the gateway says of identities: how long trust holds, its own, and whom it refuses.
-void BuildingFeed::useStatus(const QCborMap &status)
+/// What a gateway says of identities: how long trust holds, its own, and whom it refuses.
+void BuildingFeed::useStatus(Source &source, const QCborMap &status)
 {
-    const QString gateway = gatewayOf(m_config).spiffeId().path().section(u'/', -1);
+    const QString gateway = nameOf(source.id);
+    if (const QString told = siteFrom(status); !told.isEmpty())
+        source.site = told;
     if (auto trust = trustFrom(status, gateway, m_clock.now())) {
-        if (m_config.sites.size() == 1)
-            trust->group = m_config.sites.first();
+        trust->group = source.site;
         m_store.setTrust(*trust);
     }
-    m_store.setAdmission(admissionFrom(status, gateway));
+    if (auto admission = admissionFrom(status, gateway)) {
+        admission->source = source.id.toString();
+        admission->site = source.site;
+        admission->answeredAt = source.answeredAt;
+        m_store.setAdmission(*admission);
+    } else {
+        m_store.removeAdmission(source.id.toString());
+    }
     if (const auto own = ownIdentityFrom(status))
-        m_store.applyIdentity({}, gateway, *own);
+        m_store.applyIdentity(source.site, gateway, *own);
     QSet<std::pair<QString, QString>> told;
     for (const ToldIdentity &one : identitiesFrom(status, m_clock.now())) {
-        const QString group = one.group.isEmpty() && m_config.sites.size() == 1 ? m_config.sites.first() : one.group;
+        const QString group = one.group.isEmpty() ? source.site : one.group;
         if (!m_config.sites.isEmpty() && !group.isEmpty() && !m_config.sites.contains(group))
             continue;
         m_store.applyIdentity(group, one.device, one.identity);
         told.insert({group, one.device});
     }
     // Of whom nothing is told any more, nothing is known.
-    for (const auto &[group, name] : std::as_const(m_told)) {
+    for (const auto &[group, name] : std::as_const(source.told)) {
         if (!told.contains({group, name}))
             m_store.applyIdentity(group, name, {});
     }
-    m_told = std::move(told);
+    source.told = std::move(told);
 }
 
 void BuildingFeed::fetchHistory(int point, Timestamp from, Timestamp to)

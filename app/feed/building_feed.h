@@ -25,7 +25,8 @@ struct FeedConfig {
     QString broker;       // for people: "gateway.local:8883"
     bool example = false; // offline mode
     std::chrono::seconds keepAlive{30};
-    Principal gateway{}; // whose buffer stands in the trust strip; empty = the host's
+    Principal gateway{};             // whose buffer stands in the trust strip; empty = the host's
+    QList<Principal> moreGateways{}; // of other sites, who tell of their identities, queues and refusals
 };
 
 class BuildingFeed : public QObject
@@ -52,8 +53,15 @@ private:
     void onIdentityChanged();
     void readBirths();
     void listDevices();
+    struct Source {
+        Principal id;
+        QString site{};                           // as it told, or the only one that is shown
+        std::optional<Timestamp> answeredAt{};    // last
+        QSet<std::pair<QString, QString>> told{}; // group and name of whose identity it told last time
+    };
     void askStatus();
-    void useStatus(const QCborMap &status);
+    void askStatusOf(std::size_t source);
+    void useStatus(Source &source, const QCborMap &status);
     void call(const QString &method, const QCborMap &args, std::function<void(const QCborMap &)> use);
     void call(const Principal &callee, const QString &method, const QCborMap &args, CallClient::Done done);
 
@@ -69,7 +77,7 @@ private:
     QTimer m_listTimer;
     QTimer m_birthsTimer; // several missed births are one question
     BufferEstimate m_buffer;
-    QSet<std::pair<QString, QString>> m_told; // group and name of whose identity the gateway told last time
+    std::vector<Source> m_sources; // the first one's buffer counts
     bool m_everConnected = false;
 };
 

@@ -2,6 +2,7 @@
 #include "feed/building_store.h"
 
 #include "feed/building_order.h"
+#include "text/natural_order.h"
 
 #include <algorithm>
 
@@ -344,12 +345,32 @@ QString BuildingStore::ownerOf(const BuildingTrust &trust) const
     return isAlone ? trust.group : trust.group + u'/' + trust.gateway;
 }
 
-void BuildingStore::setAdmission(const std::optional<Admission> &admission)
+void BuildingStore::setAdmission(const Admission &admission)
 {
-    if (admission == m_admission)
+    if (m_admissions.contains(admission))
         return;
-    m_admission = admission;
+    m_admissions.removeIf([&](const Admission &known) { return known.source == admission.source; });
+    m_admissions.append(admission);
+    std::ranges::stable_sort(m_admissions, lessByName,
+                             [](const Admission &one) { return one.site + u'/' + one.gateway; });
     Q_EMIT admissionChanged();
+}
+
+void BuildingStore::removeAdmission(const QString &source)
+{
+    if (m_admissions.removeIf([&](const Admission &known) { return known.source == source; }) > 0)
+        Q_EMIT admissionChanged();
+}
+
+QString BuildingStore::ownerOf(const Admission &admission) const
+{
+    if (m_admissions.size() < 2)
+        return {};
+    if (admission.site.isEmpty())
+        return admission.gateway;
+    const bool isAlone =
+        std::ranges::count_if(m_admissions, [&](const Admission &one) { return one.site == admission.site; }) == 1;
+    return isAlone ? admission.site : admission.site + u'/' + admission.gateway;
 }
 
 void BuildingStore::setIdentityExpiry(std::optional<Timestamp> notAfter)

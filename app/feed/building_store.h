@@ -133,7 +133,10 @@ public:
     /// where sites have gateways of the same name, it is ignored.
     void setTrust(const BuildingTrust &trust);
     /// Nothing: no gateway tells now.
-    void setAdmission(const std::optional<Admission> &admission);
+    /// Of each source the latest word counts.
+    void setAdmission(const Admission &admission);
+    /// It has nothing to tell of admission: it is no gateway.
+    void removeAdmission(const QString &source);
     void applyTrust(const sparkplug::Participant &who);
     void setIdentityExpiry(std::optional<Timestamp> notAfter);
 
@@ -158,7 +161,10 @@ public:
     [[nodiscard]] const BuildingTrust *trustOf(const DeviceState &device) const;
     /// Whose it is, where several gateways tell: its site, or site and gateway; else empty.
     [[nodiscard]] QString ownerOf(const BuildingTrust &trust) const;
-    [[nodiscard]] const std::optional<Admission> &admission() const { return m_admission; }
+    /// In the order of their sites.
+    [[nodiscard]] const QList<Admission> &admissions() const { return m_admissions; }
+    /// What to call a source where there are several: its site, with the gateway where a site has two.
+    [[nodiscard]] QString ownerOf(const Admission &admission) const;
     [[nodiscard]] std::optional<Timestamp> identityExpiry() const { return m_identityExpiry; }
     [[nodiscard]] std::optional<Timestamp> lastMessage() const { return m_lastMessage; }
     [[nodiscard]] quint64 readingCount() const { return m_readings; }
@@ -194,7 +200,7 @@ private:
     LinkState m_link;
     CustodyState m_custody;
     std::vector<BuildingTrust> m_trusts;
-    std::optional<Admission> m_admission;
+    QList<Admission> m_admissions;
     std::optional<Timestamp> m_identityExpiry;
     std::optional<Timestamp> m_lastMessage;
     quint64 m_readings = 0;

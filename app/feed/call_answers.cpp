@@ -214,6 +214,11 @@ std::optional<DeviceIdentity> ownIdentityFrom(const QCborMap &status)
     return identityFrom(status.value("identity"_L1).toMap());
 }
 
+QString siteFrom(const QCborMap &status)
+{
+    return shortText(status.value("site"_L1));
+}
+
 std::optional<Admission> admissionFrom(const QCborMap &status, const QString &gateway)
 {
     const QCborValue waiting = status.value("waiting"_L1);
@@ -222,6 +227,7 @@ std::optional<Admission> admissionFrom(const QCborMap &status, const QString &ga
         return std::nullopt;
     Admission admission;
     admission.gateway = gateway;
+    admission.site = siteFrom(status);
     admission.tellsOfWaiting = waiting.isMap();
     admission.tellsOfRefused = refused.isArray();
     const QCborMap queue = waiting.toMap();

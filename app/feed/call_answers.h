@@ -59,6 +59,8 @@ struct ToldIdentity {
 /// and "refused_certificates": [{who, proved, from, cause, sentence, first, last, count}] of a gateway's
 /// `status`, kMostListed of each; nothing where it has neither.
 inline constexpr int kMostListed = 100;
+/// "site": which one a gateway reports for; empty where it does not say.
+[[nodiscard]] QString siteFrom(const QCborMap &status);
 [[nodiscard]] std::optional<Admission> admissionFrom(const QCborMap &status, const QString &gateway);
 
 struct HistoryQuestion {

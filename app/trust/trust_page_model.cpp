@@ -38,6 +38,32 @@ QVariantMap row(const QString &title, const QString &stateText, const QString &d
         {QStringLiteral("priority"), priority}, {QStringLiteral("accessibleText"), spoken.join(QStringLiteral(", "))}};
 }
 
+/// Whose row it is where several gateways tell; `owner` is empty where one does.
+QVariantMap placed(QVariantMap row, const QString &owner)
+{
+    const QString key = QStringLiteral("accessibleText");
+    row.insert(QStringLiteral("owner"), owner);
+    if (!owner.isEmpty())
+        row.insert(key, QString(owner + QStringLiteral(", ") + row.value(key).toString()));
+    return row;
+}
+
+/// What somebody copies holds a site as Sparkplug allows it and no shell's characters, or a word to replace.
+QString siteInCommand(const QString &site)
+{
+    const bool isPlain =
+        !site.isEmpty() && !site.startsWith(QLatin1Char('-')) && std::ranges::all_of(site, [](QChar c) {
+            return c.unicode() < 0x80 && (c.isLetterOrNumber() || QStringLiteral("-._").contains(c));
+        });
+    return isPlain ? site : QStringLiteral("SITE");
+}
+
+/// Behind "building-2: ".
+QString asContinuation(const QString &sentence)
+{
+    return sentence.left(1).toLower() + sentence.mid(1);
+}
+
 bool isHeardOf(const DeviceState &device)
 {
     return !device.isOnlyExpected;
@@ -53,7 +79,7 @@ TrustPageModel::TrustPageModel(const BuildingStore &store, QObject *parent) : QO
 
 PageState::State TrustPageModel::state() const
 {
-    return pageState(m_store, m_store.deviceCount() > 0 || m_store.admission().has_value());
+    return pageState(m_store, m_store.deviceCount() > 0 || isTold());
 }
 
 void TrustPageModel::refresh()
@@ -93,12 +119,23 @@ QVariantList TrustPageModel::listBroken() const
     return rows;
 }
 
+bool TrustPageModel::isTold() const
+{
+    return std::ranges::any_of(m_store.admissions(), &Admission::answers);
+}
+
 QVariantList TrustPageModel::listWaiting() const
 {
     QVariantList rows;
-    if (!m_store.admission())
-        return rows;
-    for (const WaitingDevice &device : m_store.admission()->waiting) {
+    for (const Admission &admission : m_store.admissions())
+        rows += waitingAt(admission);
+    return rows;
+}
+
+QVariantList TrustPageModel::waitingAt(const Admission &admission) const
+{
+    QVariantList rows;
+    for (const WaitingDevice &device : admission.waiting) {
         const QString title = device.maker.isEmpty() ? tr("A device with a TPM of unknown make")
                                                      : tr("A device with a TPM of %1, certified").arg(device.maker);
         QStringList seen;
@@ -110,11 +147,11 @@ QVariantList TrustPageModel::listWaiting() const
             seen.append(tr("%1 attempts").arg(QLocale().toString(device.attempts)));
         if (!device.address.isEmpty())
             seen.append(tr("from %1").arg(device.address));
-        QVariantMap one = row(title, {}, seen.join(QStringLiteral(", ")), {}, 0);
+        QVariantMap one = placed(row(title, {}, seen.join(QStringLiteral(", ")), {}, 0), m_store.ownerOf(admission));
         one.insert(QStringLiteral("hash"), device.ekHash);
         one.insert(QStringLiteral("command"),
-                   QStringLiteral("lintelctl device approve %1 --name NAME --kind KIND --site SITE")
-                       .arg(device.ekHash.first(kShownDigits)));
+                   QStringLiteral("lintelctl device approve %1 --name NAME --kind KIND --site %2")
+                       .arg(device.ekHash.first(kShownDigits), siteInCommand(admission.site)));
         rows.append(one);
     }
     return rows;
@@ -128,9 +165,15 @@ bool TrustPageModel::isRecent(const RefusedCertificate &refused) const
 QVariantList TrustPageModel::listRefused() const
 {
     QVariantList rows;
-    if (!m_store.admission())
-        return rows;
-    for (const RefusedCertificate &client : m_store.admission()->refused) {
+    for (const Admission &admission : m_store.admissions())
+        rows += refusedAt(admission);
+    return rows;
+}
+
+QVariantList TrustPageModel::refusedAt(const Admission &admission) const
+{
+    QVariantList rows;
+    for (const RefusedCertificate &client : admission.refused) {
         QString title = client.who;
         if (client.who == client.from)
             title = tr("A client without a name");
@@ -147,7 +190,9 @@ QVariantList TrustPageModel::listRefused() const
         const QString why = client.reason.startsWith(client.who + QLatin1Char(' '))
                                 ? client.reason.sliced(client.who.size() + 1)
                                 : client.reason;
-        rows.append(row(title, state, seen.join(QStringLiteral(", ")), asSentence(why), isRecent(client) ? 3 : 0));
+        rows.append(
+            placed(row(title, state, seen.join(QStringLiteral(", ")), asSentence(why), isRecent(client) ? 3 : 0),
+                   m_store.ownerOf(admission)));
     }
     return rows;
 }
@@ -194,44 +239,77 @@ QString TrustPageModel::brokenNote() const
     return tr("The certificates of %1 devices are in order; nothing is told of %2.").arg(valid).arg(heard - valid);
 }
 
+/// What is to be said of those who wait there; empty: the rows say it.
+QString TrustPageModel::waitingNoteOf(const Admission &admission) const
+{
+    if (!admission.tellsOfWaiting)
+        return tr("Not known: %1 does not take its identity from an authority.").arg(admission.gateway);
+    if (!admission.waitingAsOf)
+        return admission.waitingProblem.isEmpty() ? tr("Not known yet: the authority was not asked.")
+                                                  : tr("Not known: %1").arg(admission.waitingProblem);
+    QStringList notes;
+    if (now() - *admission.waitingAsOf > kFresh)
+        notes.append(tr("As of %1. %2").arg(format::time(*admission.waitingAsOf, now()), admission.waitingProblem));
+    const auto listed = quint64(admission.waiting.size());
+    if (admission.waitingTotal > listed)
+        notes.append(tr("%1 more wait; this shows them all: lintelctl device list --state pending.")
+                         .arg(QLocale().toString(admission.waitingTotal - listed)));
+    if (admission.waitingTotal == 0)
+        notes.append(tr("Nobody waits."));
+    return notes.join(QLatin1Char(' ')).simplified();
+}
+
+QString TrustPageModel::refusedNoteOf(const Admission &admission) const
+{
+    if (!admission.tellsOfRefused)
+        return tr("Not known: the broker of %1 does not tell.").arg(admission.gateway);
+    return admission.refused.isEmpty() ? tr("Nobody was refused since the broker started.") : QString();
+}
+
+/// Of one gateway its note; of several a line for each that has one, and one line when all have the same.
+QString TrustPageModel::noteOfAll(QString (TrustPageModel::*noteOf)(const Admission &) const) const
+{
+    const QList<Admission> &all = m_store.admissions();
+    if (all.isEmpty() || (all.size() == 1 && !isTold()))
+        return tr("Not known: no gateway tells.");
+    QStringList notes;
+    for (const Admission &admission : all)
+        notes.append(admission.answers ? (this->*noteOf)(admission)
+                     : !admission.answeredAt
+                         ? tr("No answer yet.")
+                         : tr("No answer since %1.").arg(format::time(*admission.answeredAt, now())));
+    if (notes.count(notes.first()) == notes.size() && isTold())
+        return notes.first();
+    QStringList lines;
+    for (qsizetype i = 0; i < all.size(); ++i) {
+        if (!notes.at(i).isEmpty())
+            lines.append(QStringLiteral("%1: %2").arg(m_store.ownerOf(all.at(i)), asContinuation(notes.at(i))));
+    }
+    return lines.join(QLatin1Char('\n'));
+}
+
 QString TrustPageModel::waitingNote() const
 {
-    const auto &admission = m_store.admission();
-    if (!admission)
-        return tr("Not known: no gateway tells.");
-    if (!admission->tellsOfWaiting)
-        return tr("Not known: %1 does not take its identity from an authority.").arg(admission->gateway);
-    if (!admission->waitingAsOf)
-        return admission->waitingProblem.isEmpty() ? tr("Not known yet: the authority was not asked.")
-                                                   : tr("Not known: %1").arg(admission->waitingProblem);
-    QStringList notes;
-    if (now() - *admission->waitingAsOf > kFresh)
-        notes.append(tr("As of %1. %2").arg(format::time(*admission->waitingAsOf, now()), admission->waitingProblem));
-    const auto listed = quint64(admission->waiting.size());
-    if (admission->waitingTotal > listed)
-        notes.append(tr("%1 more wait; this shows them all: lintelctl device list --state pending.")
-                         .arg(QLocale().toString(admission->waitingTotal - listed)));
-    if (admission->waitingTotal == 0)
-        notes.append(tr("Nobody waits."));
-    else if (listed > 0)
-        notes.append(tr("Compare the hash with the device's label before you let it in."));
-    return notes.join(QLatin1Char(' ')).simplified();
+    const QString note = noteOfAll(&TrustPageModel::waitingNoteOf);
+    if (m_waiting.isEmpty())
+        return note;
+    const QString advice = tr("Compare the hash with the device's label before you let it in.");
+    const QLatin1Char between(m_store.admissions().size() > 1 ? '\n' : ' ');
+    return note.isEmpty() ? advice : note + between + advice;
 }
 
 QString TrustPageModel::refusedNote() const
 {
-    const auto &admission = m_store.admission();
-    if (!admission)
-        return tr("Not known: no gateway tells.");
-    if (!admission->tellsOfRefused)
-        return tr("Not known: the broker of %1 does not tell.").arg(admission->gateway);
-    return admission->refused.isEmpty() ? tr("Nobody was refused since the broker started.") : QString();
+    return noteOfAll(&TrustPageModel::refusedNoteOf);
 }
 
 int TrustPageModel::waitingTotal() const
 {
     constexpr quint64 kMostShown = 9'999;
-    return m_store.admission() ? int(std::min(m_store.admission()->waitingTotal, kMostShown)) : 0;
+    quint64 total = 0;
+    for (const Admission &admission : m_store.admissions())
+        total += std::min(admission.waitingTotal, kMostShown);
+    return int(std::min(total, kMostShown));
 }
 
 QString TrustPageModel::gatewaysNote() const
@@ -241,15 +319,16 @@ QString TrustPageModel::gatewaysNote() const
 
 int TrustPageModel::recentRefusals() const
 {
-    if (!m_store.admission())
-        return 0;
-    return int(std::ranges::count_if(m_store.admission()->refused,
-                                     [this](const RefusedCertificate &one) { return isRecent(one); }));
+    std::ptrdiff_t count = 0;
+    for (const Admission &admission : m_store.admissions())
+        count +=
+            std::ranges::count_if(admission.refused, [this](const RefusedCertificate &one) { return isRecent(one); });
+    return int(count);
 }
 
 int TrustPageModel::attention() const
 {
-    if (m_store.isCut() || !m_store.admission())
+    if (m_store.isCut())
         return 0;
     if (const int refused = recentRefusals(); refused > 0)
         return refused;
@@ -273,6 +352,10 @@ QString TrustPageModel::summary() const
                                   : tr("%1 wait for approval").arg(QLocale().toString(waiting)));
     if (const int refused = recentRefusals(); refused > 0)
         parts.append(tr("%1 refused just now").arg(refused));
+    const auto &all = m_store.admissions();
+    const auto silent = all.size() - std::ranges::count_if(all, &Admission::answers);
+    if (all.size() > 1 && silent > 0)
+        parts.append(silent == 1 ? tr("1 gateway does not answer") : tr("%1 gateways do not answer").arg(silent));
     return parts.join(QStringLiteral(", "));
 }
 

@@ -29,7 +29,7 @@ class TrustPageModel : public QObject
     /// Devices: [{title, stateText, detail, note, priority, accessibleText}].
     Q_PROPERTY(QVariantList broken READ broken NOTIFY brokenChanged)
     Q_PROPERTY(QString brokenNote READ brokenNote NOTIFY refreshed)
-    /// The same, and `hash`, `command`.
+    /// The same, and `hash`, `command`; `owner` is the site where several gateways tell, else empty.
     Q_PROPERTY(QVariantList waiting READ waiting NOTIFY waitingChanged)
     Q_PROPERTY(int waitingTotal READ waitingTotal NOTIFY refreshed)
     Q_PROPERTY(QString waitingNote READ waitingNote NOTIFY refreshed)
@@ -78,8 +78,14 @@ Q_SIGNALS:
 private:
     [[nodiscard]] Timestamp now() const { return m_store.clock().now(); }
     [[nodiscard]] QVariantList listBroken() const;
+    [[nodiscard]] bool isTold() const;
     [[nodiscard]] QVariantList listWaiting() const;
+    [[nodiscard]] QVariantList waitingAt(const Admission &admission) const;
     [[nodiscard]] QVariantList listRefused() const;
+    [[nodiscard]] QVariantList refusedAt(const Admission &admission) const;
+    [[nodiscard]] QString waitingNoteOf(const Admission &admission) const;
+    [[nodiscard]] QString refusedNoteOf(const Admission &admission) const;
+    [[nodiscard]] QString noteOfAll(QString (TrustPageModel::*noteOf)(const Admission &) const) const;
     [[nodiscard]] QVariantList listGateways() const;
     [[nodiscard]] bool isRecent(const RefusedCertificate &refused) const;
     [[nodiscard]] int recentRefusals() const;

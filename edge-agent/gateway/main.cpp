@@ -259,6 +259,7 @@ Result<int> run(const GatewayConfig &config)
 
     const auto trust = service::openBrokerTrust(kProgram, config.common, config.broker, **identity,
                                                 principalsIn(config.broker.status), clock);
+    gateway.addReport(u"site"_s, [&config] { return QCborValue(config.group); });
     gateway.addReport(u"identity"_s, [&source = **identity, &trust] {
         return service::identityReport(source, service::credentialsOf(trust.get()));
     });

@@ -53,6 +53,7 @@ Card {
                 accessibleText: modelData.accessibleText
                 hash: modelData.hash || ""
                 command: modelData.command || ""
+                owner: modelData.owner || ""
                 last: index === card.rows.length - 1
             }
         }

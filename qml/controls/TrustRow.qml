@@ -15,6 +15,8 @@ Item {
     required property string accessibleText
     property string hash
     property string command
+    /// Whose row it is where several tell; empty where one does.
+    property string owner
     property bool last: false
     /// The command went to the clipboard a moment ago.
     property bool copied: false
@@ -25,9 +27,19 @@ Item {
     Accessible.role: Accessible.ListItem
     Accessible.name: accessibleText
 
+    AppText {
+        id: place
+        anchors { left: parent.left; leftMargin: 16; top: parent.top; topMargin: 13 }
+        visible: row.owner.length > 0
+        width: Math.min(160, Math.round(row.width * 0.14))
+        text: row.owner
+        color: Theme.muted
+        elide: Text.ElideMiddle
+        Accessible.ignored: true // the row says it
+    }
     Column {
         id: words
-        anchors { left: parent.left; leftMargin: 16; right: parent.right; rightMargin: 16; top: parent.top; topMargin: 12 }
+        anchors { left: place.visible ? place.right : parent.left; leftMargin: 16; right: parent.right; rightMargin: 16; top: parent.top; topMargin: 12 }
         spacing: 4
 
         Item {
@@ -110,6 +122,7 @@ Item {
                     activeFocusOnTab: false
                     clip: true
                     text: row.command
+                    onTextChanged: cursorPosition = 0 // where it has no room, its beginning is what is seen
                     color: Theme.text
                     selectionColor: Theme.accent
                     selectedTextColor: Theme.surface
@@ -128,6 +141,7 @@ Item {
                     commandText.selectAll()
                     commandText.copy()
                     commandText.deselect()
+                    commandText.cursorPosition = 0
                     row.copied = true
                     back.restart()
                 }

@@ -77,6 +77,8 @@ private Q_SLOTS:
         QTest::addRow("a level that is none")
             << QByteArray("observability: {logging: {level: LOUD}}\n") << u"observability.logging.level"_s;
         QTest::addRow("a key that is none") << QByteArray("observability: {level: INFO}\n") << u"observability.level"_s;
+        QTest::addRow("a gateway that is none")
+            << QByteArray("console: {more_gateways: [gateway-2]}\n") << u"console.more_gateways"_s;
         QTest::addRow("embedded identity")
             << QByteArray("identity: {provider: embedded, authority: \"localhost:8081\", bootstrap_bundle: /b.pem}\n")
             << u"identity.provider \"embedded\" is not for the console"_s;

@@ -329,7 +329,7 @@ private Q_SLOTS:
         stage.store.applyIdentity(
             u"building-1"_s, u"hvac-001"_s,
             {State::Expired, u"identity expired, buffering: the authority does not answer"_s, since});
-        Admission admission = stage.store.admission().value_or(Admission{});
+        Admission admission = stage.store.admissions().value(0);
         admission.waiting.prepend({QString(64, u'a'), {}, since, stage.clock.now() - 1min, u"2001:db8::17"_s, 1});
         admission.waitingTotal = 61;
         const QString revoked = u"spiffe://building-1.smart.local/agent/hvac-003"_s;
@@ -355,8 +355,8 @@ private Q_SLOTS:
         QTRY_VERIFY(shows("trustBroken", u"hvac-003"_s));
         QVERIFY(shows("trustBroken", u"Stolen from the roof. Only a new enrolment brings it back."_s));
         QVERIFY(shows("trustWaiting", u"A device with a TPM of IFX, certified"_s));
-        QVERIFY(
-            shows("trustWaiting", u"lintelctl device approve aaaaaaaaaaaaaaaa --name NAME --kind KIND --site SITE"_s));
+        QVERIFY(shows("trustWaiting",
+                      u"lintelctl device approve aaaaaaaaaaaaaaaa --name NAME --kind KIND --site SITE"_s));
         QVERIFY(shows("trustRefused", revoked));
         QVERIFY(shows("trustRefused", u"Claims to be spiffe://building-7.smart.local/agent/hvac-001"_s));
         QVERIFY(shows("trustRefused", u"A client without a name"_s));
@@ -394,11 +394,62 @@ private Q_SLOTS:
         stage.save(u"trust-%1-cut"_s.arg(QString::fromLatin1(QTest::currentDataTag())));
 
         // Nobody tells: unknown, and not the last good answer.
-        stage.store.setAdmission(std::nullopt);
+        stage.store.removeAdmission(admission.source);
         stage.app.refresh();
         QVERIFY(stage.app.trust()->waiting().isEmpty());
         QCOMPARE(stage.item("trustWaiting")->property("note").toString(), u"Not known: no gateway tells."_s);
         QCOMPARE(stage.item("trustRefused")->property("note").toString(), u"Not known: no gateway tells."_s);
+    }
+
+    void trustPage_ofSeveralSites_data() { trustPage_saysWhoWaitsWhoIsRefusedAndWhy_data(); }
+    void trustPage_ofSeveralSites()
+    {
+        QFETCH(QSize, size);
+        QFETCH(QString, theme);
+        ExampleStage stage;
+        QVERIFY(stage.open(u"trust"_s, theme, size));
+        QVERIFY(stage.fill());
+        stage.feed.stop();
+        QTRY_VERIFY(stage.store.isCut());
+        stage.store.setLink(
+            {LinkState::Phase::Connected, u"broker.smart-building.cloud:8883"_s, {}, stage.clock.now() - 24min, {}});
+        const Timestamp since = stage.clock.now() - 24min;
+        Admission first = stage.store.admissions().value(0);
+        stage.store.removeAdmission(first.source);
+        for (const QString &site : {u"building-1"_s, u"building-2"_s, u"building-3"_s}) {
+            Admission one = first;
+            one.source = one.site = site;
+            if (site == "building-2"_L1) {
+                one.waiting = {{QString(64, u'a'), {}, since, stage.clock.now() - 1min, u"2001:db8::17"_s, 1}};
+                one.refused = {{u"spiffe://building-2.smart.local/agent/hvac-003"_s, true, u"192.0.2.30"_s,
+                                u"was revoked at 2026-11-21T11:40:13.000Z (stolen from the roof); enrol it anew if it "
+                                "is to come back."_s,
+                                since, stage.clock.now() - 20s, 48}};
+            }
+            if (site == "building-3"_L1) {
+                one = {};
+                one.source = one.site = site;
+                one.gateway = u"gateway"_s;
+                one.answers = false;
+                one.answeredAt = since;
+            }
+            stage.store.setAdmission(one);
+        }
+        stage.app.refresh();
+        const auto shows = [&stage](const char *card, const QString &text) {
+            return !itemsWithText(stage.item(card), text).isEmpty();
+        };
+        for (const char *card : {"trustWaiting", "trustRefused"}) {
+            QTRY_VERIFY(shows(card, u"building-1"_s));
+            QVERIFY(shows(card, u"building-2"_s));
+            const QString note = stage.item(card)->property("note").toString();
+            QVERIFY2(note.startsWith(u"building-3: no answer since "_s), qPrintable(note));
+        }
+        stage.save(u"sites-%1"_s.arg(QString::fromLatin1(QTest::currentDataTag())));
+        const double bottom =
+            stage.item("trustView")->property("contentHeight").toDouble() - stage.item("trustView")->height();
+        stage.item("trustView")->setProperty("contentY", std::max(0.0, bottom));
+        stage.save(u"sites-%1-end"_s.arg(QString::fromLatin1(QTest::currentDataTag())));
     }
 
     void trustPage_commandGoesToTheClipboard()

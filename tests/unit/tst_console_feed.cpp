@@ -387,6 +387,136 @@ private Q_SLOTS:
         QCOMPARE(page.refused().size(), 1);
     }
 
+    /// Three gateways: one with a queue and refusals, one with a queue, one that has stopped answering.
+    void trustPage_ofSeveralSitesTellsWhose()
+    {
+        FakeClock clock;
+        BuildingStore store(clock);
+        store.setLink({LinkState::Phase::Connected, u"cloud"_s, {}, clock.now(), {}});
+        const TrustPageModel page(store);
+        const auto admissionOf = [&clock](const QString &site, QChar digit) {
+            Admission admission;
+            admission.source = u"spiffe://%1.smart.local/agent/gateway"_s.arg(site);
+            admission.gateway = u"gateway"_s;
+            admission.site = site;
+            admission.answeredAt = clock.now();
+            admission.tellsOfWaiting = admission.tellsOfRefused = true;
+            admission.waitingAsOf = clock.now();
+            admission.waiting = {{QString(64, digit), u"IFX"_s, clock.now(), clock.now(), u"192.0.2.1"_s, 1}};
+            admission.waitingTotal = 1;
+            return admission;
+        };
+        Admission third = admissionOf(u"building-10"_s, u'c');
+        store.setAdmission(third);
+        store.setAdmission(admissionOf(u"building-2"_s, u'b'));
+        Admission first = admissionOf(u"building-1"_s, u'a');
+        RefusedCertificate refused;
+        refused.who = u"spiffe://b/agent/x"_s;
+        refused.last = clock.now();
+        first.refused = {refused};
+        store.setAdmission(first);
+        const auto owners = [](const QVariantList &rows) {
+            QStringList all;
+            for (const QVariant &row : rows)
+                all.append(row.toMap().value(u"owner"_s).toString());
+            return all;
+        };
+        QCOMPARE(owners(page.waiting()), (QStringList{u"building-1"_s, u"building-2"_s, u"building-10"_s}));
+        QCOMPARE(owners(page.refused()), QStringList{u"building-1"_s});
+        QCOMPARE(page.waitingTotal(), 3);
+        QVERIFY(page.waiting().at(1).toMap().value(u"command"_s).toString().endsWith(u" --site building-2"_s));
+        QVERIFY(page.waiting().at(1).toMap().value(u"accessibleText"_s).toString().startsWith(u"building-2, "_s));
+        QCOMPARE(page.waitingNote(), u"Compare the hash with the device's label before you let it in."_s);
+        QCOMPARE(page.refusedNote(), u"building-2: nobody was refused since the broker started.\n"
+                                     "building-10: nobody was refused since the broker started."_s);
+        QCOMPARE(page.attention(), 1);
+
+        // What it said before is not what is.
+        Admission silent;
+        silent.source = third.source;
+        silent.gateway = third.gateway;
+        silent.site = third.site;
+        silent.answers = false;
+        silent.answeredAt = third.answeredAt;
+        store.setAdmission(silent);
+        QCOMPARE(owners(page.waiting()), (QStringList{u"building-1"_s, u"building-2"_s}));
+        const QString since = u"building-10: no answer since "_s;
+        QVERIFY2(page.waitingNote().startsWith(since), qPrintable(page.waitingNote()));
+        QVERIFY2(page.refusedNote().contains(since), qPrintable(page.refusedNote()));
+        QVERIFY2(page.summary().endsWith(u", 1 gateway does not answer"_s), qPrintable(page.summary()));
+        store.setAdmission(third);
+        QCOMPARE(page.waiting().size(), 3);
+
+        // Two of one site have their names, too; a site that is no word for a command stays out of it.
+        Admission twin = first;
+        twin.source = u"other"_s;
+        twin.gateway = u"gateway-b"_s;
+        store.setAdmission(twin);
+        QCOMPARE(owners(page.waiting()).first(2), (QStringList{u"building-1/gateway"_s, u"building-1/gateway-b"_s}));
+        twin.site = u"b; rm -rf /"_s;
+        store.setAdmission(twin);
+        for (const QVariant &row : page.waiting())
+            QVERIFY(!row.toMap().value(u"command"_s).toString().contains(u';'));
+    }
+
+    /// Two hosts behind one broker: each is asked, and what one does not answer is not taken from the other.
+    void gateways_ofSeveralSitesAreAllAsked()
+    {
+        FakeClock clock;
+        LoopbackBroker broker(clock);
+        const auto idOf = [](int site) {
+            return Principal(*SpiffeId::parse(u"spiffe://building-%1.smart.local/agent/gateway"_s.arg(site)));
+        };
+        LoopbackTransport firstTransport(broker);
+        LoopbackTransport secondTransport(broker);
+        CallServer first(idOf(1), clock, firstTransport);
+        CallServer second(idOf(2), clock, secondTransport);
+        bool isSilent = false;
+        const auto provide = [](CallServer &server, const QString &site, QChar digit, const bool &silent) {
+            server.provide(u"status"_s, [=, &silent](const CallServer::Call &, const CallServer::Reply &reply) {
+                if (silent)
+                    return reply(Error{Errc::Unavailable, u"busy"_s});
+                const QCborMap device{{"ek_hash"_L1, QString(64, digit)}};
+                reply(QCborMap{
+                    {"site"_L1, site},
+                    {"identity"_L1, QCborMap{{"state"_L1, u"valid"_s}, {"runway_ms"_L1, 60'000}}},
+                    {"waiting"_L1, QCborMap{{"total"_L1, 1}, {"devices"_L1, QCborArray{device}}}},
+                    {"refused"_L1, QCborArray{QCborMap{{"device"_L1, u"hvac-001"_s}, {"state"_L1, u"revoked"_s}}}}});
+            });
+        };
+        const bool never = false;
+        provide(first, u"building-1"_s, u'a', never);
+        provide(second, u"building-2"_s, u'b', isSilent);
+        const auto connectAs = [](LoopbackTransport &transport, const Principal &id) {
+            transport.start([id] {
+                MqttConnect packet;
+                packet.clientId = id.toString();
+                return packet;
+            });
+        };
+        connectAs(firstTransport, idOf(1));
+        connectAs(secondTransport, idOf(2));
+        LoopbackTransport transport(broker);
+        BuildingStore store(clock);
+        BuildingFeed feed({ExampleBuilding::console(), idOf(1), {}, u"cloud"_s, false, 30s, {}, {idOf(1), idOf(2)}},
+                          clock, transport, nullptr, store);
+        feed.start();
+        QTRY_COMPARE_WITH_TIMEOUT(store.admissions().size(), 2, 10'000);
+        QCOMPARE(store.admissions().at(0).site, u"building-1"_s);
+        QCOMPARE(store.admissions().at(1).waiting.first().ekHash, QString(64, u'b'));
+        QTRY_COMPARE_WITH_TIMEOUT(store.trusts().size(), std::size_t(2), 10'000);
+        // The same name at two sites is two devices.
+        QTRY_COMPARE_WITH_TIMEOUT(store.deviceCount(), 2, 10'000);
+        isSilent = true;
+        QTRY_VERIFY_WITH_TIMEOUT(!store.admissions().at(1).answers, 20'000);
+        QCOMPARE(store.admissions().at(1).site, u"building-2"_s);
+        QVERIFY(store.admissions().at(1).answeredAt && store.admissions().at(1).waiting.isEmpty());
+        QVERIFY(store.admissions().at(0).answers && !store.admissions().at(0).waiting.isEmpty());
+        isSilent = false;
+        QTRY_VERIFY_WITH_TIMEOUT(store.admissions().at(1).answers, 20'000);
+        feed.stop();
+    }
+
     void list_tellsOfIdentities()
     {
         const QCborMap answer{
