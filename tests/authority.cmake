@@ -19,6 +19,9 @@ foreach(subject service entry_service admin_service)
   lintel_add_test(tst_authority_${subject} unit/tst_authority_${subject}.cpp fakes/served_authority.h fakes/attested_agent.h
     fakes/authority_fixture.h LIBRARIES Lintel::AuthorityService Lintel::SpireWire)
 endforeach()
+lintel_add_test(tst_authority_floods unit/tst_authority_floods.cpp fakes/served_authority.h fakes/attested_agent.h
+  fakes/authority_fixture.h fakes/faulty_vfs.cpp fakes/faulty_vfs.h
+  LIBRARIES Lintel::AuthorityService Lintel::SpireWire SQLite::SQLite3 LABELS threads TIMEOUT 300)
 lintel_add_test(tst_authority_limits unit/tst_authority_limits.cpp fakes/authority_fixture.h fakes/attested_agent.h
   fakes/faulty_vfs.cpp fakes/faulty_vfs.h fakes/odd_certificate.h
   LIBRARIES Lintel::AuthorityProgram Lintel::SpireWire OpenSSL::Crypto SQLite::SQLite3)
@@ -54,9 +57,6 @@ if(TARGET tst_chip_admission)
   add_dependencies(tst_chip_admission lintel-authority lintelctl)
 endif()
 
-# With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
-lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp
-  fakes/spire_programs.cpp fakes/spire_programs.h fakes/authority_under_test.cpp fakes/authority_under_test.h
 # An authority whose clock jumps, through the processes.
 lintel_add_test(tst_authority_clock_process integration/tst_authority_clock_process.cpp
   fakes/authority_under_test.cpp fakes/authority_under_test.h LIBRARIES Lintel::Process Lintel::Ports LABELS slow TIMEOUT 300)
@@ -68,6 +68,9 @@ if(TARGET tst_authority_clock_process)
   endif()
 endif()
 
+# With SPIRE's own programs, where the environment names them (docs/spiffe-conformance.md); skips without them.
+lintel_add_test(tst_spire_interop integration/tst_spire_interop.cpp
+  fakes/spire_programs.cpp fakes/spire_programs.h fakes/authority_under_test.cpp fakes/authority_under_test.h
   LIBRARIES Lintel::Spire Lintel::Tpm Lintel::TestTpm Lintel::Tls LABELS slow TIMEOUT 900)
 if(TARGET tst_spire_interop)
   add_dependencies(tst_spire_interop lintel-authority lintelctl)

@@ -285,25 +285,60 @@ Result<QList<AuditRecord>> Authority::audit(qint64 afterNumber, int limit, const
     return d->store->auditRecords(afterNumber, qBound(1, limit, 10'000), subjects);
 }
 
+namespace {
+Error brokenTrail(qint64 number)
+{
+    return {Errc::Io, u"The audit trail is broken at record %1: somebody has changed or removed it."_s.arg(number)};
+}
+} // namespace
+
 Result<void> Authority::checkAudit()
 {
-    QByteArray previous;
-    qint64 number = 0;
+    d->auditChecked = 0;
+    d->auditCheckedHash.clear();
+    return checkAudit({});
+}
+
+Result<void> Authority::checkAudit(const QList<AuditRecord> &listed)
+{
+    const auto hashOf = [this](qint64 number) -> Result<QByteArray> {
+        if (number == 0)
+            return QByteArray();
+        const auto found = d->store->auditRecords(number - 1, 1);
+        if (!found)
+            return found.error();
+        return found->isEmpty() || found->first().number != number ? brokenTrail(number)
+                                                                   : Result<QByteArray>(found->first().hash);
+    };
+    const auto last = hashOf(d->auditChecked);
+    if (!last)
+        return last.error();
+    if (*last != d->auditCheckedHash)
+        return brokenTrail(d->auditChecked);
     while (true) {
-        const auto records = d->store->auditRecords(number, 5'000);
+        const auto records = d->store->auditRecords(d->auditChecked, 5'000);
         if (!records)
             return records.error();
-        if (records->isEmpty())
-            return {};
         for (const AuditRecord &record : *records) {
-            ++number;
-            if (record.number != number || record.hash != Store::auditHash(previous, record))
-                return Error{
-                    Errc::Io,
-                    u"The audit trail is broken at record %1: somebody has changed or removed it."_s.arg(number)};
-            previous = record.hash;
+            if (record.number != d->auditChecked + 1 || record.hash != Store::auditHash(d->auditCheckedHash, record))
+                return brokenTrail(d->auditChecked + 1);
+            d->auditChecked = record.number;
+            d->auditCheckedHash = record.hash;
         }
+        if (records->isEmpty())
+            break;
     }
+    const AuditRecord *before = nullptr;
+    for (const AuditRecord &record : listed) {
+        const auto previous = before && before->number == record.number - 1 ? Result<QByteArray>(before->hash)
+                                                                            : hashOf(record.number - 1);
+        if (!previous)
+            return previous.error();
+        if (record.hash != Store::auditHash(*previous, record))
+            return brokenTrail(record.number);
+        before = &record;
+    }
+    return {};
 }
 
 } // namespace lintel::authority

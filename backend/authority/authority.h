@@ -23,6 +23,7 @@
 
 #include <QObject>
 
+#include <functional>
 #include <memory>
 
 namespace lintel::authority {
@@ -180,6 +181,14 @@ public:
     /// CSR; Denied: the entry of a device for another key than the attested one.
     [[nodiscard]] Result<QList<Result<IssuedSvid>>> issueX509(const Agent &agent, const QList<SvidRequest> &requests);
     [[nodiscard]] Result<JwtIssued> issueJwt(const Agent &agent, const QString &entryId, const QStringList &audience);
+    // The same beside the event loop, which runs on meanwhile; `done` follows, mostly later. An agent that was
+    // revoked meanwhile gets Denied, and no SVID of an entry that it has lost.
+    using SvidsDone = std::function<void(const Result<QList<Result<IssuedSvid>>> &)>;
+    void issueX509Later(const Agent &agent, const QList<SvidRequest> &requests, const SvidsDone &done);
+    using JwtDone = std::function<void(const Result<JwtIssued> &)>;
+    void issueJwtLater(const Agent &agent, const QString &entryId, const QStringList &audience, const JwtDone &done);
+    using TimeDone = std::function<void(const Result<QByteArray> &)>;
+    void signedTimeLater(const QByteArray &nonce, const TimeDone &done);
     /// {"iss","nonce","ms"} signed by a JWT key of the bundle, type "lintel-time+jwt".
     [[nodiscard]] Result<QByteArray> signedTime(const QByteArray &nonce);
 
@@ -252,6 +261,8 @@ public:
     /// A broker says when it last accepted a message of a revoked identity, a device or a workload; kept when it
     /// is later, and never later than now. The audit trail hears of one identity once a minute at most.
     [[nodiscard]] Result<void> noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker);
+    /// All of a report in one transaction; identities that are not revoked here are no news and left out.
+    [[nodiscard]] Result<void> noteLastAccepted(const QHash<SpiffeId, Timestamp> &accepted, const Actor &broker);
     /// Which reference values its boot is compared with, from its next attestation on.
     [[nodiscard]] Result<Device> setHardware(const QString &which, const QString &hardware, const QString &release,
                                              const Actor &actor);
@@ -290,6 +301,8 @@ public:
     [[nodiscard]] Result<QList<Refusal>> refusals(int newest = 1'000);
     /// Io with the number of the first record that does not fit its chain.
     [[nodiscard]] Result<void> checkAudit();
+    /// The same of what has come since the last look (the first one: of all), and of `listed`.
+    [[nodiscard]] Result<void> checkAudit(const QList<AuditRecord> &listed);
     /// A directory that restoreBackup() reads; consistent, while the authority runs on. Holds the
     /// private keys when they are files.
     [[nodiscard]] Result<void> backup(const QString &dir, const Actor &actor);
@@ -306,6 +319,7 @@ Q_SIGNALS:
 
 private:
     struct Private;
+    struct Signing;
     Authority(AuthorityConfig config, std::unique_ptr<Private> parts);
     [[nodiscard]] Result<void> tickNow();
     [[nodiscard]] Result<RevocationReport> revokeProgram(const SpiffeId &id, const QString &why, const Actor &actor);

@@ -50,6 +50,8 @@ struct AuthorityConfig {
     QString bootId;                   // of another start of the machine, for tests; empty = that of its kernel
     QByteArray vfs;                   // another file layer for the state, for tests; empty = the system's
     int signingThreads = 0;           // 0: as many as there are processors
+    int signaturesPerAgent = 500;     // a second, and twice as many at once
+    int writesPerAgent = 60;          // a minute, and as many at once
 
     /// "tpm", "lintel_tpm", "join_token".
     [[nodiscard]] static QStringList allAttestationTypes();

@@ -525,35 +525,4 @@ Result<QList<Entry>> Authority::authorizedEntries(const Agent &agent)
     return list;
 }
 
-Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const QList<SvidRequest> &requests)
-{
-    const auto issuer = d->ca.issuer();
-    if (!issuer)
-        return issuer.error();
-    const Timestamp now = d->now();
-    const auto allowed = d->authorized(agent);
-    QList<Result<IssuedSvid>> results(requests.size(), Error{Errc::NotFound, {}});
-    Result<IssuedSvid> *slot = results.data();
-    const Private &parts = *d;
-    d->pool.forEach(requests.size(), [&](qsizetype i) {
-        const SvidRequest &request = requests[i];
-        slot[i] = [&]() -> Result<IssuedSvid> {
-            const auto entry = allowed->entries.constFind(request.entryId);
-            if (entry == allowed->entries.cend() || !Private::isCurrent(*entry, now))
-                return Error{Errc::NotFound,
-                             u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), request.entryId.left(80))};
-            const auto csr = tls::readCsr(request.csrDer);
-            if (!csr)
-                return csr.error();
-            if (entry->keyBound && tls::publicKeyHash(csr->publicKeyDer) != agent.keyHash)
-                return denied(u"The SVID of %1 belongs to the key that its TPM has attested, and to no other."_s.arg(
-                    entry->spiffeId.toString()));
-            return (*issuer)->sign(parts.orderFor(entry->spiffeId, csr->publicKeyDer, entry->x509Ttl, entry->dnsNames),
-                                   now);
-        }();
-    });
-    d->svidsIssued += quint64(std::count_if(results.cbegin(), results.cend(), [](const auto &r) { return bool(r); }));
-    return results;
-}
-
 } // namespace lintel::authority

@@ -83,6 +83,12 @@ struct LeafFacts {
     Timestamp notAfter{};
 };
 
+/// A token that is to be signed.
+struct JwtOrder {
+    tls::JwtSvid svid;
+    CertificateAuthority::JwtSigner signer;
+};
+
 struct Authority::Private {
     Private(const AuthorityConfig &settings, std::unique_ptr<KeyStore> keyStore, std::unique_ptr<Store> opened,
             const Clock &theClock);
@@ -115,6 +121,8 @@ struct Authority::Private {
     QHash<SpiffeId, LastAccepted> lastAcceptedUntold; // what it hears with the next tick
     WaitingNotes waitingNotes;
     Timestamp waitingStoredAt{}; // what came before is on disk
+    qint64 auditChecked = 0;     // up to this record the trail's chain was whole, …
+    QByteArray auditCheckedHash; // … and this was its hash
     quint64 svidsIssued = 0;
     quint64 jwtsIssued = 0;
     quint64 attestations = 0;
@@ -160,6 +168,9 @@ struct Authority::Private {
         return entry.expiresAt == Timestamp{} || entry.expiresAt > at;
     }
     [[nodiscard]] Result<JwtIssued> signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl);
+    [[nodiscard]] Result<JwtOrder> prepareJwt(const SpiffeId &id, const QStringList &audience,
+                                              std::chrono::seconds ttl) const;
+    [[nodiscard]] static Result<JwtIssued> signJwt(const JwtOrder &order); // any thread
 
     // Devices; the caller holds a transaction.
     [[nodiscard]] Result<Device> findDevice(const QString &which);
@@ -179,6 +190,8 @@ struct Authority::Private {
     [[nodiscard]] Result<void> refuseRevoked(const SpiffeId &id);
     [[nodiscard]] Result<bool> refuseRevokedDevice(const SpiffeId &id); // whether it is a device's at all
     [[nodiscard]] Result<void> auditLastAccepted(const SpiffeId &id, const LastAccepted &what);
+    [[nodiscard]] Result<std::optional<LastAccepted>> newsOf(const SpiffeId &id, Timestamp at, const Actor &broker);
+    [[nodiscard]] Result<void> storeNews(const QHash<SpiffeId, LastAccepted> &news);
     [[nodiscard]] Result<TickOutcome> tickOnDisk(const ClockWatch::Reading &reading);
     /// What is over by a time that is sure.
     [[nodiscard]] Result<void> forgetWhatIsOver(Timestamp at, TickOutcome *outcome);

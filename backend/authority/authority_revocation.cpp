@@ -14,9 +14,16 @@ namespace {
 constexpr std::chrono::minutes kAcceptedEvery{1};
 constexpr qsizetype kPublishedReason = 120; // characters on the deny list; device and audit trail have all
 
-QString reasonFrom(const QString &why)
+constexpr qsizetype kLongestReason = 500;
+
+Result<QString> reasonFrom(const QString &why)
 {
-    return why.trimmed().isEmpty() ? u"no reason given"_s : why.trimmed().left(500);
+    const QString reason = why.trimmed();
+    if (reason.size() > kLongestReason)
+        return Error{Errc::OutOfRange,
+                     u"A reason has %1 characters at most, and this one has %2; make it shorter."_s.arg(kLongestReason)
+                         .arg(reason.size())};
+    return reason.isEmpty() ? u"no reason given"_s : reason;
 }
 
 } // namespace
@@ -29,9 +36,11 @@ Result<Device> Authority::reject(const QString &which, const QString &why, const
     if (device->state != DeviceState::Pending)
         return Error{Errc::Conflict,
                      u"%1 does not wait for approval; to end what a device has, revoke it."_s.arg(shown(*device))};
-    const QString reason = reasonFrom(why);
-    const auto rejected = d->change(actor, u"device.reject"_s, device->ekHash, u"Not let in: %1"_s.arg(reason),
-                                    [&] { return d->revokeOne(*device, u"not let in: "_s + reason); });
+    const auto reason = reasonFrom(why);
+    if (!reason)
+        return reason.error();
+    const auto rejected = d->change(actor, u"device.reject"_s, device->ekHash, u"Not let in: %1"_s.arg(*reason),
+                                    [&] { return d->revokeOne(*device, u"not let in: "_s + *reason); });
     if (!rejected)
         return rejected.error();
     d->waitingNotes.remove(device->ekHash);
@@ -115,13 +124,15 @@ Result<RevocationReport> Authority::revoke(const QString &which, const QString &
     if (device.state == DeviceState::Revoked)
         return Error{Errc::Conflict,
                      u"%1 was revoked already, at %2."_s.arg(shown(device), toIso8601(device.revokedAt))};
-    const QString reason = reasonFrom(why);
+    const auto reason = reasonFrom(why);
+    if (!reason)
+        return reason.error();
     const auto leaving = d->agentIdsOf(device);
     if (!leaving)
         return leaving.error();
     const auto revoked =
-        d->change(actor, u"device.revoke"_s, shown(device), u"Revoked at %1: %2"_s.arg(toIso8601(d->now()), reason),
-                  [&] { return d->revokeOne(device, reason); });
+        d->change(actor, u"device.revoke"_s, shown(device), u"Revoked at %1: %2"_s.arg(toIso8601(d->now()), *reason),
+                  [&] { return d->revokeOne(device, *reason); });
     if (!revoked)
         return revoked.error();
     // It is stored: brokers hear of it whatever becomes of the rest.
@@ -146,7 +157,10 @@ Result<RevocationReport> Authority::revokeProgram(const SpiffeId &id, const QStr
     program.spiffeId = id;
     program.state = DeviceState::Revoked;
     program.revokedAt = d->now();
-    program.revokedWhy = reasonFrom(why);
+    const auto reason = reasonFrom(why);
+    if (!reason)
+        return reason.error();
+    program.revokedWhy = *reason;
     quint64 sequence = 0;
     const auto revoked = d->change(
         actor, u"workload.revoke"_s, id.toString(),
@@ -182,37 +196,71 @@ Result<void> Authority::Private::auditLastAccepted(const SpiffeId &id, const Las
                  u"Revoked at %1; last message accepted at %2."_s.arg(toIso8601(what.revokedAt), toIso8601(what.at)));
 }
 
-Result<void> Authority::noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker)
+/// What of it is later than what is known; nothing when it is no news.
+Result<std::optional<LastAccepted>> Authority::Private::newsOf(const SpiffeId &id, Timestamp at, const Actor &broker)
 {
-    const auto known = d->store->lastAccepted(id);
+    const auto known = store->lastAccepted(id);
     if (!known)
         return known.error();
     if (!*known)
         return Error{Errc::NotFound, u"%1 is not revoked here."_s.arg(id.toString())};
     // A broker whose clock is ahead, or which lies, does not hide what comes later.
-    const Timestamp now = d->now();
-    const LastAccepted said{(*known)->revokedAt, std::min(at, now), broker};
-    if (said.at <= (*known)->at)
+    const LastAccepted said{(*known)->revokedAt, std::min(at, now()), broker};
+    return said.at <= (*known)->at ? std::optional<LastAccepted>() : std::optional(said);
+}
+
+Result<void> Authority::Private::storeNews(const QHash<SpiffeId, LastAccepted> &news)
+{
+    if (news.isEmpty())
         return {};
-    auto transaction = d->store->transaction();
+    const Timestamp at = now();
+    const auto tells = [&](const SpiffeId &id) {
+        const auto toldAt = lastAcceptedToldAt.constFind(id);
+        return toldAt == lastAcceptedToldAt.cend() || at >= *toldAt + kAcceptedEvery || at < *toldAt;
+    };
+    auto transaction = store->transaction();
     if (!transaction)
         return transaction.error();
-    if (auto set = d->store->setLastAccepted(id, said.at); !set)
-        return set;
-    const auto toldAt = d->lastAcceptedToldAt.constFind(id);
-    const bool tells = toldAt == d->lastAcceptedToldAt.cend() || now >= *toldAt + kAcceptedEvery || now < *toldAt;
-    if (tells)
-        if (auto written = d->auditLastAccepted(id, said); !written)
-            return written;
+    for (auto said = news.cbegin(); said != news.cend(); ++said) {
+        if (auto set = store->setLastAccepted(said.key(), said->at); !set)
+            return set;
+        if (tells(said.key()))
+            if (auto written = auditLastAccepted(said.key(), *said); !written)
+                return written;
+    }
     if (auto committed = transaction->commit(); !committed)
         return committed;
-    if (tells) {
-        d->lastAcceptedToldAt.insert(id, now);
-        d->lastAcceptedUntold.remove(id);
-    } else {
-        d->lastAcceptedUntold.insert(id, said);
+    for (auto said = news.cbegin(); said != news.cend(); ++said) {
+        if (tells(said.key())) {
+            lastAcceptedToldAt.insert(said.key(), at);
+            lastAcceptedUntold.remove(said.key());
+        } else {
+            lastAcceptedUntold.insert(said.key(), *said);
+        }
     }
     return {};
+}
+
+Result<void> Authority::noteLastAccepted(const SpiffeId &id, Timestamp at, const Actor &broker)
+{
+    const auto news = d->newsOf(id, at, broker);
+    if (!news)
+        return news.error();
+    return *news ? d->storeNews({{id, **news}}) : Result<void>();
+}
+
+Result<void> Authority::noteLastAccepted(const QHash<SpiffeId, Timestamp> &accepted, const Actor &broker)
+{
+    QHash<SpiffeId, LastAccepted> all;
+    for (auto it = accepted.cbegin(); it != accepted.cend(); ++it) {
+        const auto news = d->newsOf(it.key(), it.value(), broker);
+        // A broker may know of a list that is older than ours: whoever is enrolled again is no news.
+        if (!news && news.error().code != Errc::NotFound)
+            return news.error();
+        if (news && *news)
+            all.insert(it.key(), **news);
+    }
+    return d->storeNews(all);
 }
 
 } // namespace lintel::authority

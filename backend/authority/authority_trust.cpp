@@ -182,22 +182,34 @@ Result<void> Authority::noteRefresh(const TrustDomain &other, const QString &pro
 
 // --- Tokens and minting --------------------------------------------------------------------------
 
-Result<JwtIssued> Authority::Private::signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl)
+Result<JwtOrder> Authority::Private::prepareJwt(const SpiffeId &id, const QStringList &audience,
+                                                std::chrono::seconds ttl) const
 {
     const auto signer = ca.jwtSigner(now());
     if (!signer)
         return signer.error();
-    JwtIssued issued;
-    issued.svid.id = id;
-    issued.svid.audience = audience;
-    issued.svid.issuedAt = std::chrono::floor<std::chrono::seconds>(now());
-    issued.svid.expiresAt = std::chrono::floor<std::chrono::seconds>(
+    JwtOrder order{{}, *signer};
+    order.svid.id = id;
+    order.svid.audience = audience;
+    order.svid.issuedAt = std::chrono::floor<std::chrono::seconds>(now());
+    order.svid.expiresAt = std::chrono::floor<std::chrono::seconds>(
         qMin<Timestamp>(now() + (ttl.count() > 0 ? ttl : config.jwtTtl), signer->notAfter));
-    auto token = tls::signJwtSvid(issued.svid, signer->keyId, *signer->key);
-    if (!token)
-        return token.error();
-    issued.token = *token;
-    ++jwtsIssued;
+    return order;
+}
+
+Result<JwtIssued> Authority::Private::signJwt(const JwtOrder &order)
+{
+    auto token = tls::signJwtSvid(order.svid, order.signer.keyId, *order.signer.key);
+    return token ? Result<JwtIssued>(JwtIssued{order.svid, *token}) : token.error();
+}
+
+Result<JwtIssued> Authority::Private::signJwt(const SpiffeId &id, const QStringList &audience, std::chrono::seconds ttl)
+{
+    const auto order = prepareJwt(id, audience, ttl);
+    if (!order)
+        return order.error();
+    auto issued = signJwt(*order);
+    jwtsIssued += issued ? 1 : 0;
     return issued;
 }
 

@@ -186,6 +186,11 @@ Result<ProgramConfig> readProgramConfig(const QString &path)
     readAttestation(root.section(u"attestation"), config);
     root.section(u"ca").flag(u"name_constraint", config.authority.nameConstraint);
     readLifetimes(root.section(u"lifetimes"), config.authority);
+    {
+        Section limits = root.section(u"limits");
+        limits.integer(u"signatures_per_agent", config.authority.signaturesPerAgent, 1, 1'000'000);
+        limits.integer(u"writes_per_agent", config.authority.writesPerAgent, 1, 1'000'000);
+    }
     readKeyStore(root.section(u"key_store"), config.keys);
     config.common.observability = readObservability(root.section(u"observability"));
     root.finish();

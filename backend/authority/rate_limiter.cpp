@@ -71,6 +71,31 @@ Result<void> RateLimiter::admit(const QString &key, const QString &caller)
     return {};
 }
 
+Result<void> RateLimiter::admitSignatures(const QString &agent, qsizetype count)
+{
+    Bucket &bucket =
+        refilled(m_signatures, agent, m_limits.signaturesPerAgentBurst, m_limits.signaturesPerAgentPerSecond);
+    if (bucket.tokens < 1)
+        return Error{
+            Errc::Full,
+            u"%1 asks for too many signatures; it may try again in %2 s (limits.signatures_per_agent)."_s.arg(agent)
+                .arg(waitFor(bucket.tokens, m_limits.signaturesPerAgentPerSecond))};
+    bucket.tokens -= double(count);
+    return {};
+}
+
+Result<void> RateLimiter::admitWrite(const QString &agent)
+{
+    Bucket &bucket = refilled(m_writes, agent, m_limits.writesPerAgentBurst, m_limits.writesPerAgentPerSecond);
+    if (bucket.tokens < 1)
+        return Error{
+            Errc::Full,
+            u"%1 has too much written down; it may try again in %2 s (limits.writes_per_agent)."_s.arg(agent).arg(
+                waitFor(bucket.tokens, m_limits.writesPerAgentPerSecond))};
+    bucket.tokens -= 1;
+    return {};
+}
+
 RateLimiter::Bucket &RateLimiter::refilled(Buckets &buckets, const QString &name, double burst, double perSecond)
 {
     const auto now = m_clock->monotonic();

@@ -1,5 +1,5 @@
 // How often a connection and an address may call, and how often a chip and an address may begin an
-// attestation: token buckets. Chosen so
+// attestation, and how often an agent may ask for signatures and for what is written down: token buckets. Chosen so
 // that a building of 1,000 devices behind one address comes back within five minutes after a power
 // cut, and one chip alone cannot keep the authority busy. Pure but for its memory, which is bounded:
 // the bucket that has been full for longest makes room. One thread.
@@ -24,6 +24,11 @@ struct RateLimits {
     double perConnectionPerSecond = 0.5;
     double perAddressCallBurst = 400;
     double perAddressCallsPerSecond = 40;
+    // Of one agent. SPIRE's own limit is 500 SVIDs a second of one address.
+    double signaturesPerAgentBurst = 1'000;
+    double signaturesPerAgentPerSecond = 500;
+    double writesPerAgentBurst = 60;
+    double writesPerAgentPerSecond = 1;
     int maxBuckets = 20'000; // of each kind
 };
 
@@ -45,6 +50,12 @@ public:
     /// refuses, so that a chip which floods does not use up its building's share.
     [[nodiscard]] Result<void> admit(const QString &key, const QString &address);
 
+    /// Of an agent that is known. Any batch is let through while its bucket is not empty; what it takes too much is
+    /// missing afterwards, so that no request is too large for ever.
+    [[nodiscard]] Result<void> admitSignatures(const QString &agent, qsizetype count);
+    /// Before something is written down for it.
+    [[nodiscard]] Result<void> admitWrite(const QString &agent);
+
 private:
     struct Bucket {
         double tokens = 0;
@@ -60,6 +71,8 @@ private:
     Buckets m_callers; // addresses, by their calls
     Buckets m_keys;
     Buckets m_addresses;
+    Buckets m_signatures; // by agent
+    Buckets m_writes;     // by agent
 };
 
 } // namespace lintel::authority

@@ -45,6 +45,8 @@ using namespace std::chrono_literals;
 namespace {
 
 const QString kDomain = u"building-1.smart.local"_s;
+// What one agent may ask for is bounded; here one agent asks for as much as the authority can do.
+const QString kNoLimits = u"limits: {signatures_per_agent: 1000000, writes_per_agent: 1000000}\n"_s;
 constexpr int kEntries = 500;
 constexpr int kRounds = 3; // turn and turn about; medians
 constexpr auto kMeasure = 2s;
@@ -129,7 +131,7 @@ QJsonObject compared(Rate ours, Rate theirs, double raw)
 
 /// Ours, and SPIRE's where the environment names it.
 struct Contest {
-    AuthorityUnderTest authority{kDomain};
+    AuthorityUnderTest authority{kDomain, kNoLimits};
     std::unique_ptr<AuthorityLoad> ours;
     std::unique_ptr<SpireServer> peer;
     std::unique_ptr<AuthorityLoad> theirs;
@@ -327,7 +329,7 @@ QJsonObject measurePeerMemory()
 
 QJsonObject measureMemory()
 {
-    AuthorityUnderTest authority(kDomain);
+    AuthorityUnderTest authority(kDomain, kNoLimits);
     if (!authority.start())
         return problem(authority.log());
     (void)waitFor([] { return false; }, 2s);
@@ -375,7 +377,7 @@ QJsonObject measureTpm(TpmAttestor::Wire wire)
     const TpmVendor vendor;
     const SoftwareTpm chip(&vendor);
     const TpmOptions access{chip.tcti(), chip.stateDir(), EndorsementChoice::Automatic};
-    AuthorityUnderTest authority(kDomain);
+    AuthorityUnderTest authority(kDomain, kNoLimits);
     if (!authority.start())
         return problem(authority.log());
     const auto device = TpmDevice::open(access);

@@ -8,6 +8,8 @@
 
 #include <QTemporaryDir>
 
+#include <functional>
+
 namespace lintel::test {
 
 inline QString ekHashOf(int number)
@@ -28,6 +30,7 @@ struct AuthorityFixture {
     authority::AuthorityConfig config;
     std::unique_ptr<authority::Authority> authority;
     const QString actor = QStringLiteral("operator:test");
+    std::function<std::unique_ptr<KeyStore>()> otherKeys; // instead of files
 
     AuthorityFixture()
     {
@@ -37,7 +40,8 @@ struct AuthorityFixture {
     Result<void> open()
     {
         authority.reset();
-        auto opened = authority::Authority::open(config, std::make_unique<tls::FileKeyStore>(config.keysDir()), clock);
+        auto opened = authority::Authority::open(
+            config, otherKeys ? otherKeys() : std::make_unique<tls::FileKeyStore>(config.keysDir()), clock);
         if (!opened)
             return opened.error();
         authority = std::move(*opened);

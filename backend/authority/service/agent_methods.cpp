@@ -55,29 +55,35 @@ void AuthorityService::serveAgentMethods()
     m_agents.handleStream(method::agent("AttestAgent"), [this](std::shared_ptr<grpc::ServerCall> call) {
         AttestCall::serve(std::move(call), m_authority, m_terms);
     });
-    forAgents(method::agent("RenewAgent"), [this](const QByteArray &bytes, const Agent &agent) {
-        const auto request = spire::parse<api::RenewAgentRequest>(bytes);
-        if (!request)
-            return refusal(request.error());
-        if (agent.canReattest)
-            return grpc::UnaryReply{
-                refusalOf(AgentDenial::MustReattest,
-                          u"%1 gets a new SVID by attesting again, not by renewal."_s.arg(agent.id.toString())),
-                {}};
-        const auto renewed = m_authority.renewAgent(agent.id, bytesOf(request->params().csr()));
-        if (!renewed)
-            return refusal(renewed.error());
-        api::RenewAgentResponse response;
-        fill(response.mutable_svid(), renewed->svid);
-        return reply(response);
-    });
-    forAgents(method::agent("PostStatus"), [this](const QByteArray &bytes, const Agent &agent) {
-        const auto request = spire::parse<api::PostStatusRequest>(bytes);
-        if (!request)
-            return refusal(request.error());
-        const auto noted = m_authority.notePosted(agent.id, textOf(request->agent_version()));
-        return noted ? replyNothing() : refusal(noted.error());
-    });
+    forAgents(
+        method::agent("RenewAgent"),
+        [this](const QByteArray &bytes, const Agent &agent) {
+            const auto request = spire::parse<api::RenewAgentRequest>(bytes);
+            if (!request)
+                return refusal(request.error());
+            if (agent.canReattest)
+                return grpc::UnaryReply{
+                    refusalOf(AgentDenial::MustReattest,
+                              u"%1 gets a new SVID by attesting again, not by renewal."_s.arg(agent.id.toString())),
+                    {}};
+            const auto renewed = m_authority.renewAgent(agent.id, bytesOf(request->params().csr()));
+            if (!renewed)
+                return refusal(renewed.error());
+            api::RenewAgentResponse response;
+            fill(response.mutable_svid(), renewed->svid);
+            return reply(response);
+        },
+        Cost::Write);
+    forAgents(
+        method::agent("PostStatus"),
+        [this](const QByteArray &bytes, const Agent &agent) {
+            const auto request = spire::parse<api::PostStatusRequest>(bytes);
+            if (!request)
+                return refusal(request.error());
+            const auto noted = m_authority.notePosted(agent.id, textOf(request->agent_version()));
+            return noted ? replyNothing() : refusal(noted.error());
+        },
+        Cost::Write);
 
     forAdministrators(method::agent("CountAgents"), [this](const QByteArray &bytes, const Actor &) {
         const auto request = spire::parse<api::CountAgentsRequest>(bytes);

@@ -28,6 +28,16 @@ grpc::ServerLimits agentLimits()
     return limits;
 }
 
+RateLimits agentRates(const AuthorityConfig &config)
+{
+    RateLimits rates;
+    rates.signaturesPerAgentPerSecond = config.signaturesPerAgent;
+    rates.signaturesPerAgentBurst = 2.0 * config.signaturesPerAgent;
+    rates.writesPerAgentPerSecond = config.writesPerAgent / 60.0;
+    rates.writesPerAgentBurst = config.writesPerAgent;
+    return rates;
+}
+
 Result<grpc::ServerTls> tlsOf(IdentitySource &identity, const Clock &clock)
 {
     const auto current = identity.current();
@@ -40,7 +50,8 @@ Result<grpc::ServerTls> tlsOf(IdentitySource &identity, const Clock &clock)
 
 AuthorityService::AuthorityService(Authority &authority, AttestationTerms terms, const QString &version,
                                    QObject *parent)
-    : QObject(parent), m_authority(authority), m_terms(std::move(terms)), m_version(version), m_agents(agentLimits()),
+    : QObject(parent), m_authority(authority), m_terms(std::move(terms)), m_version(version),
+      m_limiter(*m_terms.clock, agentRates(authority.config())), m_agents(agentLimits()),
       m_administration(grpc::ServerLimits{}), m_bundles(grpc::ServerLimits{})
 {
     m_uptime.start();
@@ -152,15 +163,41 @@ Result<Agent> AuthorityService::callerOf(const grpc::ServerCall &call, grpc::Sta
     return Error{Errc::Denied, check.message};
 }
 
-void AuthorityService::forAgents(const QByteArray &path, AgentHandler handler)
+Result<void> AuthorityService::admit(const Agent &agent, Cost cost, qsizetype count)
+{
+    switch (cost) {
+    case Cost::Nothing: break;
+    case Cost::Write: return m_limiter.admitWrite(agent.id.toString());
+    case Cost::Signature: return m_limiter.admitSignatures(agent.id.toString(), count);
+    }
+    return {};
+}
+
+void AuthorityService::forAgentsLater(const QByteArray &path, LaterHandler handler, Cost cost)
+{
+    m_agents.handleUnaryLater(path, [this, cost, handler = std::move(handler)](
+                                        const QByteArray &request, const std::shared_ptr<grpc::ServerCall> &call) {
+        grpc::Status refused;
+        const auto agent = callerOf(*call, &refused);
+        if (!agent)
+            return call->finish(refused);
+        if (const auto admitted = admit(*agent, cost); !admitted)
+            return call->finish(statusOf(admitted.error()));
+        handler(request, *agent, call);
+    });
+}
+
+void AuthorityService::forAgents(const QByteArray &path, AgentHandler handler, Cost cost)
 {
     m_agents.handleUnary(path,
-                         [this, handler = std::move(handler)](const QByteArray &request,
-                                                              const grpc::ServerCall &call) -> grpc::UnaryReply {
+                         [this, cost, handler = std::move(handler)](const QByteArray &request,
+                                                                    const grpc::ServerCall &call) -> grpc::UnaryReply {
                              grpc::Status refused;
                              const auto agent = callerOf(call, &refused);
                              if (!agent)
                                  return {refused, {}};
+                             if (const auto admitted = admit(*agent, cost); !admitted)
+                                 return refusal(admitted.error());
                              return handler(request, *agent);
                          });
 }

@@ -14,6 +14,7 @@
 #include <QElapsedTimer>
 #include <QHash>
 #include <QObject>
+#include <QSet>
 
 #include <functional>
 #include <memory>
@@ -48,7 +49,13 @@ Q_SIGNALS:
 private:
     using AgentHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Agent &agent)>;
     using AdminHandler = std::function<grpc::UnaryReply(const QByteArray &request, const Actor &actor)>;
-    void forAgents(const QByteArray &path, AgentHandler handler);
+    using LaterHandler = std::function<void(const QByteArray &request, const Agent &agent,
+                                            const std::shared_ptr<grpc::ServerCall> &call)>;
+    /// What a call costs us, beside reading: of which bucket of its agent it is taken.
+    enum class Cost { Nothing, Write, Signature };
+    void forAgents(const QByteArray &path, AgentHandler handler, Cost cost = Cost::Nothing);
+    void forAgentsLater(const QByteArray &path, LaterHandler handler, Cost cost = Cost::Nothing);
+    [[nodiscard]] Result<void> admit(const Agent &agent, Cost cost, qsizetype count = 1);
     void forAdministrators(const QByteArray &path, AdminHandler handler);
     [[nodiscard]] static grpc::Status refusalOf(AgentDenial denial, const QString &message);
     [[nodiscard]] Result<Agent> callerOf(const grpc::ServerCall &call, grpc::Status *refusal);
@@ -64,7 +71,7 @@ private:
     void serveHealth();
 
     void serveEntryStream(const std::shared_ptr<grpc::ServerCall> &call);
-    [[nodiscard]] grpc::UnaryReply issueSvids(const QByteArray &request, const Agent &agent);
+    void issueSvids(const QByteArray &request, const Agent &agent, const std::shared_ptr<grpc::ServerCall> &call);
     [[nodiscard]] QByteArray healthNow() const;
     void watchHealth(const std::shared_ptr<grpc::ServerCall> &call);
     void watchDenyList(const std::shared_ptr<grpc::ServerCall> &call);
@@ -86,6 +93,7 @@ private:
     Authority &m_authority;
     AttestationTerms m_terms;
     QString m_version;
+    RateLimiter m_limiter; // of agents
     QElapsedTimer m_uptime;
     grpc::Server m_agents;
     grpc::Server m_administration;
@@ -96,7 +104,11 @@ private:
         std::shared_ptr<grpc::ServerCall> call;
         SpiffeId agent;                     // of ours; it hears of federated domains as well
         std::optional<TrustDomain> partner; // or the authority of this one
+        bool isBehind = false;              // our own list has to be sent, …
+        QSet<TrustDomain> behind;           // … and those of these domains: the newest, when there is room
     };
+    void sendNews(Watcher &watcher);
+    void endOthersLike(const Watcher &watcher);
     QHash<grpc::ServerCall *, Watcher> m_watchers; // of the deny list
     QHash<grpc::ServerCall *, std::shared_ptr<grpc::ServerCall>> m_healthWatchers;
 };

@@ -255,7 +255,7 @@ void AuthorityService::serveDeviceMethods()
         if (!records)
             return refusal(records.error());
         wire::ListAuditResponse response;
-        response.set_chain_intact(bool(m_authority.checkAudit()));
+        response.set_chain_intact(bool(m_authority.checkAudit(*records)));
         for (const AuditRecord &record : *records) {
             auto *one = response.add_records();
             one->set_seq(quint64(record.number));

@@ -33,46 +33,65 @@ grpc::UnaryReply replyJwt(const Result<JwtIssued> &issued)
     return reply(response);
 }
 
+void answer(grpc::ServerCall &call, const grpc::UnaryReply &reply)
+{
+    if (reply.status.isOk())
+        call.send(reply.message);
+    call.finish(reply.status);
+}
+
 } // namespace
 
-grpc::UnaryReply AuthorityService::issueSvids(const QByteArray &bytes, const Agent &agent)
+void AuthorityService::issueSvids(const QByteArray &bytes, const Agent &agent,
+                                  const std::shared_ptr<grpc::ServerCall> &call)
 {
+    const auto refuse = [&call](const Error &why) { call->finish(statusOf(why)); };
     const auto request = spire::parse<api::BatchNewX509SVIDRequest>(bytes);
     if (!request)
-        return refusal(request.error());
+        return refuse(request.error());
     if (request->params_size() == 0)
-        return refusal({Errc::Malformed, u"The request names no SVID."_s});
+        return refuse({Errc::Malformed, u"The request names no SVID."_s});
     if (request->params_size() > kMaxBatch)
-        return refusal(
+        return refuse(
             {Errc::Full, u"%1 SVIDs in one request are too many; ask for at most %2."_s.arg(request->params_size())
                              .arg(kMaxBatch)});
+    if (const auto admitted = admit(agent, Cost::Signature, request->params_size()); !admitted)
+        return refuse(admitted.error());
     QList<SvidRequest> orders;
     orders.reserve(request->params_size());
     for (const auto &params : request->params())
         orders.append({textOf(params.entry_id()), bytesOf(params.csr())});
-    const auto issued = m_authority.issueX509(agent, orders);
-    if (!issued)
-        return refusal(issued.error());
-    api::BatchNewX509SVIDResponse response;
-    for (const auto &one : *issued) {
-        auto *result = response.add_results();
-        fill(result->mutable_status(), one ? grpc::Status{} : statusOf(one.error()));
-        if (one)
-            fill(result->mutable_svid(), *one);
-    }
-    return reply(response);
+    m_authority.issueX509Later(agent, orders, [call](const Result<QList<Result<IssuedSvid>>> &issued) {
+        if (!issued)
+            return call->finish(statusOf(issued.error()));
+        api::BatchNewX509SVIDResponse response;
+        for (const auto &one : *issued) {
+            auto *result = response.add_results();
+            fill(result->mutable_status(), one ? grpc::Status{} : statusOf(one.error()));
+            if (one)
+                fill(result->mutable_svid(), *one);
+        }
+        call->send(spire::serialize(response));
+        call->finish({});
+    });
 }
 
 void AuthorityService::serveSvidMethods()
 {
-    forAgents(method::svid("BatchNewX509SVID"),
-              [this](const QByteArray &bytes, const Agent &agent) { return issueSvids(bytes, agent); });
-    forAgents(method::svid("NewJWTSVID"), [this](const QByteArray &bytes, const Agent &agent) {
-        const auto request = spire::parse<api::NewJWTSVIDRequest>(bytes);
-        if (!request)
-            return refusal(request.error());
-        return replyJwt(m_authority.issueJwt(agent, textOf(request->entry_id()), audienceOf(request->audience())));
-    });
+    forAgentsLater(method::svid("BatchNewX509SVID"),
+                   [this](const QByteArray &bytes, const Agent &agent, const std::shared_ptr<grpc::ServerCall> &call) {
+                       issueSvids(bytes, agent, call);
+                   });
+    forAgentsLater(
+        method::svid("NewJWTSVID"),
+        [this](const QByteArray &bytes, const Agent &agent, const std::shared_ptr<grpc::ServerCall> &call) {
+            const auto request = spire::parse<api::NewJWTSVIDRequest>(bytes);
+            if (!request)
+                return call->finish(statusOf(request.error()));
+            m_authority.issueJwtLater(agent, textOf(request->entry_id()), audienceOf(request->audience()),
+                                      [call](const Result<JwtIssued> &issued) { answer(*call, replyJwt(issued)); });
+        },
+        Cost::Signature);
 
     forAdministrators(method::svid("MintX509SVID"), [this](const QByteArray &bytes, const Actor &actor) {
         const auto request = spire::parse<api::MintX509SVIDRequest>(bytes);

@@ -81,7 +81,7 @@ std::optional<TrustDomain> AuthorityService::partnerIn(const grpc::ServerCall &c
 
 void AuthorityService::watchDenyList(const std::shared_ptr<grpc::ServerCall> &call)
 {
-    Watcher watcher{call, {}, partnerIn(*call)};
+    Watcher watcher{call, {}, partnerIn(*call), false, {}};
     if (!watcher.partner) {
         grpc::Status refused;
         const auto agent = callerOf(*call, &refused);
@@ -89,38 +89,76 @@ void AuthorityService::watchDenyList(const std::shared_ptr<grpc::ServerCall> &ca
             return call->finish(refused);
         watcher.agent = agent->id;
     }
-    const auto document = denyListDocument();
-    if (!document)
+    if (const auto document = denyListDocument(); !document)
         return call->finish(statusOf(document.error()));
-    m_watchers.insert(call.get(), watcher);
+    endOthersLike(watcher);
+    watcher.isBehind = true;
+    if (!watcher.partner) { // partners know what others say from them
+        const auto domains = m_authority.federatedDenyLists().keys();
+        watcher.behind = QSet(domains.cbegin(), domains.cend());
+    }
     connect(
         call.get(), &grpc::ServerCall::cancelled, this, [this, raw = call.get()] { m_watchers.remove(raw); },
         Qt::QueuedConnection);
-    call->send(*document);
-    if (watcher.partner)
-        return; // what others say it hears from them
-    const auto domains = m_authority.federatedDenyLists().keys();
-    for (const TrustDomain &domain : domains)
-        call->send(federatedDocument(domain));
+    connect(call.get(), &grpc::ServerCall::drained, this, [this, raw = call.get()] {
+        if (const auto drained = m_watchers.find(raw); drained != m_watchers.end())
+            sendNews(*drained);
+    });
+    sendNews(*m_watchers.insert(call.get(), watcher));
+}
+
+/// One agent, one stream: a device that comes back does not wait for its old connection to be missed.
+void AuthorityService::endOthersLike(const Watcher &watcher)
+{
+    const auto all = m_watchers.values();
+    for (const Watcher &other : all) {
+        if (other.agent != watcher.agent || other.partner != watcher.partner)
+            continue;
+        other.call->finish(
+            {grpc::StatusCode::Aborted, u"A newer stream of this agent takes the place of this one."_s, {}});
+        m_watchers.remove(other.call.get());
+    }
+}
+
+/// Whoever does not read gets the newest lists later, not every one between.
+void AuthorityService::sendNews(Watcher &watcher)
+{
+    if (watcher.call->queuedBytes() > 0)
+        return;
+    if (watcher.isBehind) {
+        const auto document = denyListDocument();
+        if (!document) {
+            Q_EMIT noticed(document.error());
+            return;
+        }
+        watcher.isBehind = false;
+        return watcher.call->send(*document);
+    }
+    const auto known = m_authority.federatedDenyLists();
+    while (!watcher.behind.isEmpty()) {
+        const TrustDomain domain = *watcher.behind.cbegin();
+        watcher.behind.remove(domain);
+        if (known.contains(domain))
+            return watcher.call->send(federatedDocument(domain));
+    }
 }
 
 void AuthorityService::pushDenyList()
 {
-    const auto document = denyListDocument();
-    if (!document) {
-        Q_EMIT noticed(document.error());
-        return;
+    for (auto watcher = m_watchers.begin(); watcher != m_watchers.end(); ++watcher) {
+        watcher->isBehind = true;
+        sendNews(*watcher);
     }
-    for (const Watcher &watcher : m_watchers.values())
-        watcher.call->send(*document);
 }
 
 void AuthorityService::pushFederatedDenyList(const TrustDomain &domain)
 {
-    const QByteArray document = federatedDocument(domain);
-    for (const Watcher &watcher : m_watchers.values())
-        if (!watcher.partner)
-            watcher.call->send(document);
+    for (auto watcher = m_watchers.begin(); watcher != m_watchers.end(); ++watcher) {
+        if (watcher->partner)
+            continue;
+        watcher->behind.insert(domain);
+        sendNews(*watcher);
+    }
 }
 
 void AuthorityService::dismissFormerPartners()
@@ -137,42 +175,51 @@ void AuthorityService::serveTrustMethods()
 {
     m_agents.handleStream(method::trust("WatchDenyList"),
                           [this](const std::shared_ptr<grpc::ServerCall> &call) { watchDenyList(call); });
-    forAgents(method::trust("GetTime"), [this](const QByteArray &bytes, const Agent &) {
-        const auto request = spire::parse<wire::TimeRequest>(bytes);
-        if (!request)
-            return refusal(request.error());
-        const QByteArray nonce = bytesOf(request->nonce());
-        if (nonce.size() < kMinNonce || nonce.size() > kMaxNonce)
-            return refusal({Errc::Malformed, u"The nonce must have %1 to %2 bytes."_s.arg(kMinNonce).arg(kMaxNonce)});
-        const auto jws = m_authority.signedTime(nonce);
-        if (!jws)
-            return refusal(jws.error());
-        wire::TimeResponse response;
-        response.set_jws(jws->toStdString());
-        return reply(response);
-    });
-    forAgents(method::trust("ReportLastAccepted"), [this](const QByteArray &bytes, const Agent &agent) {
-        const auto request = spire::parse<wire::ReportLastAcceptedRequest>(bytes);
-        if (!request)
-            return refusal(request.error());
-        if (request->items_size() > kMaxReports)
-            return refusal({Errc::Full, u"At most %1 identities in one report."_s.arg(kMaxReports)});
-        const auto entries = m_authority.authorizedEntries(agent);
-        if (!entries)
-            return refusal(entries.error());
-        if (!runsBroker(*entries))
-            return refusal({Errc::Denied, u"Only the agent of a broker may say what a broker accepted."_s});
-        for (const auto &item : request->items()) {
-            const auto id = SpiffeId::parse(textOf(item.spiffe_id()));
-            if (!id)
-                return refusal(id.error());
-            const auto noted = m_authority.noteLastAccepted(*id, fromEpochMillis(item.at_ms()), agent.id.toString());
-            // A broker may know of a list that is older than ours: whoever is enrolled again is no news.
-            if (!noted && noted.error().code != Errc::NotFound)
-                return refusal(noted.error());
-        }
-        return replyNothing();
-    });
+    forAgentsLater(
+        method::trust("GetTime"),
+        [this](const QByteArray &bytes, const Agent &, const std::shared_ptr<grpc::ServerCall> &call) {
+            const auto request = spire::parse<wire::TimeRequest>(bytes);
+            if (!request)
+                return call->finish(statusOf(request.error()));
+            const QByteArray nonce = bytesOf(request->nonce());
+            if (nonce.size() < kMinNonce || nonce.size() > kMaxNonce)
+                return call->finish(statusOf(
+                    {Errc::Malformed, u"The nonce must have %1 to %2 bytes."_s.arg(kMinNonce).arg(kMaxNonce)}));
+            m_authority.signedTimeLater(nonce, [call](const Result<QByteArray> &jws) {
+                if (!jws)
+                    return call->finish(statusOf(jws.error()));
+                wire::TimeResponse response;
+                response.set_jws(jws->toStdString());
+                call->send(spire::serialize(response));
+                call->finish({});
+            });
+        },
+        Cost::Signature);
+    forAgents(
+        method::trust("ReportLastAccepted"),
+        [this](const QByteArray &bytes, const Agent &agent) {
+            const auto request = spire::parse<wire::ReportLastAcceptedRequest>(bytes);
+            if (!request)
+                return refusal(request.error());
+            if (request->items_size() > kMaxReports)
+                return refusal({Errc::Full, u"At most %1 identities in one report."_s.arg(kMaxReports)});
+            const auto entries = m_authority.authorizedEntries(agent);
+            if (!entries)
+                return refusal(entries.error());
+            if (!runsBroker(*entries))
+                return refusal({Errc::Denied, u"Only the agent of a broker may say what a broker accepted."_s});
+            QHash<SpiffeId, Timestamp> accepted;
+            for (const auto &item : request->items()) {
+                const auto id = SpiffeId::parse(textOf(item.spiffe_id()));
+                if (!id)
+                    return refusal(id.error());
+                Timestamp &at = accepted[*id];
+                at = qMax(at, fromEpochMillis(item.at_ms()));
+            }
+            const auto noted = m_authority.noteLastAccepted(accepted, agent.id.toString());
+            return noted ? replyNothing() : refusal(noted.error());
+        },
+        Cost::Write);
     forAgents(method::trust("ListWaiting"), [this](const QByteArray &, const Agent &agent) {
         const auto entries = m_authority.authorizedEntries(agent);
         if (!entries)

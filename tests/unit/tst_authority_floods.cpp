@@ -1,0 +1,390 @@
+// What one agent that is approved, and hostile, can do to the others: nothing but wait for its turn.
+#include "fakes/faulty_vfs.h"
+#include "fakes/served_authority.h"
+#include "tls/deny_list.h"
+
+#include "lintel_authority.pb.h"
+#include "spire_agent.pb.h"
+#include "spire_svid.pb.h"
+
+#include <QElapsedTimer>
+#include <QThread>
+
+using namespace lintel;
+using namespace lintel::authority;
+using namespace lintel::test;
+using namespace Qt::StringLiterals;
+using namespace std::chrono_literals;
+namespace method = lintel::spire::method;
+namespace own = ::lintel::authority::v1;
+namespace agents = ::spire::api::server::agent::v1;
+namespace svids = ::spire::api::server::svid::v1;
+
+namespace {
+
+constexpr int kPatience = 60'000;
+
+/// Signs as slowly as a small chip.
+class SlowKeys final : public KeyStore
+{
+public:
+    SlowKeys(std::unique_ptr<KeyStore> keys, std::shared_ptr<std::atomic<int>> delayMs)
+        : m_keys(std::move(keys)), m_delayMs(std::move(delayMs))
+    {}
+    Result<std::shared_ptr<SigningKey>> create(const QString &label) override { return slow(m_keys->create(label)); }
+    Result<std::shared_ptr<SigningKey>> open(const QString &label) override { return slow(m_keys->open(label)); }
+    Result<void> remove(const QString &label) override { return m_keys->remove(label); }
+    [[nodiscard]] QString description() const override { return m_keys->description(); }
+
+private:
+    class Key final : public SigningKey
+    {
+    public:
+        Key(std::shared_ptr<SigningKey> key, std::shared_ptr<std::atomic<int>> delayMs)
+            : m_key(std::move(key)), m_delayMs(std::move(delayMs))
+        {}
+        [[nodiscard]] QByteArray publicKeyDer() const override { return m_key->publicKeyDer(); }
+        [[nodiscard]] Result<QByteArray> sign(const QByteArray &message) const override
+        {
+            QThread::msleep(static_cast<unsigned long>(m_delayMs->load()));
+            return m_key->sign(message);
+        }
+
+    private:
+        std::shared_ptr<SigningKey> m_key;
+        std::shared_ptr<std::atomic<int>> m_delayMs;
+    };
+    [[nodiscard]] Result<std::shared_ptr<SigningKey>> slow(const Result<std::shared_ptr<SigningKey>> &key) const
+    {
+        if (!key)
+            return key;
+        return std::shared_ptr<SigningKey>(std::make_shared<Key>(*key, m_delayMs));
+    }
+
+    std::unique_ptr<KeyStore> m_keys;
+    std::shared_ptr<std::atomic<int>> m_delayMs;
+};
+
+/// Two agents, whose authority has a key store that is as slow as `delayMs` says from then on.
+struct SlowAuthority : TwoAgents {
+    std::shared_ptr<std::atomic<int>> delayMs = std::make_shared<std::atomic<int>>(0);
+
+    SlowAuthority()
+    {
+        otherKeys = [this] {
+            return std::make_unique<SlowKeys>(std::make_unique<tls::FileKeyStore>(config.keysDir()), delayMs);
+        };
+    }
+};
+
+svids::NewJWTSVIDRequest tokenRequest(const Entry &entry)
+{
+    svids::NewJWTSVIDRequest request;
+    request.set_entry_id(entry.id.toStdString());
+    request.add_audience("broker");
+    return request;
+}
+
+svids::BatchNewX509SVIDRequest batchRequest(const Entry &entry, const DeviceKey &key, int count)
+{
+    svids::BatchNewX509SVIDRequest request;
+    for (int i = 0; i < count; ++i) {
+        auto *params = request.add_params();
+        params->set_entry_id(entry.id.toStdString());
+        params->set_csr(key.csr.toStdString());
+    }
+    return request;
+}
+
+own::TimeRequest timeRequest()
+{
+    own::TimeRequest request;
+    request.set_nonce(std::string(16, 'n'));
+    return request;
+}
+
+} // namespace
+
+class TestAuthorityFloods : public QObject
+{
+    Q_OBJECT
+private Q_SLOTS:
+    void signatures_ofOneAgentAreBounded()
+    {
+        TwoAgents f;
+        f.config.signaturesPerAgent = 5;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const auto agent = f.as(f.joined);
+        const auto ask = [&](const auto &name, const auto &request) {
+            return lintel::test::ask(*agent, name, request);
+        };
+        for (int i = 0; i < 9; ++i)
+            COMPARE_STATUS(ask(method::svid("NewJWTSVID"), tokenRequest(entry)), Ok);
+        // With one left, a batch is not too large, …
+        const DeviceKey key;
+        const Answer batch = ask(method::svid("BatchNewX509SVID"), batchRequest(entry, key, 10));
+        COMPARE_STATUS(batch, Ok);
+        QCOMPARE(batch.as<svids::BatchNewX509SVIDResponse>().results_size(), 10);
+        // … but what it took has to come back first.
+        const Answer refused = ask(method::svid("NewJWTSVID"), tokenRequest(entry));
+        COMPARE_STATUS(refused, ResourceExhausted);
+        QVERIFY2(refused.status.message.contains("try again in 2 s"_L1), qPrintable(refused.status.message));
+        COMPARE_STATUS(ask(method::trust("GetTime"), timeRequest()), ResourceExhausted);
+        COMPARE_STATUS(ask(method::svid("BatchNewX509SVID"), batchRequest(entry, key, 1)), ResourceExhausted);
+        const auto other = f.as(f.chip);
+        COMPARE_STATUS(lintel::test::ask(*other, method::trust("GetTime"), timeRequest()), Ok);
+        f.clock.advance(2s);
+        COMPARE_STATUS(ask(method::trust("GetTime"), timeRequest()), Ok);
+        COMPARE_STATUS(ask(method::trust("GetTime"), timeRequest()), ResourceExhausted);
+    }
+
+    void writes_ofOneAgentAreBounded()
+    {
+        TwoAgents f;
+        f.config.writesPerAgent = 3;
+        VERIFY_OK(f.serveBoth());
+        const auto agent = f.as(f.joined);
+        agents::PostStatusRequest status;
+        for (int i = 0; i < 3; ++i)
+            COMPARE_STATUS(ask(*agent, method::agent("PostStatus"), status), Ok);
+        const Answer refused = ask(*agent, method::agent("PostStatus"), status);
+        COMPARE_STATUS(refused, ResourceExhausted);
+        QVERIFY2(refused.status.message.contains("try again in 20 s"_L1), qPrintable(refused.status.message));
+        agents::RenewAgentRequest renewal;
+        renewal.mutable_params()->set_csr(f.tokenKey.csr.toStdString());
+        COMPARE_STATUS(ask(*agent, method::agent("RenewAgent"), renewal), ResourceExhausted);
+        COMPARE_STATUS(ask(*agent, method::trust("ReportLastAccepted"), QByteArray()), ResourceExhausted);
+        const auto other = f.as(f.chip);
+        COMPARE_STATUS(ask(*other, method::agent("PostStatus"), status), Ok);
+        f.clock.advance(20s);
+        COMPARE_STATUS(ask(*agent, method::agent("RenewAgent"), renewal), Ok);
+    }
+
+    /// A revocation reaches the brokers while a slow chip signs what somebody has asked for.
+    void largeBatch_leavesTheEventLoopFree()
+    {
+        SlowAuthority f;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        VERIFY_OK(f.authority->enroll(ekHashOf(3), factsOf(u"hvac-003"_s), f.actor));
+        const auto watching = f.as(f.chip);
+        const auto watch = open(*watching, method::trust("WatchDenyList"));
+        watch->call->send({});
+        QTRY_COMPARE_WITH_TIMEOUT(watch->messages.size(), 1, kPatience);
+
+        const auto agent = f.as(f.joined);
+        const DeviceKey key;
+        std::optional<grpc::Status> batch;
+        std::optional<grpc::Status> token;
+        f.delayMs->store(30);
+        agent->unary(method::svid("BatchNewX509SVID"), lintel::spire::serialize(batchRequest(entry, key, 200)), 60s,
+                     agent.get(), [&](const grpc::Status &status, const QByteArray &) { batch = status; });
+        agent->unary(method::svid("NewJWTSVID"), lintel::spire::serialize(tokenRequest(entry)), 60s, agent.get(),
+                     [&](const grpc::Status &status, const QByteArray &) { token = status; });
+        // They take turns: the token does not wait for all of the batch.
+        QTRY_VERIFY_WITH_TIMEOUT(token.has_value(), kPatience);
+        QVERIFY2(token->isOk(), qPrintable(token->message));
+        QVERIFY(!batch);
+        VERIFY_OK(f.authority->revoke(u"hvac-003"_s, u"stolen"_s, f.actor));
+        QTRY_COMPARE_WITH_TIMEOUT(watch->messages.size(), 2, kPatience);
+        QVERIFY(!batch);
+        f.delayMs->store(0);
+        QTRY_VERIFY_WITH_TIMEOUT(batch.has_value(), kPatience);
+        QVERIFY2(batch->isOk(), qPrintable(batch->message));
+    }
+
+    void whoIsRevokedMeanwhile_getsNothing()
+    {
+        SlowAuthority f;
+        VERIFY_OK(f.serveBoth());
+        const Entry kept = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const Entry lost = f.entry(u"/app/other"_s, f.joined.id, 1'001);
+        const Agent agent = *f.authority->agent(f.joined.id);
+        const DeviceKey key;
+        QList<SvidRequest> requests;
+        for (int i = 0; i < 5; ++i)
+            requests += {{kept.id, key.csr}, {lost.id, key.csr}};
+        using Issued = Result<QList<Result<IssuedSvid>>>;
+        std::optional<Issued> outcome;
+        f.delayMs->store(20);
+        f.authority->issueX509Later(agent, requests, [&](const Issued &issued) { outcome = issued; });
+        VERIFY_OK(f.authority->deleteEntry(lost.id, f.actor));
+        QVERIFY(!outcome);
+        QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+        VERIFY_OK(*outcome);
+        for (int i = 0; i < 10; i += 2) {
+            VERIFY_OK((*outcome)->at(i));
+            VERIFY_ERROR((*outcome)->at(i + 1), Errc::NotFound);
+        }
+        outcome.reset();
+        std::optional<Result<JwtIssued>> token;
+        f.authority->issueX509Later(agent, requests, [&](const Issued &issued) { outcome = issued; });
+        f.authority->issueJwtLater(agent, kept.id, {u"broker"_s}, [&](const auto &issued) { token = issued; });
+        VERIFY_OK(f.authority->banAgent(agent.id, f.actor));
+        QVERIFY(!outcome && !token);
+        QTRY_VERIFY_WITH_TIMEOUT(outcome && token, kPatience);
+        VERIFY_ERROR(*outcome, Errc::Denied);
+        VERIFY_ERROR(*token, Errc::Denied);
+    }
+
+    void batch_isOfNoConcernToAnAuthorityThatEnds()
+    {
+        SlowAuthority f;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const Agent agent = *f.authority->agent(f.joined.id);
+        const DeviceKey key;
+        bool isDone = false;
+        f.delayMs->store(5);
+        f.authority->issueX509Later(agent, QList<SvidRequest>(20, {entry.id, key.csr}),
+                                    [&](const auto &) { isDone = true; });
+        f.service.reset();
+        f.authority.reset();
+        QCoreApplication::processEvents();
+        QVERIFY(!isDone);
+    }
+
+    void denyList_isWatchedOnceByAnAgent()
+    {
+        TwoAgents f;
+        VERIFY_OK(f.serveBoth());
+        const auto first = f.as(f.chip);
+        const auto second = f.as(f.chip);
+        const auto other = f.as(f.joined);
+        const auto begin = [](grpc::Channel &channel) {
+            auto stream = open(channel, method::trust("WatchDenyList"));
+            stream->call->send({});
+            (void)QTest::qWaitFor([&] { return stream->messages.size() == 1; }, kPatience);
+            return stream;
+        };
+        const auto old = begin(*first);
+        const auto others = begin(*other);
+        const auto fresh = begin(*second);
+        QTRY_VERIFY_WITH_TIMEOUT(old->end.has_value(), kPatience);
+        QCOMPARE(old->end->code, grpc::StatusCode::Aborted);
+        VERIFY_OK(f.authority->enroll(ekHashOf(3), factsOf(u"hvac-003"_s), f.actor));
+        VERIFY_OK(f.authority->revoke(u"hvac-003"_s, u"stolen"_s, f.actor));
+        QTRY_VERIFY_WITH_TIMEOUT(fresh->messages.size() >= 2 && others->messages.size() >= 2, kPatience);
+        QVERIFY(!fresh->end && !others->end);
+        QCOMPARE(old->messages.size(), 1);
+    }
+
+    /// Whoever does not read is sent the newest list when it reads again, and not every one between.
+    void denyList_waitsForWhoeverDoesNotRead()
+    {
+        TwoAgents f;
+        VERIFY_OK(f.serveBoth());
+        const DeviceKey partnerKey;
+        const TrustDomain partner = *TrustDomain::parse(u"cloud.example"_s);
+        tls::BundleDocument bundle = *f.authority->bundle();
+        bundle.jwtAuthorities = {{u"k"_s, partnerKey.signer->publicKeyDer()}};
+        VERIFY_OK(f.authority->setFederatedBundle(partner, bundle, f.actor));
+        FederationRelationship relationship;
+        relationship.domain = partner;
+        relationship.url = u"https://cloud.example/"_s;
+        relationship.profile = EndpointProfile::HttpsWeb;
+        VERIFY_OK(f.authority->setRelationship(relationship, f.actor));
+        const auto publish = [&](quint64 sequence) {
+            tls::DenyList list{partner, sequence, f.clock.now(), {}};
+            for (int i = 0; i < 1'500; ++i)
+                list.entries.append({*SpiffeId::parse(u"spiffe://cloud.example/agent/%1"_s.arg(i)),
+                                     {},
+                                     ekHashOf(i),
+                                     f.clock.now(),
+                                     u"stolen"_s,
+                                     {}});
+            return f.authority->setFederatedDenyList(partner, *tls::signDenyList(list, u"k"_s, *partnerKey.signer),
+                                                     f.actor);
+        };
+        VERIFY_OK(publish(1));
+        const auto channel = f.as(f.chip);
+        const auto watch = open(*channel, method::trust("WatchDenyList"));
+        watch->call->send({});
+        QTRY_COMPARE_WITH_TIMEOUT(watch->messages.size(), 2, kPatience); // ours and theirs
+        watch->call->pauseReceiving(true);
+        for (quint64 sequence = 2; sequence <= 20; ++sequence) {
+            VERIFY_OK(publish(sequence));
+            for (int i = 0; i < 20; ++i)
+                QCoreApplication::processEvents();
+        }
+        watch->call->pauseReceiving(false);
+        const auto newest = [&] {
+            const auto document = lintel::spire::parse<own::DenyListDocument>(watch->messages.last());
+            return document && document->trust_domain() == "cloud.example"
+                   && QByteArray::fromStdString(document->jws()) == f.authority->federatedDenyLists().value(partner);
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(newest(), kPatience);
+        QVERIFY2(watch->messages.size() < 15, qPrintable(QString::number(watch->messages.size())));
+        QVERIFY(!watch->end);
+    }
+
+    void reportOfABroker_isOneTransaction()
+    {
+        constexpr int kDevices = 20;
+        FaultyVfs disk;
+        AuthorityFixture f;
+        f.config.vfs = disk.name();
+        VERIFY_OK(f.open());
+        QHash<SpiffeId, Timestamp> accepted;
+        for (int i = 1; i <= kDevices; ++i) {
+            const QString name = u"hvac-%1"_s.arg(i);
+            VERIFY_OK(f.authority->enroll(ekHashOf(i), factsOf(name), f.actor));
+            VERIFY_OK(f.authority->revoke(name, u"stolen"_s, f.actor));
+            accepted.insert(f.id(u"/agent/"_s + name), f.clock.now());
+        }
+        accepted.insert(f.id(u"/agent/of-an-older-list"_s), f.clock.now());
+        const int before = disk.operations();
+        VERIFY_OK(f.authority->noteLastAccepted({{f.id(u"/agent/hvac-1"_s), f.clock.now() - 1s}}, f.actor));
+        const int ofOne = disk.operations() - before;
+        VERIFY_OK(f.authority->noteLastAccepted(accepted, f.actor));
+        const int ofAll = disk.operations() - before - ofOne;
+        QVERIFY2(ofAll < kDevices / 2 * ofOne, qPrintable(u"%1 of one, %2 of all"_s.arg(ofOne).arg(ofAll)));
+        for (int i = 1; i <= kDevices; ++i)
+            QCOMPARE(f.authority->device(u"hvac-%1"_s.arg(i))->lastAcceptedAt, f.clock.now());
+    }
+
+    void reason_thatIsTooLongIsRefused()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested a(f);
+        const QString tooLong(501, u'x');
+        const auto revoked = f.authority->revoke(u"hvac-001"_s, tooLong, f.actor);
+        VERIFY_ERROR(revoked, Errc::OutOfRange);
+        QVERIFY2(revoked.error().message.contains("500"_L1), qPrintable(revoked.error().message));
+        QCOMPARE(f.authority->device(u"hvac-001"_s)->state, DeviceState::Approved);
+        VERIFY_ERROR(f.authority->attest(f.node(ekHashOf(7), a.key)), Errc::Unavailable);
+        VERIFY_ERROR(f.authority->reject(ekHashOf(7), tooLong, f.actor), Errc::OutOfRange);
+        QCOMPARE(f.authority->device(ekHashOf(7))->state, DeviceState::Pending);
+        VERIFY_OK(f.authority->revoke(u"hvac-001"_s, tooLong.left(500), f.actor));
+    }
+
+    /// The whole trail is looked at once; after that, what is new and what is shown.
+    void auditTrail_isCheckedWhereItIsLookedAt()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        for (int i = 1; i <= 5; ++i)
+            VERIFY_OK(f.authority->enroll(ekHashOf(i), factsOf(u"hvac-%1"_s.arg(i)), f.actor));
+        const auto all = f.authority->audit();
+        VERIFY_OK(all);
+        VERIFY_OK(f.authority->checkAudit(*all));
+        const auto with = [&all](qsizetype index, auto change) {
+            QList<AuditRecord> listed = *all;
+            change(listed[index]);
+            return listed;
+        };
+        VERIFY_ERROR(f.authority->checkAudit(with(2, [](AuditRecord &r) { r.details = u"else"_s; })), Errc::Io);
+        VERIFY_ERROR(f.authority->checkAudit(with(2, [](AuditRecord &r) { r.hash[0] = char(r.hash[0] ^ 1); })),
+                     Errc::Io);
+        // Some of them, as a filter finds them.
+        VERIFY_OK(f.authority->checkAudit({all->at(1), all->at(3)}));
+        VERIFY_OK(f.authority->enroll(ekHashOf(9), factsOf(u"hvac-9"_s), f.actor));
+        VERIFY_OK(f.authority->checkAudit(*f.authority->audit(all->last().number)));
+        VERIFY_OK(f.authority->checkAudit());
+    }
+};
+
+QTEST_GUILESS_MAIN(TestAuthorityFloods)
+#include "tst_authority_floods.moc"
