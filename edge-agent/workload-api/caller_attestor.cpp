@@ -1,10 +1,9 @@
 #include "workload-api/caller_attestor.h"
 
-#include <QCryptographicHash>
+#include "workload-api/process_files.h"
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,62 +15,6 @@ using namespace Qt::StringLiterals;
 
 namespace {
 
-constexpr qint64 kMaxHashedBytes = 256 * 1024 * 1024;
-constexpr qsizetype kMaxHashes = 256;
-constexpr qsizetype kMaxProcFile = 64 * 1024;
-
-class Descriptor
-{
-public:
-    explicit Descriptor(int number) : m_number(number) {}
-    Descriptor(const Descriptor &) = delete;
-    Descriptor &operator=(const Descriptor &) = delete;
-    ~Descriptor()
-    {
-        if (m_number >= 0)
-            ::close(m_number);
-    }
-    [[nodiscard]] int number() const { return m_number; }
-    [[nodiscard]] bool isOpen() const { return m_number >= 0; }
-
-private:
-    int m_number;
-};
-
-/// The folder of one process: it stays that process's, whoever gets the pid after it.
-Descriptor openProcess(const QString &procDir, qint64 pid)
-{
-    const QByteArray path = (procDir + u'/' + QString::number(pid)).toUtf8();
-    return Descriptor(::open(path.constData(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-}
-
-std::optional<QByteArray> readIn(const Descriptor &process, const char *name)
-{
-    const Descriptor file(::openat(process.number(), name, O_RDONLY | O_CLOEXEC));
-    if (!file.isOpen())
-        return std::nullopt;
-    QByteArray text;
-    std::array<char, 4096> buffer{};
-    while (text.size() < kMaxProcFile) {
-        const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
-        if (got < 0)
-            return std::nullopt;
-        if (got == 0)
-            break;
-        text.append(buffer.data(), got);
-    }
-    return text;
-}
-
-/// As grpc::UnixPeer::startedAt; 0 when the process has ended.
-quint64 startOf(const Descriptor &process)
-{
-    const auto text = readIn(process, "stat");
-    if (!text)
-        return 0;
-    return text->mid(text->lastIndexOf(')') + 1).simplified().split(' ').value(19).toULongLong();
-}
-
 /// The words after "Uid:" and the like in /proc/<pid>/status.
 QList<QByteArray> wordsOf(const QByteArray &status, const QByteArray &key)
 {
@@ -80,16 +23,6 @@ QList<QByteArray> wordsOf(const QByteArray &status, const QByteArray &key)
             return line.mid(key.size()).simplified().split(' ');
     }
     return {};
-}
-
-QByteArray fingerprintOf(const struct stat &file)
-{
-    QByteArray text;
-    for (const auto value :
-         {qint64(file.st_dev), qint64(file.st_ino), qint64(file.st_size), qint64(file.st_mtim.tv_sec),
-          qint64(file.st_mtim.tv_nsec), qint64(file.st_ctim.tv_sec), qint64(file.st_ctim.tv_nsec)})
-        text += QByteArray::number(value) + ' ';
-    return text;
 }
 
 void addExecutable(const Descriptor &process, Caller &caller)
@@ -193,53 +126,26 @@ bool CallerAttestor::isStillThere(const Caller &caller) const
     return process.isOpen() && startOf(process) == caller.process.startedAt;
 }
 
-bool CallerAttestor::matches(Caller &caller, const Selectors &wanted)
+CallerAttestor::Match CallerAttestor::matches(Caller &caller, const Selectors &wanted)
 {
     if (wanted.isEmpty())
-        return false;
+        return Match::No;
     const Selectors missing = wanted - caller.selectors;
     if (missing.isEmpty())
-        return true;
+        return Match::Yes;
     for (const QString &selector : missing) {
         if (!selector.startsWith("unix:sha256:"_L1))
-            return false;
+            return Match::No;
     }
-    addHash(caller);
-    return caller.selectors.contains(wanted);
-}
-
-void CallerAttestor::addHash(Caller &caller)
-{
-    if (std::exchange(caller.wasHashed, true) || caller.executableFile.isEmpty())
-        return;
-    QString hash = m_hashes.value(caller.executableFile);
-    if (hash.isEmpty()) {
-        const Descriptor process = openProcess(m_procDir, caller.process.pid);
-        if (!process.isOpen() || startOf(process) != caller.process.startedAt)
-            return;
-        const Descriptor file(::openat(process.number(), "exe", O_RDONLY | O_CLOEXEC));
-        struct stat running {
-        };
-        // It may run something else by now.
-        if (!file.isOpen() || ::fstat(file.number(), &running) != 0 || running.st_size > kMaxHashedBytes
-            || fingerprintOf(running) != caller.executableFile)
-            return;
-        QCryptographicHash sha256(QCryptographicHash::Sha256);
-        QByteArray buffer(1024 * 1024, Qt::Uninitialized);
-        for (;;) {
-            const ssize_t got = ::read(file.number(), buffer.data(), size_t(buffer.size()));
-            if (got < 0)
-                return;
-            if (got == 0)
-                break;
-            sha256.addData(QByteArrayView(buffer.constData(), got));
-        }
-        hash = QString::fromLatin1(sha256.result().toHex());
-        if (m_hashes.size() >= kMaxHashes)
-            m_hashes.clear();
-        m_hashes.insert(caller.executableFile, hash);
-    }
-    caller.selectors.insert(u"unix:sha256:"_s + hash);
+    if (caller.executableFile.isEmpty())
+        return Match::No;
+    if (!caller.hash)
+        caller.hash = m_hashes.ask(caller.process, caller.executableFile);
+    if (!caller.hash->isKnown)
+        return Match::NotYet;
+    if (!caller.hash->hex.isEmpty())
+        caller.selectors.insert(u"unix:sha256:"_s + caller.hash->hex);
+    return caller.selectors.contains(wanted) ? Match::Yes : Match::No;
 }
 
 } // namespace lintel::workloads

@@ -9,23 +9,22 @@
 // CAP_SYS_PTRACE; without it path and sha256 are left out. Paths are believed only when the file
 // that this process sees there is the one that runs (a caller may have mounts of its own).
 //
-// One thread; reads /proc, and a whole executable the first time that an entry wants its hash.
+// One thread; reads /proc. A whole executable, when an entry wants its hash, is read elsewhere.
 #pragma once
 
 #include "domain/result.h"
 #include "grpc/grpc_types.h"
+#include "workload-api/executable_hashes.h"
 #include "workload-api/workload_issuer.h"
-
-#include <QHash>
 
 namespace lintel::workloads {
 
 struct Caller {
     grpc::UnixPeer process;
     Selectors selectors;
-    QString executable;        // as the kernel names it; empty when it may not be read
-    QByteArray executableFile; // which file that is: device, inode, size and times
-    bool wasHashed = false;
+    QString executable;                         // as the kernel names it; empty when it may not be read
+    QByteArray executableFile;                  // which file that is: device, inode, size and times
+    std::shared_ptr<const ExecutableHash> hash; // once an entry has asked for it
 
     /// For people: "pid 4242 of uid 1000 (/usr/bin/x)".
     [[nodiscard]] QString toString() const;
@@ -35,20 +34,20 @@ class CallerAttestor
 {
 public:
     /// Another `procDir` is for tests.
-    explicit CallerAttestor(QString procDir = QStringLiteral("/proc")) : m_procDir(std::move(procDir)) {}
+    explicit CallerAttestor(QString procDir = QStringLiteral("/proc")) : m_procDir(procDir), m_hashes(procDir) {}
 
     /// Denied: the process has ended, or is not the one that connected.
     [[nodiscard]] Result<Caller> attest(const grpc::UnixPeer &peer) const;
     [[nodiscard]] bool isStillThere(const Caller &caller) const;
-    /// Whether the caller has all of `wanted`; never for an empty set. Hashes the executable when
-    /// nothing but its hash is missing.
-    [[nodiscard]] bool matches(Caller &caller, const Selectors &wanted);
+    enum class Match { No, NotYet, Yes };
+    /// Whether the caller has all of `wanted`; never for an empty set. When nothing but the hash of its executable
+    /// is missing, that is read meanwhile: NotYet until hashes() says more.
+    [[nodiscard]] Match matches(Caller &caller, const Selectors &wanted);
+    [[nodiscard]] const ExecutableHashes &hashes() const { return m_hashes; }
 
 private:
-    void addHash(Caller &caller);
-
     QString m_procDir;
-    QHash<QByteArray, QString> m_hashes; // by Caller::executableFile
+    ExecutableHashes m_hashes;
 };
 
 /// Whether a caller can have all of these at all. Others ("lintel:device") are for somebody else.

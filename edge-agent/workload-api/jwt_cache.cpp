@@ -9,6 +9,7 @@ namespace lintel::workloads {
 namespace {
 
 constexpr qsizetype kMaxTokens = 1'000;
+constexpr qsizetype kMaxTokensOfEntry = 64; // so that nobody who asks for ever new audiences empties it for others
 
 bool isFresh(const IssuedToken &token, Timestamp now)
 {
@@ -36,6 +37,10 @@ void JwtCache::keep(const QString &entryId, const QStringList &audience, const I
 {
     if (m_tokens.size() >= kMaxTokens)
         m_tokens.removeIf([&](const auto &one) { return !isFresh(*one, now); });
+    const auto isSame = [&](const Key &key) { return key.first == entryId; };
+    const auto ofEntry = std::count_if(m_tokens.keyBegin(), m_tokens.keyEnd(), isSame);
+    if (ofEntry >= kMaxTokensOfEntry)
+        m_tokens.erase(m_tokens.constFind(*std::find_if(m_tokens.keyBegin(), m_tokens.keyEnd(), isSame)));
     if (m_tokens.size() >= kMaxTokens)
         m_tokens.erase(m_tokens.cbegin());
     m_tokens.insert(keyOf(entryId, audience), token);

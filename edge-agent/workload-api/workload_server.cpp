@@ -17,6 +17,7 @@ namespace {
 
 constexpr auto kSecurityHeader = "workload.spiffe.io";
 constexpr int kMaxTokenErrands = 64;
+constexpr int kMaxTokenErrandsOfUser = 8; // an authority that is slow makes them last
 constexpr qsizetype kMaxAudiences = 16;
 constexpr qsizetype kMaxAudienceLength = 1'024;
 constexpr qsizetype kMaxTold = 256;
@@ -33,6 +34,8 @@ grpc::ServerLimits limits()
     limits.userBufferedBytes = 8 * 1024 * 1024;
     return limits;
 }
+
+const QString kIsBeingRead = u"The executable of this process is still being read for its hash; try again."_s;
 
 Status invalid(const QString &why)
 {
@@ -79,6 +82,7 @@ WorkloadServer::WorkloadServer(WorkloadIssuer &issuer, WorkloadServerOptions opt
     connect(&m_svids, &SvidCache::changed, this, &WorkloadServer::pushSoon);
     connect(&m_svids, &SvidCache::problemFound, this, &WorkloadServer::noticed);
     connect(&m_issuer, &WorkloadIssuer::changed, this, &WorkloadServer::pushSoon);
+    connect(&m_attestor.hashes(), &ExecutableHashes::known, this, &WorkloadServer::onHashKnown);
     connect(&m_server, &grpc::Server::closed, this, &WorkloadServer::closed);
     connect(&m_server, &grpc::Server::noticed, this, &WorkloadServer::noticed);
 
@@ -104,6 +108,9 @@ void WorkloadServer::close(std::chrono::milliseconds grace)
     for (const auto &stream : QHash(m_streams))
         stream->call->finish({StatusCode::Unavailable, u"The Workload API is shutting down."_s, {}});
     m_streams.clear();
+    for (const auto &parked : QHash(m_parked))
+        parked->call->finish({StatusCode::Unavailable, u"The Workload API is shutting down."_s, {}});
+    m_parked.clear();
     m_server.close(grace);
 }
 
@@ -192,15 +199,58 @@ void WorkloadServer::refuse(ServerCall &call, const Caller &caller)
                                       caller.toString(), selectors.join(u", "_s))});
 }
 
-QList<WorkloadEntry> WorkloadServer::entriesOf(Caller &caller)
+WorkloadServer::Found WorkloadServer::entriesOf(Caller &caller)
 {
-    QList<WorkloadEntry> found;
+    Found found;
     for (const WorkloadEntry &entry : m_svids.entries()) {
-        if (m_attestor.matches(caller, entry.selectors))
-            found.append(entry);
+        const auto match = m_attestor.matches(caller, entry.selectors);
+        if (match == CallerAttestor::Match::Yes)
+            found.entries.append(entry);
+        found.isAll = found.isAll && match != CallerAttestor::Match::NotYet;
     }
-    settleHints(found);
+    settleHints(found.entries);
     return found;
+}
+
+void WorkloadServer::withEntries(const std::shared_ptr<ServerCall> &call, const UseEntries &use)
+{
+    auto caller = attest(*call);
+    if (!caller)
+        return;
+    if (const auto ready = m_issuer.ready(); !ready)
+        return call->finish({StatusCode::Unavailable, ready.error().message, {}});
+    auto parked = std::make_shared<Parked>(Parked{std::move(*caller), call, use});
+    if (const Found found = entriesOf(parked->caller); found.isAll)
+        return useEntries(*parked, found.entries);
+    m_parked.insert(call.get(), parked);
+    connect(call.get(), &ServerCall::cancelled, this, [this, key = call.get()] { m_parked.remove(key); });
+    QTimer::singleShot(m_options.patience, this, [this, weak = std::weak_ptr(parked)] {
+        const auto late = weak.lock();
+        if (late && m_parked.remove(late->call.get()))
+            late->call->finish({StatusCode::Unavailable, kIsBeingRead, {}});
+    });
+}
+
+void WorkloadServer::useEntries(Parked &parked, const QList<WorkloadEntry> &entries)
+{
+    if (entries.isEmpty())
+        return refuse(*parked.call, parked.caller);
+    parked.use(parked.caller, entries);
+}
+
+void WorkloadServer::onHashKnown()
+{
+    for (const auto &parked : QHash(m_parked)) {
+        const Found found = entriesOf(parked->caller);
+        if (!found.isAll)
+            continue;
+        m_parked.remove(parked->call.get());
+        if (!m_attestor.isStillThere(parked->caller))
+            parked->call->finish({StatusCode::PermissionDenied, u"The process that asked has ended."_s, {}});
+        else
+            useEntries(*parked, found.entries);
+    }
+    pushSoon();
 }
 
 /// SPIFFE_Workload_API.md sections 5.2.1, 6.2.1 and 8: a hint stands once in a response, and is not long. Decided
@@ -344,7 +394,10 @@ WorkloadServer::Answer WorkloadServer::answer(Stream &stream)
 {
     if (const auto ready = m_issuer.ready(); !ready)
         return {Answer::Kind::NotYet, {}, {}, ready.error().message};
-    const QList<WorkloadEntry> entries = entriesOf(stream.caller);
+    const auto [entries, isAll] = entriesOf(stream.caller);
+    // Whoever has something already keeps it until the rest is known.
+    if (!isAll && (entries.isEmpty() || !stream.isLate))
+        return {Answer::Kind::NotYet, {}, {}, kIsBeingRead};
     if (entries.isEmpty())
         return {Answer::Kind::Refused, {}, {}, {}};
     const Bundles bundles = bundlesOf(entries);
@@ -402,48 +455,58 @@ void WorkloadServer::fetchToken(const std::shared_ptr<ServerCall> &call, const Q
             return call->finish(invalid(id.error().message));
         wanted = *id;
     }
-    auto caller = attest(*call);
-    if (!caller)
-        return;
-    if (const auto ready = m_issuer.ready(); !ready)
-        return call->finish({StatusCode::Unavailable, ready.error().message, {}});
+    const std::weak_ptr<ServerCall> weak = call;
+    withEntries(
+        call, [this, weak, wanted, audience = question->audience](const Caller &caller, QList<WorkloadEntry> entries) {
+            const auto asked = weak.lock();
+            if (!asked)
+                return;
+            entries.removeIf([&](const WorkloadEntry &entry) { return wanted && entry.spiffeId != *wanted; });
+            if (entries.isEmpty())
+                return refuse(*asked, caller);
+            fetchTokens(asked, caller, entries, audience);
+        });
+}
 
+void WorkloadServer::fetchTokens(const std::shared_ptr<ServerCall> &call, const Caller &caller,
+                                 const QList<WorkloadEntry> &entries, const QStringList &audience)
+{
+    const int ofUser = m_tokenErrands.value(caller.process.uid);
+    if (ofUser >= kMaxTokenErrandsOfUser || m_allTokenErrands >= kMaxTokenErrands)
+        return call->finish({StatusCode::ResourceExhausted,
+                             ofUser >= kMaxTokenErrandsOfUser
+                                 ? u"This user asks for too many tokens at once; wait for those that are under way."_s
+                                 : u"Too many tokens are asked for at once; try again."_s,
+                             {}});
+    m_tokenErrands[caller.process.uid] = ofUser + 1;
+    ++m_allTokenErrands;
     auto errand = std::make_shared<TokenErrand>();
     errand->call = call;
-    errand->entries = entriesOf(*caller);
-    errand->entries.removeIf([&](const WorkloadEntry &entry) { return wanted && entry.spiffeId != *wanted; });
-    if (errand->entries.isEmpty())
-        return refuse(*call, *caller);
-    if (m_tokenErrands >= kMaxTokenErrands)
-        return call->finish(
-            {StatusCode::ResourceExhausted, u"Too many tokens are asked for at once; try again."_s, {}});
-    errand->caller = std::move(*caller);
-    ++m_tokenErrands;
+    errand->caller = caller;
+    errand->entries = entries;
     errand->tokens.resize(errand->entries.size());
     errand->missing = errand->entries.size();
     for (qsizetype i = 0; i < errand->entries.size(); ++i) {
         const WorkloadEntry &entry = errand->entries[i];
         errand->tokens[i] = {entry.spiffeId, {}, entry.hint};
-        if (const auto kept = m_tokens.find(entry.id, question->audience, m_clock.now())) {
+        if (const auto kept = m_tokens.find(entry.id, audience, m_clock.now())) {
             errand->tokens[i].token = *kept;
             --errand->missing;
             continue;
         }
-        m_issuer.newJwt(entry, question->audience, this,
-                        [this, errand, i, audience = question->audience](const Result<IssuedToken> &token) {
-                            const WorkloadEntry &of = errand->entries[i];
-                            if (!token) {
-                                errand->failure = ofIssuer(token.error());
-                            } else if (m_svids.isDenied(of.spiffeId, {}, token->issuedAt)) {
-                                errand->failure = {
-                                    StatusCode::PermissionDenied, u"%1 is revoked."_s.arg(of.spiffeId.toString()), {}};
-                            } else {
-                                m_tokens.keep(of.id, audience, *token, m_clock.now());
-                                errand->tokens[i].token = token->token;
-                            }
-                            if (--errand->missing == 0)
-                                finishErrand(errand);
-                        });
+        m_issuer.newJwt(entry, audience, this, [this, errand, i, audience](const Result<IssuedToken> &token) {
+            const WorkloadEntry &of = errand->entries[i];
+            if (!token) {
+                errand->failure = ofIssuer(token.error());
+            } else if (m_svids.isDenied(of.spiffeId, {}, token->issuedAt)) {
+                errand->failure = {StatusCode::PermissionDenied, u"%1 is revoked."_s.arg(of.spiffeId.toString()), {}};
+            } else {
+                m_tokens.keep(of.id, audience, *token, m_clock.now());
+                errand->tokens[i].token = token->token;
+            }
+            if (--errand->missing == 0)
+                finishErrand(errand);
+        });
     }
     if (errand->missing == 0)
         finishErrand(errand);
@@ -451,7 +514,9 @@ void WorkloadServer::fetchToken(const std::shared_ptr<ServerCall> &call, const Q
 
 void WorkloadServer::finishErrand(const std::shared_ptr<TokenErrand> &errand)
 {
-    --m_tokenErrands;
+    --m_allTokenErrands;
+    if (--m_tokenErrands[errand->caller.process.uid] == 0)
+        m_tokenErrands.remove(errand->caller.process.uid);
     if (!errand->failure.isOk())
         return errand->call->finish(errand->failure);
     QStringList ids;
@@ -471,25 +536,23 @@ void WorkloadServer::validateToken(const std::shared_ptr<ServerCall> &call, cons
         return call->finish(invalid(u"Name the audience that the token must be meant for."_s));
     if (question->token.isEmpty())
         return call->finish(invalid(u"There is no token to validate."_s));
-    auto caller = attest(*call);
-    if (!caller)
-        return;
-    if (const auto ready = m_issuer.ready(); !ready)
-        return call->finish({StatusCode::Unavailable, ready.error().message, {}});
-    const QList<WorkloadEntry> entries = entriesOf(*caller);
-    if (entries.isEmpty())
-        return refuse(*call, *caller);
-    tls::JwtBundles keys;
-    const Bundles bundles = bundlesOf(entries);
-    for (auto it = bundles.cbegin(); it != bundles.cend(); ++it)
-        keys.insert(it.key(), it->jwtAuthorities);
-    const auto svid = tls::validateJwtSvid(question->token, question->audience, keys, m_clock.now());
-    if (!svid)
-        return call->finish(invalid(svid.error().message));
-    if (m_svids.isDenied(svid->id, {}, svid->issuedAt))
-        return call->finish(invalid(u"%1 is revoked."_s.arg(svid->id.toString())));
-    call->send(validationAnswer(svid->id, svid->claims));
-    call->finish({});
+    const std::weak_ptr<ServerCall> weak = call;
+    withEntries(call, [this, weak, question = *question](const Caller &, const QList<WorkloadEntry> &entries) {
+        const auto asked = weak.lock();
+        if (!asked)
+            return;
+        tls::JwtBundles keys;
+        const Bundles bundles = bundlesOf(entries);
+        for (auto it = bundles.cbegin(); it != bundles.cend(); ++it)
+            keys.insert(it.key(), it->jwtAuthorities);
+        const auto svid = tls::validateJwtSvid(question.token, question.audience, keys, m_clock.now());
+        if (!svid)
+            return asked->finish(invalid(svid.error().message));
+        if (m_svids.isDenied(svid->id, {}, svid->issuedAt))
+            return asked->finish(invalid(u"%1 is revoked."_s.arg(svid->id.toString())));
+        asked->send(validationAnswer(svid->id, svid->claims));
+        asked->finish({});
+    });
 }
 
 } // namespace lintel::workloads

@@ -12,6 +12,8 @@
 #include "workload-api/svid_cache.h"
 #include "workload-api/workload_messages.h"
 
+#include <functional>
+
 namespace lintel::workloads {
 
 struct WorkloadServerOptions {
@@ -70,6 +72,18 @@ private:
         QString why;
     };
     struct TokenErrand;
+    /// What somebody may have, as far as it is known.
+    struct Found {
+        QList<WorkloadEntry> entries;
+        bool isAll = true; // false: another entry asks for the hash of the executable, which is being read
+    };
+    using UseEntries = std::function<void(const Caller &caller, const QList<WorkloadEntry> &entries)>;
+    /// A call that waits for that hash.
+    struct Parked {
+        Caller caller;
+        std::shared_ptr<grpc::ServerCall> call;
+        UseEntries use;
+    };
 
     void serveStream(const char *name, Topic topic);
     void serveUnary(const char *name,
@@ -82,12 +96,18 @@ private:
     void validateToken(const std::shared_ptr<grpc::ServerCall> &call, const QByteArray &message);
 
     [[nodiscard]] std::optional<Caller> attest(grpc::ServerCall &call);
-    [[nodiscard]] QList<WorkloadEntry> entriesOf(Caller &caller);
+    [[nodiscard]] Found entriesOf(Caller &caller);
+    /// Now, or as soon as it is known which they are. The call is ended when there are none.
+    void withEntries(const std::shared_ptr<grpc::ServerCall> &call, const UseEntries &use);
+    void useEntries(Parked &parked, const QList<WorkloadEntry> &entries);
+    void onHashKnown();
     void settleHints(QList<WorkloadEntry> &entries);
     [[nodiscard]] bool tellOnce(const QString &what);
     [[nodiscard]] Bundles bundlesOf(const QList<WorkloadEntry> &entries) const;
     [[nodiscard]] Answer answer(Stream &stream);
     [[nodiscard]] Answer x509Answer(const QList<WorkloadEntry> &entries, bool isLate) const;
+    void fetchTokens(const std::shared_ptr<grpc::ServerCall> &call, const Caller &caller,
+                     const QList<WorkloadEntry> &entries, const QStringList &audience);
     void finishErrand(const std::shared_ptr<TokenErrand> &errand);
     void refuse(grpc::ServerCall &call, const Caller &caller);
 
@@ -99,7 +119,9 @@ private:
     JwtCache m_tokens;
     QHash<grpc::ServerCall *, std::shared_ptr<Stream>> m_streams;
     QTimer m_pushSoon;
-    int m_tokenErrands = 0;
+    QHash<grpc::ServerCall *, std::shared_ptr<Parked>> m_parked;
+    QHash<quint32, int> m_tokenErrands; // that are under way, by user
+    int m_allTokenErrands = 0;
     quint64 m_refused = 0;
     QSet<QString> m_told;  // what was noticed() and need not be said again
     grpc::Server m_server; // last: its calls end before what they use

@@ -7,8 +7,11 @@
 
 #include "workload.pb.h"
 
+#include <QCryptographicHash>
+#include <QFile>
 #include <QJsonArray>
 #include <QJsonDocument>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTest>
 
@@ -569,6 +572,83 @@ private Q_SLOTS:
             QCOMPARE(claims.at("aud").list_value().values_size(), 2);
             QCOMPARE(qint64(claims.at("exp").number_value()) * 1'000, toEpochMillis(token.expiresAt));
         }
+    }
+
+    /// While the authority is slow, a program that asks for ever new audiences blocks only its own user.
+    void tokens_ofOneUserLeaveRoomForOthers()
+    {
+        m_host->issuer->isSlow = true;
+        QList<std::shared_ptr<Answered>> asked;
+        for (int i = 0; i < 9; ++i)
+            asked.append(call("FetchJWTSVID", lintel::spire::serialize(tokenRequest({u"audience-%1"_s.arg(i)}))));
+        QTRY_VERIFY_WITH_TIMEOUT(asked.last()->status, kPatience);
+        QCOMPARE(asked.last()->code(), StatusCode::ResourceExhausted);
+        QCOMPARE(m_host->issuer->held.size(), 8);
+        QVERIFY(!asked.first()->status);
+
+        if (::geteuid() == 0) {
+            constexpr uid_t kSomebody = 65'534;
+            m_host->issuer->list.append(m_host->entry(u"others"_s, {u"unix:uid:%1"_s.arg(kSomebody)}));
+            m_host->issuer->tell();
+            m_host->issuer->isSlow = false;
+            QVERIFY(QFile::setPermissions(m_host->dir.path(), QFile::Permissions(0x7055)));
+            const auto ownAgain = qScopeGuard([] { (void)::seteuid(0); });
+            QCOMPARE(::seteuid(kSomebody), 0);
+            const auto own =
+                std::exchange(m_channel, std::make_unique<grpc::Channel>(grpc::ChannelTarget{m_host->endpoint(), {}}));
+            const auto other = ask("FetchJWTSVID", tokenRequest({u"audience"_s}));
+            QVERIFY(other->status);
+            QVERIFY2(other->status->isOk(), qPrintable(other->status->message));
+            QCOMPARE(::seteuid(0), 0);
+            m_channel.reset();
+            for (const auto &answer : std::exchange(m_host->issuer->held, {}))
+                answer();
+            QTRY_VERIFY_WITH_TIMEOUT(asked.first()->status && asked.first()->status->isOk(), kPatience);
+        } else {
+            m_host->issuer->isSlow = false;
+            for (const auto &answer : std::exchange(m_host->issuer->held, {}))
+                answer();
+            QTRY_VERIFY_WITH_TIMEOUT(asked.first()->status && asked.first()->status->isOk(), kPatience);
+        }
+    }
+
+    /// Whoever has asked for many leaves the others theirs, also when the authority is away then.
+    void tokens_ofManyAudiencesDoNotDriveOutThoseOfOthers()
+    {
+        workloads::JwtCache cache;
+        const Timestamp now = m_host->clock.now();
+        const auto token = [&] { return m_host->issuer->own.token(m_host->id(u"/x"_s), {u"a"_s}, now, 5min); };
+        const workloads::IssuedToken one = token();
+        cache.keep(u"modest"_s, {u"a"_s}, one, now);
+        for (int i = 0; i < 2'000; ++i)
+            cache.keep(u"greedy"_s, {u"audience-%1"_s.arg(i)}, one, now);
+        QVERIFY(cache.find(u"modest"_s, {u"a"_s}, now));
+        QVERIFY(cache.find(u"greedy"_s, {u"audience-1999"_s}, now));
+    }
+
+    void hashOfTheExecutable_isWaitedForByEveryCall_data() { methods(); }
+    void hashOfTheExecutable_isWaitedForByEveryCall()
+    {
+        QFETCH(QByteArray, name);
+        QFile program(QCoreApplication::applicationFilePath());
+        QCryptographicHash hash(QCryptographicHash::Sha256);
+        QVERIFY(program.open(QIODevice::ReadOnly) && hash.addData(&program));
+        m_host->issuer->list = {
+            m_host->entry(u"reports"_s, {u"unix:sha256:"_s + QString::fromLatin1(hash.result().toHex())})};
+        QVERIFY(m_host->start());
+        QByteArray request = goodRequest(name.constData());
+        if (name == "ValidateJWTSVID")
+            request = lintel::spire::serialize(validation(
+                u"a"_s,
+                m_host->issuer->own.token(m_host->id(u"/reports"_s), {u"a"_s}, m_host->clock.now(), 5min).token));
+        const auto answered = call(name.constData(), request);
+        QTRY_VERIFY_WITH_TIMEOUT(!answered->messages.isEmpty(), kPatience);
+        // Another one's hash: nobody's.
+        m_host->issuer->list = {m_host->entry(u"other"_s, {u"unix:sha256:"_s + QString(64, u'0')})};
+        m_host->issuer->tell();
+        const auto refused = call(name.constData(), request);
+        QTRY_VERIFY_WITH_TIMEOUT(refused->status, kPatience);
+        QCOMPARE(refused->code(), StatusCode::PermissionDenied);
     }
 
     void validation_refusesAWrongToken()

@@ -1,0 +1,152 @@
+#include "workload-api/executable_hashes.h"
+
+#include "workload-api/process_files.h"
+
+#include <QCryptographicHash>
+
+#include <algorithm>
+#include <utility>
+
+#include <fcntl.h>
+
+namespace lintel::workloads {
+
+using namespace std::chrono_literals;
+using SteadyClock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr qint64 kMaxHashedBytes = 256 * 1024 * 1024;
+constexpr qsizetype kBufferBytes = 256 * 1024;
+constexpr qsizetype kMaxHashesOfUser = 16;
+constexpr size_t kMaxUsers = 64;
+constexpr qsizetype kManyWaiting = 64; // then those go whom nobody waits for any more
+constexpr int kRest = 4;
+
+/// Empty: it cannot be read, or the process runs something else by now.
+QString hashOf(const QString &procDir, const grpc::UnixPeer &peer, const QByteArray &fingerprint,
+               const std::atomic<bool> &isEnding)
+{
+    const Descriptor process = openProcess(procDir, peer.pid);
+    if (!process.isOpen() || startOf(process) != peer.startedAt)
+        return {};
+    const Descriptor file(::openat(process.number(), "exe", O_RDONLY | O_CLOEXEC));
+    struct stat running {
+    };
+    if (!file.isOpen() || ::fstat(file.number(), &running) != 0 || running.st_size > kMaxHashedBytes
+        || fingerprintOf(running) != fingerprint)
+        return {};
+    QCryptographicHash sha256(QCryptographicHash::Sha256);
+    QByteArray buffer(kBufferBytes, Qt::Uninitialized);
+    while (!isEnding) {
+        const ssize_t got = ::read(file.number(), buffer.data(), size_t(buffer.size()));
+        if (got < 0)
+            return {};
+        if (got == 0)
+            return QString::fromLatin1(sha256.result().toHex());
+        sha256.addData(QByteArrayView(buffer.constData(), got));
+    }
+    return {};
+}
+
+} // namespace
+
+ExecutableHashes::ExecutableHashes(QString procDir, QObject *parent) : QObject(parent), m_procDir(std::move(procDir))
+{
+    m_pool.setMaxThreadCount(1);
+    m_later.setSingleShot(true);
+    connect(&m_later, &QTimer::timeout, this, &ExecutableHashes::next);
+}
+
+ExecutableHashes::~ExecutableHashes()
+{
+    m_isEnding = true;
+    m_pool.waitForDone();
+}
+
+std::shared_ptr<const ExecutableHash> ExecutableHashes::ask(const grpc::UnixPeer &process, const QByteArray &file)
+{
+    if (m_users.size() >= kMaxUsers && m_users.count(process.uid) == 0)
+        std::erase_if(m_users, [](const auto &one) {
+            return one.second.waiting.isEmpty() && one.second.notBefore < SteadyClock::now();
+        });
+    User &user = m_users[process.uid];
+    if (const auto known = user.hashes.constFind(file); known != user.hashes.cend())
+        return std::make_shared<const ExecutableHash>(ExecutableHash{true, *known});
+    if (user.waiting.size() >= kManyWaiting)
+        user.waiting.removeIf([](const Job &job) { return job.answer.expired(); });
+    const auto answer = std::make_shared<ExecutableHash>();
+    user.waiting.append({process, file, answer});
+    // Not before whoever asks holds the answer.
+    QMetaObject::invokeMethod(this, &ExecutableHashes::next, Qt::QueuedConnection);
+    return answer;
+}
+
+/// The first file of the next user, behind the last one's, who may have one read now.
+void ExecutableHashes::next()
+{
+    if (m_isReading || m_users.empty())
+        return;
+    bool isAnyKnown = false;
+    const auto now = SteadyClock::now();
+    std::optional<SteadyClock::time_point> soonest;
+    auto at = m_users.upper_bound(m_lastUser);
+    for (size_t i = 0; i < m_users.size(); ++i, ++at) {
+        if (at == m_users.end())
+            at = m_users.begin();
+        User &user = at->second;
+        user.waiting.removeIf([&](const Job &job) {
+            const auto answer = job.answer.lock();
+            const auto known = user.hashes.constFind(job.file);
+            if (!answer || known == user.hashes.cend())
+                return !answer;
+            *answer = {true, *known};
+            isAnyKnown = true;
+            return true;
+        });
+        if (user.waiting.isEmpty())
+            continue;
+        if (user.notBefore > now) {
+            soonest = std::min(soonest.value_or(user.notBefore), user.notBefore);
+            continue;
+        }
+        const Job job = user.waiting.takeFirst();
+        m_isReading = true;
+        m_lastUser = at->first;
+        m_answer = job.answer.lock();
+        m_pool.start([this, job] {
+            const auto began = SteadyClock::now();
+            const QString hex = hashOf(m_procDir, job.process, job.file, m_isEnding);
+            const auto took = SteadyClock::now() - began;
+            QMetaObject::invokeMethod(
+                this, [this, uid = job.process.uid, file = job.file, hex, took] { read(uid, file, hex, took); },
+                Qt::QueuedConnection);
+        });
+        break;
+    }
+    if (!m_isReading && soonest)
+        m_later.start(std::chrono::ceil<std::chrono::milliseconds>(*soonest - now));
+    if (isAnyKnown)
+        Q_EMIT known();
+}
+
+void ExecutableHashes::read(uint uid, const QByteArray &file, const QString &hex, std::chrono::nanoseconds took)
+{
+    m_isReading = false;
+    ++m_filesRead;
+    User &user = m_users[uid];
+    user.notBefore = SteadyClock::now() + kRest * took;
+    if (!hex.isEmpty()) {
+        if (user.hashes.size() >= kMaxHashesOfUser)
+            user.hashes.clear();
+        user.hashes.insert(file, hex);
+    }
+    if (const auto answer = std::exchange(m_answer, nullptr)) {
+        answer->hex = hex;
+        answer->isKnown = true;
+    }
+    next();
+    Q_EMIT known();
+}
+
+} // namespace lintel::workloads
