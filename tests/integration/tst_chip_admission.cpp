@@ -106,10 +106,10 @@ Said attest(const AuthorityUnderTest &authority, const Chip &chip, const Manner 
         }
         said.challenged = true;
         const QByteArray label = manner.isRelayed ? "EXPORTER-Another" : kChannelBindingLabel;
-        const QByteArray server = manner.isRelayed ? bundle->x509Authorities.first() : channel.serverCertificate();
+        const QByteArray certificate = manner.isRelayed ? bundle->x509Authorities.first() : channel.serverCertificate();
         const QByteArray bound = manner.binding == ChannelBinding::Exporter
                                      ? *channel.exportKeyingMaterial(label, kChannelBindingBytes)
-                                     : QCryptographicHash::hash(server, QCryptographicHash::Sha256);
+                                     : QCryptographicHash::hash(certificate, QCryptographicHash::Sha256);
         const QByteArray challenge = lintel::spire::bytesOf(response->challenge());
         const auto answer = manner.hasTheChip ? attestor->answer(challenge, {bound, csr, manner.binding})
                                               : Result<QByteArray>(QByteArray("{\"v\":1}"));
