@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 #include "feed/call_answers.h"
 
+#include "domain/ek_hash.h"
 #include "domain/qt_cbor.h"
 
 #include <QCborArray>
@@ -149,15 +150,6 @@ QString shortText(const QCborValue &value)
 quint64 countOf(const QCborValue &value)
 {
     return quint64(std::max<qint64>(0, wholeNumber(value)));
-}
-
-/// It stands in a command that somebody copies: nothing but a hash will do.
-bool isEkHash(const QString &text)
-{
-    return text.size() == 64 && std::ranges::all_of(text, [](QChar c) {
-               return (c >= QLatin1Char('0') && c <= QLatin1Char('9'))
-                      || (c >= QLatin1Char('a') && c <= QLatin1Char('f'));
-           });
 }
 
 std::optional<DeviceIdentity> identityFrom(const QCborMap &map)

@@ -1,6 +1,7 @@
 #include "authority/authority.h"
 
 #include "authority/authority_private.h"
+#include "authority/store_values.h"
 #include "tls/file_key_store.h"
 #include "tls/identity_files.h"
 #include "tls/signed_time.h"
@@ -49,7 +50,7 @@ Result<SpiffeId> Authority::Private::makeId(const QString &path) const
 
 Result<SpiffeId> Authority::Private::agentIdFor(const QString &type, const QString &what) const
 {
-    return makeId(u"/spire/agent/%1/%2"_s.arg(type, what));
+    return makeId(agentPath(qPrintable(type), what));
 }
 
 Result<void> Authority::Private::audit(const Actor &actor, const QString &action, const QString &subject,

@@ -10,6 +10,10 @@ namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
 
+namespace {
+constexpr qsizetype kMostProblems = 1'000; // in the answer about one list
+} // namespace
+
 QString shown(const Device &device)
 {
     return device.spiffeId.isEmpty() ? device.ekHash : device.spiffeId.toString();
@@ -194,7 +198,11 @@ Result<BatchOutcome> Authority::enrollBatch(const QByteArray &csv, const Actor &
         }
         if (device.error().code == Errc::Io || device.error().code == Errc::Full)
             return device.error();
-        outcome.problems.append({row.line, device.error().message});
+        const auto known = d->store->deviceByEk(row.ekHash);
+        const bool isChip = known && *known && (*known)->state == DeviceState::Approved;
+        outcome.problems.append({row.line, (isChip ? u"hash: "_s : u"name: "_s) + device.error().message});
+        if (outcome.problems.size() > kMostProblems)
+            break;
     }
     if (!outcome.problems.isEmpty()) {
         outcome.enrolled = 0;

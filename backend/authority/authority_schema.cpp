@@ -104,8 +104,13 @@ ALTER TABLE devices ADD COLUMN key_in_tpm INTEGER NOT NULL DEFAULT 0;
 UPDATE devices SET key_in_tpm = 1 WHERE attested_at <> 0 AND agent_id LIKE '%/spire/agent/lintel_tpm/%';
 )sql";
 
+// The trail about one device, without reading all of it.
+constexpr auto kSixth = R"sql(
+CREATE INDEX audit_by_subject ON audit (subject, number);
+)sql";
+
 constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird},
-                                 sqlite::Migration{kFourth}, sqlite::Migration{kFifth}};
+                                 sqlite::Migration{kFourth}, sqlite::Migration{kFifth}, sqlite::Migration{kSixth}};
 
 } // namespace
 

@@ -1,6 +1,9 @@
 #include "authority/enrolment_csv.h"
 
+#include "domain/ek_hash.h"
+
 #include <QHash>
+#include <QStringDecoder>
 
 namespace lintel::authority {
 
@@ -9,6 +12,7 @@ using namespace Qt::StringLiterals;
 namespace {
 constexpr int kMaxRows = 100'000;
 constexpr qsizetype kMaxTextLength = 200;
+constexpr qsizetype kMaxProblems = 1'000; // more than that nobody mends by hand
 
 struct Row {
     int line = 0;
@@ -51,18 +55,23 @@ struct Splitter {
             } else if (c == u'\n') {
                 break;
             } else if (c != u'\r') {
-                if (wasQuoted && !c.isSpace())
+                if (wasQuoted && !c.isSpace()) {
                     problem = u"There is text after the closing quote of a field."_s;
+                    problemField = row.fields.size();
+                }
                 field += c;
             }
         }
-        if (quoted)
+        if (quoted) {
             problem = u"A quoted field is not closed."_s;
+            problemField = row.fields.size();
+        }
         row.fields.append(field.trimmed());
         return true;
     }
 
     const QString &text;
+    qsizetype problemField = 0; // where next() found it
     qsizetype at = 0;
     int line = 1;
 };
@@ -79,7 +88,56 @@ struct Columns {
         const auto place = places.value(name, -1);
         return place < 0 ? QString() : row.fields.value(place);
     }
+    /// What is wrong, behind its column's name.
+    QString named(qsizetype place, const QString &what) const
+    {
+        const QString column = places.key(place);
+        return column.isEmpty() ? what : column + u": "_s + what;
+    }
 };
+
+struct FactProblem {
+    QString column; // empty: none
+    QString what;
+};
+
+FactProblem findProblem(const DeviceFacts &facts)
+{
+    if (facts.name.isEmpty())
+        return {u"name"_s, u"The device has no name."_s};
+    if (facts.name.size() > 64 || facts.name.contains(u'/') || !SpiffeId::parse(u"spiffe://x/agent/"_s + facts.name))
+        return {u"name"_s, u"\"%1\" cannot be the name of a device: up to 64 letters, digits, '.', '-' and '_'."_s.arg(
+                               facts.name.left(80))};
+    QList<std::pair<QString, QString>> texts{{u"kind"_s, facts.kind},
+                                             {u"site"_s, facts.site},
+                                             {u"space"_s, facts.space},
+                                             {u"hardware"_s, facts.hardware},
+                                             {u"release"_s, facts.release}};
+    for (const QString &tag : facts.tags)
+        texts.append({u"tags"_s, tag});
+    for (const auto &[column, text] : std::as_const(texts))
+        if (text.size() > kMaxTextLength
+            || std::any_of(text.cbegin(), text.cend(), [](QChar c) { return !c.isPrint(); }))
+            return {column, u"\"%1…\" is too long, or has characters that cannot be shown."_s.arg(
+                                QString(text.left(20)).remove(QChar::Null).simplified())};
+    if (facts.hardware.isEmpty() && !facts.release.isEmpty())
+        return {u"release"_s, u"A release belongs to a hardware: say both, or the hardware alone."_s};
+    return {};
+}
+
+/// Of text in another encoding: a name that is written down wrong would be wrong for good.
+QList<EnrolmentProblem> linesThatAreNotUtf8(const QByteArray &csv)
+{
+    QList<EnrolmentProblem> problems;
+    const QList<QByteArray> lines = csv.split('\n');
+    for (qsizetype i = 0; i < lines.size() && problems.size() < kMaxProblems; ++i) {
+        QStringDecoder decoder(QStringDecoder::Utf8, QStringConverter::Flag::Stateless);
+        const QString decoded = decoder(lines.at(i));
+        if (decoder.hasError())
+            problems.append({int(i + 1), u"The line is not UTF-8; save the list in that encoding."_s});
+    }
+    return problems;
+}
 
 /// Empty: fine.
 QString readHead(const Row &head, Columns &columns)
@@ -110,7 +168,7 @@ Result<EnrolmentRow> readRow(const Row &row, const Columns &columns)
     result.line = row.line;
     auto hash = parseEkHash(columns.of(row, u"hash"_s));
     if (!hash)
-        return hash.error();
+        return Error{Errc::Malformed, u"hash: "_s + hash.error().message};
     result.ekHash = *hash;
     QString tags = columns.of(row, u"tags"_s);
     result.facts = {columns.of(row, u"name"_s),
@@ -120,8 +178,8 @@ Result<EnrolmentRow> readRow(const Row &row, const Columns &columns)
                     tags.replace(u';', u' ').split(u' ', Qt::SkipEmptyParts),
                     columns.of(row, u"hardware"_s),
                     columns.of(row, u"release"_s)};
-    if (const auto checked = checkFacts(result.facts); !checked)
-        return checked.error();
+    if (const FactProblem problem = findProblem(result.facts); !problem.what.isEmpty())
+        return Error{Errc::Malformed, problem.column + u": "_s + problem.what};
     return result;
 }
 } // namespace
@@ -130,11 +188,7 @@ Result<QString> parseEkHash(const QString &text)
 {
     QString hash = text.toLower();
     hash.removeIf([](QChar c) { return c == u':' || c == u' '; });
-    const bool isHex = std::all_of(hash.cbegin(), hash.cend(), [](QChar c) {
-        const char16_t u = c.unicode();
-        return (u >= u'0' && u <= u'9') || (u >= u'a' && u <= u'f');
-    });
-    if (hash.size() != 64 || !isHex)
+    if (!isEkHash(hash))
         return Error{
             Errc::Malformed,
             u"\"%1\" is not the hash of an endorsement key: 64 hexadecimal digits are needed."_s.arg(text.left(80))};
@@ -143,27 +197,16 @@ Result<QString> parseEkHash(const QString &text)
 
 Result<void> checkFacts(const DeviceFacts &facts)
 {
-    const auto malformed = [](const QString &message) { return Error{Errc::Malformed, message}; };
-    if (facts.name.isEmpty())
-        return malformed(u"The device has no name."_s);
-    if (facts.name.size() > 64 || facts.name.contains(u'/') || !SpiffeId::parse(u"spiffe://x/agent/"_s + facts.name))
-        return malformed(u"\"%1\" cannot be the name of a device: up to 64 letters, digits, '.', '-' and '_'."_s.arg(
-            facts.name.left(80)));
-    QStringList texts = facts.tags;
-    texts << facts.kind << facts.site << facts.space << facts.hardware << facts.release;
-    for (const QString &text : std::as_const(texts))
-        if (text.size() > kMaxTextLength
-            || std::any_of(text.cbegin(), text.cend(), [](QChar c) { return !c.isPrint(); }))
-            return malformed(u"\"%1…\" is too long, or has characters that cannot be shown."_s.arg(
-                QString(text.left(20)).remove(QChar::Null).simplified()));
-    if (facts.hardware.isEmpty() && !facts.release.isEmpty())
-        return malformed(u"A release belongs to a hardware: say both, or the hardware alone."_s);
-    return {};
+    const FactProblem problem = findProblem(facts);
+    return problem.what.isEmpty() ? Result<void>() : Error{Errc::Malformed, problem.what};
 }
 
 EnrolmentList parseEnrolments(const QByteArray &csv)
 {
     EnrolmentList list;
+    list.problems = linesThatAreNotUtf8(csv);
+    if (!list.problems.isEmpty())
+        return list;
     const QString text = QString::fromUtf8(csv.startsWith("\xef\xbb\xbf") ? csv.sliced(3) : csv);
     Splitter splitter(text);
     Columns columns;
@@ -175,6 +218,12 @@ EnrolmentList parseEnrolments(const QByteArray &csv)
     while (splitter.next(row, problem)) {
         if (problem.isEmpty() && isBlank(row))
             continue;
+        if (list.problems.size() == kMaxProblems) {
+            list.problems.append({row.line, u"What follows was not looked at: there are too many broken rows."_s});
+            return list;
+        }
+        if (!problem.isEmpty() && hasHead)
+            problem = columns.named(splitter.problemField, problem);
         if (!hasHead) {
             hasHead = true;
             if (problem.isEmpty())
@@ -189,9 +238,9 @@ EnrolmentList parseEnrolments(const QByteArray &csv)
             if (!enrolment)
                 problem = enrolment.error().message;
             else if (const int first = hashes.value(enrolment->ekHash); first > 0)
-                problem = u"The same hash stands in line %1."_s.arg(first);
+                problem = u"hash: The same stands in line %1."_s.arg(first);
             else if (const int other = names.value(enrolment->facts.name); other > 0)
-                problem = u"The same name stands in line %1."_s.arg(other);
+                problem = u"name: The same stands in line %1."_s.arg(other);
             else {
                 hashes.insert(enrolment->ekHash, row.line);
                 names.insert(enrolment->facts.name, row.line);

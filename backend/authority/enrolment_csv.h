@@ -14,14 +14,15 @@ struct EnrolmentRow {
 };
 struct EnrolmentProblem {
     int line = 0;
-    QString message;
+    QString message; // behind the name of the column, where it is one's: "hash: ..."
 };
 struct EnrolmentList {
     QList<EnrolmentRow> rows;
     QList<EnrolmentProblem> problems; // every broken row, also two rows with the same hash or name
 };
 
-/// Never fails as a whole: what cannot be read is a problem with its line. At most 100,000 rows.
+/// Never fails as a whole: what cannot be read is a problem with its line. At most 100,000 rows in UTF-8; after a
+/// thousand problems the rest is not looked at.
 [[nodiscard]] EnrolmentList parseEnrolments(const QByteArray &csv);
 
 /// 64 hexadecimal digits, returned in lower case; with colons and blanks as tools print them.

@@ -1,14 +1,11 @@
 // The deny list, and what was last accepted of those on it (store.h).
+#include "authority/authority_config.h"
 #include "authority/store.h"
 #include "authority/store_values.h"
 
 namespace lintel::authority {
 
 using namespace Qt::StringLiterals;
-
-namespace {
-const QString kJoinTokenAgents = u"/spire/agent/join_token/"_s;
-} // namespace
 
 Result<void> Store::addDenied(const tls::DenyEntry &entry, const SpiffeId &origin, Timestamp until)
 {
@@ -80,14 +77,14 @@ Result<std::optional<Store::Accepted>> Store::lastAccepted(const SpiffeId &id)
         return (*device)->state == DeviceState::Revoked
                    ? std::optional(Accepted{(*device)->revokedAt, (*device)->lastAcceptedAt})
                    : std::optional<Accepted>();
-    auto query = m_database->prepare("SELECT max(at), max(last_accepted_at) FROM deny "
-                                     "WHERE spiffe_id = ? AND issued_before = 0 HAVING count(*) > 0");
+    auto query = m_database->prepare("SELECT max(at), max(last_accepted_at), count(*) FROM deny "
+                                     "WHERE spiffe_id = ? AND issued_before = 0");
     if (!query)
         return query.error();
     const auto row = query->bind(id.toString()).step();
     if (!row)
         return row.error();
-    if (!*row)
+    if (!*row || query->integer(2) == 0)
         return std::optional<Accepted>();
     return std::optional(Accepted{fromEpochMillis(query->integer(0)), fromEpochMillis(query->integer(1))});
 }
@@ -151,7 +148,7 @@ Result<void> Store::mergeDenyList(const tls::DenyList &published)
         auto denying = addDenied(entry, origin, {});
         if (!denying)
             return denying;
-        if (entry.id && entry.id->path().startsWith(kJoinTokenAgents))
+        if (entry.id && entry.id->path().startsWith(agentPath(kJoinToken)))
             if (const auto spent = deleteToken(entry.id->path().section(u'/', -1)); !spent)
                 return spent.error();
         const auto agentOf = entry.id ? agent(*entry.id) : Result<std::optional<Agent>>(std::optional<Agent>());

@@ -111,6 +111,11 @@ QMap<int, QList<QByteArray>> referencesOf(const QString &column)
     return references;
 }
 
+QString agentPath(const char *type, const QString &what)
+{
+    return QStringLiteral("/spire/agent/%1/%2").arg(QLatin1StringView(type), what);
+}
+
 SpiffeId idOf(const QString &column)
 {
     const auto id = SpiffeId::parse(column);

@@ -20,6 +20,9 @@ namespace lintel::authority {
 [[nodiscard]] QMap<int, QList<QByteArray>> referencesOf(const QString &column);
 [[nodiscard]] SpiffeId idOf(const QString &column); // empty when there is none
 
+/// The path of an agent's ID: how it attested, and by what, which is the hash of its chip's key or a token.
+[[nodiscard]] QString agentPath(const char *type, const QString &what = {});
+
 /// Steps through what `query` has left; `take` reads the row that it stands on.
 template <class Take>
 [[nodiscard]] Result<void> forEachRow(sqlite::Statement &query, const Take &take)

@@ -251,6 +251,9 @@ private Q_SLOTS:
         const auto again = f.authority->enrollBatch(
             head + ekHashOf(7).toLatin1() + ",new,,,,\n" + ekHashOf(8).toLatin1() + ",a,,,,\n", f.actor);
         QCOMPARE(again->problems.first().line, 3);
+        QVERIFY(again->problems.first().message.startsWith(u"name: "_s));
+        const auto known = f.authority->enrollBatch(head + ekHashOf(1).toLatin1() + ",other,,,,\n", f.actor);
+        QVERIFY(known->problems.first().message.startsWith(u"hash: "_s));
         VERIFY_ERROR(f.authority->device(u"new"_s), Errc::NotFound);
     }
 

@@ -47,6 +47,36 @@ private Q_SLOTS:
         QCOMPARE(lines, (QList<int>{2, 3, 4, 6, 7, 8}));
         QCOMPARE(list.rows.size(), 1);
     }
+    void csv_everyProblemNamesItsColumn()
+    {
+        const QByteArray head = "name,hash,kind,site,space,tags,hardware,release\n";
+        const auto list =
+            parseEnrolments(head + "a,zz,,,,,,\n" + "b/c," + hashOf(2) + ",,,,,,\n" + "d," + hashOf(3) + ",\x01,,,,,\n"
+                            + "e," + hashOf(4) + ",," + QByteArray(201, 's') + ",,,,\n" + "f," + hashOf(5) + ",,,,x;"
+                            + QByteArray(201, 't') + ",,\n" + "g," + hashOf(6) + ",,,,,,1.4\n" + "h," + hashOf(7)
+                            + ",,,\"roof\" top,,,\n" + "i," + hashOf(8) + ",,,,,,\n" + "i," + hashOf(9) + ",,,,,,\n"
+                            + "j," + hashOf(8) + ",,,,,,\n" + "k," + hashOf(10) + ",,\"open,,,,\n");
+        QStringList columns;
+        for (const EnrolmentProblem &problem : list.problems)
+            columns.append(u"%1 %2"_s.arg(problem.line).arg(problem.message.section(u':', 0, 0)));
+        QCOMPARE(columns, (QStringList{u"2 hash"_s, u"3 name"_s, u"4 kind"_s, u"5 site"_s, u"6 tags"_s, u"7 release"_s,
+                                       u"8 space"_s, u"10 name"_s, u"11 hash"_s, u"12 site"_s}));
+        QCOMPARE(list.rows.size(), 1);
+    }
+    void csv_inAnotherEncodingIsRefused()
+    {
+        const auto list = parseEnrolments(kHead + hashOf(1) + ",a,,B\xfcro,,\n" + hashOf(2) + ",b,,Büro,,\n");
+        QVERIFY(list.rows.isEmpty());
+        QCOMPARE(list.problems.size(), 1);
+        QCOMPARE(list.problems.first().line, 2);
+        QCOMPARE(parseEnrolments(kHead + hashOf(2) + ",b,,Büro,,\n").rows.size(), 1);
+    }
+    void csv_thatIsNoListIsNotToldRowByRow()
+    {
+        const auto list = parseEnrolments(kHead + QByteArray("x\n").repeated(50'000));
+        QCOMPARE(list.problems.size(), 1'001);
+        QCOMPARE(list.problems.last().line, 1'002);
+    }
     void csv_mayNameHardwareAndRelease()
     {
         const QByteArray head = "hash,name,hardware,release\n";

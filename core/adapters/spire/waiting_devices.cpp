@@ -1,5 +1,6 @@
 #include "spire/waiting_devices.h"
 
+#include "domain/ek_hash.h"
 #include "spire/server_methods.h"
 #include "spire/wire.h"
 
@@ -18,16 +19,7 @@ namespace {
 constexpr auto kAskEvery = 5s;
 constexpr auto kAskASpireServerEvery = 10min; // it has no such method; it may be replaced by ours
 constexpr auto kCallTime = 10s;
-constexpr qsizetype kHashDigits = 64;
 constexpr qsizetype kMostText = 200;
-
-bool isEkHash(const QString &text)
-{
-    return text.size() == kHashDigits && std::all_of(text.cbegin(), text.cend(), [](QChar c) {
-               return (c >= u'0' && c <= u'9') || (c >= u'a' && c <= u'f');
-           });
-}
-
 } // namespace
 
 Result<WaitingDevices> readWaitingDevices(const QByteArray &message, Timestamp asOf)
