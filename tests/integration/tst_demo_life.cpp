@@ -299,6 +299,29 @@ private Q_SLOTS:
         QVERIFY2(demo.output.contains(u"revoked: occupancy-001, out after"_s), qPrintable(demo.output)); // the board
     }
 
+    void report_hasTheFiguresOfRevocationAndRenewals()
+    {
+        Demo demo;
+        demo.process.setProcessChannelMode(QProcess::SeparateChannels);
+        QVERIFY(
+            demo.start(kTpm, {u"--json"_s, u"--revoke"_s, u"2"_s, u"--duration"_s, u"25"_s, u"--svid-ttl"_s, u"30"_s}));
+        const bool ended = demo.ends();
+        const QString words = demo.output + QString::fromUtf8(demo.process.readAllStandardError());
+        QVERIFY2(ended && demo.process.exitCode() == 0, qPrintable(words));
+        const QJsonObject report = QJsonDocument::fromJson(demo.output.toUtf8()).object();
+        QVERIFY2(report.value(u"ok"_s).toBool(), qPrintable(words));
+        QCOMPARE(report.value(u"revoked_device"_s).toString(), u"occupancy-001"_s);
+        QCOMPARE(report.value(u"accepted_after_revoke"_s), QJsonValue(0));
+        const QJsonObject times = report.value(u"revoke_ms"_s).toObject();
+        QCOMPARE(times.keys(), (QStringList{u"max"_s, u"p50"_s, u"p99"_s}));
+        for (const QJsonValue &time : times) // two seconds are promised, to a machine that is not busy with tests
+            QVERIFY2(time.isDouble() && time.toDouble() >= 0 && time.toDouble() < 10'000, qPrintable(words));
+        QVERIFY2(report.value(u"readings_held_by_revoked"_s).toInt(-1) >= 0, qPrintable(words));
+        QCOMPARE(report.value(u"attested_devices"_s), QJsonValue(3)); // two sensors and the gateway
+        // Half of 30 s was over for everybody: at least a sensor, the gateway and the backend.
+        QVERIFY2(report.value(u"svid_rotations"_s).toInt() >= 3, qPrintable(words));
+    }
+
     void kill9OfAnAgent_isMendedAndNothingIsLost_data()
     {
         QTest::addColumn<QString>("agent");
