@@ -8,7 +8,8 @@ lintel_add_test(tst_driver_sysfs unit/tst_driver_sysfs.cpp LIBRARIES Lintel::Dri
 lintel_add_test(tst_driver_replay unit/tst_driver_replay.cpp LIBRARIES Lintel::Drivers Lintel::SensorAgent Lintel::Sqlite)
 lintel_add_test(tst_shipped_maps unit/tst_shipped_maps.cpp LIBRARIES Lintel::Drivers Lintel::Yaml)
 lintel_add_test(tst_report_filter unit/tst_report_filter.cpp LIBRARIES Lintel::SensorAgent)
-lintel_add_test(tst_sensor_agent unit/tst_sensor_agent.cpp LIBRARIES Lintel::SensorAgent Lintel::MqttLoopback)
+lintel_add_test(tst_sensor_agent unit/tst_sensor_agent.cpp fakes/sensor_bench.h LIBRARIES Lintel::SensorAgent Lintel::MqttLoopback)
+lintel_add_test(tst_sensor_storage unit/tst_sensor_storage.cpp fakes/sensor_bench.h LIBRARIES Lintel::SensorAgent Lintel::MqttLoopback)
 
 lintel_add_fuzzer(fuzz_csv fuzz/fuzz_csv.cpp LIBRARIES Lintel::Drivers)
 lintel_add_fuzzer(fuzz_time fuzz/fuzz_time.cpp LIBRARIES Lintel::Drivers)
