@@ -240,12 +240,6 @@ Result<AuthorityStatus> Authority::status()
             items.append({u"bundle of %1"_s.arg(it.key().name()), last, u"uplink"_s});
     }
     status.runway = runwayReport(items, d->now());
-    // Whatever lasts longest: without keys nothing more is signed now.
-    if (!d->checkKeys()) {
-        status.runway.left = {};
-        if (!status.runway.first)
-            status.runway.first = RunwayItem{u"issuing CA"_s, {}, u"authority"_s, {}};
-    }
     status.clockSentence = d->clock.sentence(d->wallMayBeSure());
     if (const auto well = health(); !well)
         status.problem = well.error().message;

@@ -52,15 +52,10 @@ bool hasValidRoot(const QList<CaKey> &state, Timestamp now)
     return root && isValid(*root, now);
 }
 
-/// Whether there can be a new one now.
+/// Whether there may be a new one now: while the time is not sure, only what a root can be found for.
 bool canCome(CaKind kind, const CaMoment &moment, bool hasRoot)
 {
-    switch (kind) {
-    case CaKind::Root: return moment.isSure;
-    case CaKind::Issuing: return hasRoot;
-    case CaKind::Jwt: break;
-    }
-    return moment.isSure || hasRoot;
+    return kind == CaKind::Root || hasRoot || (kind == CaKind::Jwt && moment.isSure);
 }
 
 /// Whether a successor (or the first one) has to be made; of a state that is settled.
