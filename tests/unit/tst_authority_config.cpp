@@ -80,6 +80,21 @@ private Q_SLOTS:
             QVERIFY2(!read("attestation: {channel_bindings: " + bad + "}\n"), bad.constData());
     }
 
+    void limits_ofAgentsAreReadAndAreNeverNothing()
+    {
+        QCOMPARE(read({})->authority.signaturesPerAgent, 500);
+        QCOMPARE(read({})->authority.writesPerAgent, 60);
+        const auto config = read("limits: {signatures_per_agent: 20, writes_per_agent: 6}\n");
+        QVERIFY2(config, config ? "" : qPrintable(config.error().message));
+        QCOMPARE(config->authority.signaturesPerAgent, 20);
+        QCOMPARE(config->authority.writesPerAgent, 6);
+        for (const QByteArray key : {"signatures_per_agent", "writes_per_agent"}) {
+            const auto none = read("limits: {" + key + ": 0}\n");
+            QVERIFY(!none);
+            QVERIFY2(none.error().message.contains(QString::fromLatin1(key)), qPrintable(none.error().message));
+        }
+    }
+
     void nameConstraint_isSwitchedOffByItsKeyAlone()
     {
         QVERIFY(read({})->authority.nameConstraint);

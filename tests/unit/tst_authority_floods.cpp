@@ -24,12 +24,17 @@ namespace {
 
 constexpr int kPatience = 60'000;
 
+struct Slowness {
+    std::atomic<int> delayMs{0};
+    std::atomic<int> begun{0}; // signatures
+};
+
 /// Signs as slowly as a small chip.
 class SlowKeys final : public KeyStore
 {
 public:
-    SlowKeys(std::unique_ptr<KeyStore> keys, std::shared_ptr<std::atomic<int>> delayMs)
-        : m_keys(std::move(keys)), m_delayMs(std::move(delayMs))
+    SlowKeys(std::unique_ptr<KeyStore> keys, std::shared_ptr<Slowness> slowness)
+        : m_keys(std::move(keys)), m_slowness(std::move(slowness))
     {}
     Result<std::shared_ptr<SigningKey>> create(const QString &label) override { return slow(m_keys->create(label)); }
     Result<std::shared_ptr<SigningKey>> open(const QString &label) override { return slow(m_keys->open(label)); }
@@ -40,39 +45,40 @@ private:
     class Key final : public SigningKey
     {
     public:
-        Key(std::shared_ptr<SigningKey> key, std::shared_ptr<std::atomic<int>> delayMs)
-            : m_key(std::move(key)), m_delayMs(std::move(delayMs))
+        Key(std::shared_ptr<SigningKey> key, std::shared_ptr<Slowness> slowness)
+            : m_key(std::move(key)), m_slowness(std::move(slowness))
         {}
         [[nodiscard]] QByteArray publicKeyDer() const override { return m_key->publicKeyDer(); }
         [[nodiscard]] Result<QByteArray> sign(const QByteArray &message) const override
         {
-            QThread::msleep(static_cast<unsigned long>(m_delayMs->load()));
+            ++m_slowness->begun;
+            QThread::msleep(static_cast<unsigned long>(m_slowness->delayMs.load()));
             return m_key->sign(message);
         }
 
     private:
         std::shared_ptr<SigningKey> m_key;
-        std::shared_ptr<std::atomic<int>> m_delayMs;
+        std::shared_ptr<Slowness> m_slowness;
     };
     [[nodiscard]] Result<std::shared_ptr<SigningKey>> slow(const Result<std::shared_ptr<SigningKey>> &key) const
     {
         if (!key)
             return key;
-        return std::shared_ptr<SigningKey>(std::make_shared<Key>(*key, m_delayMs));
+        return std::shared_ptr<SigningKey>(std::make_shared<Key>(*key, m_slowness));
     }
 
     std::unique_ptr<KeyStore> m_keys;
-    std::shared_ptr<std::atomic<int>> m_delayMs;
+    std::shared_ptr<Slowness> m_slowness;
 };
 
-/// Two agents, whose authority has a key store that is as slow as `delayMs` says from then on.
+/// Two agents, whose authority has a key store that is as slow as `slowness` says from then on.
 struct SlowAuthority : TwoAgents {
-    std::shared_ptr<std::atomic<int>> delayMs = std::make_shared<std::atomic<int>>(0);
+    std::shared_ptr<Slowness> slowness = std::make_shared<Slowness>();
 
     SlowAuthority()
     {
         otherKeys = [this] {
-            return std::make_unique<SlowKeys>(std::make_unique<tls::FileKeyStore>(config.keysDir()), delayMs);
+            return std::make_unique<SlowKeys>(std::make_unique<tls::FileKeyStore>(config.keysDir()), slowness);
         };
     }
 };
@@ -177,9 +183,11 @@ private Q_SLOTS:
         const DeviceKey key;
         std::optional<grpc::Status> batch;
         std::optional<grpc::Status> token;
-        f.delayMs->store(30);
+        const int before = f.slowness->begun;
+        f.slowness->delayMs.store(30);
         agent->unary(method::svid("BatchNewX509SVID"), lintel::spire::serialize(batchRequest(entry, key, 200)), 60s,
                      agent.get(), [&](const grpc::Status &status, const QByteArray &) { batch = status; });
+        QTRY_VERIFY_WITH_TIMEOUT(f.slowness->begun > before, kPatience);
         agent->unary(method::svid("NewJWTSVID"), lintel::spire::serialize(tokenRequest(entry)), 60s, agent.get(),
                      [&](const grpc::Status &status, const QByteArray &) { token = status; });
         // They take turns: the token does not wait for all of the batch.
@@ -189,7 +197,7 @@ private Q_SLOTS:
         VERIFY_OK(f.authority->revoke(u"hvac-003"_s, u"stolen"_s, f.actor));
         QTRY_COMPARE_WITH_TIMEOUT(watch->messages.size(), 2, kPatience);
         QVERIFY(!batch);
-        f.delayMs->store(0);
+        f.slowness->delayMs.store(0);
         QTRY_VERIFY_WITH_TIMEOUT(batch.has_value(), kPatience);
         QVERIFY2(batch->isOk(), qPrintable(batch->message));
     }
@@ -207,7 +215,7 @@ private Q_SLOTS:
             requests += {{kept.id, key.csr}, {lost.id, key.csr}};
         using Issued = Result<QList<Result<IssuedSvid>>>;
         std::optional<Issued> outcome;
-        f.delayMs->store(20);
+        f.slowness->delayMs.store(20);
         f.authority->issueX509Later(agent, requests, [&](const Issued &issued) { outcome = issued; });
         VERIFY_OK(f.authority->deleteEntry(lost.id, f.actor));
         QVERIFY(!outcome);
@@ -236,7 +244,7 @@ private Q_SLOTS:
         const Agent agent = *f.authority->agent(f.joined.id);
         const DeviceKey key;
         bool isDone = false;
-        f.delayMs->store(5);
+        f.slowness->delayMs.store(5);
         f.authority->issueX509Later(agent, QList<SvidRequest>(20, {entry.id, key.csr}),
                                     [&](const auto &) { isDone = true; });
         f.service.reset();
