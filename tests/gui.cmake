@@ -6,10 +6,12 @@ if(LINTEL_BUILD_GUI AND TARGET lintel_console_qml)
   endforeach()
   lintel_add_test(tst_console_feed unit/tst_console_feed.cpp
     LIBRARIES Lintel::ViewModels Lintel::ExampleBuilding Lintel::Custody LABELS gui)
-  lintel_add_test(tst_console_pages qml/tst_console_pages.cpp
-    LIBRARIES Lintel::ViewModels lintel_viewmodelsplugin lintel_console_qml lintel_console_qmlplugin
-              Lintel::ExampleBuilding Qt6::Quick Qt6::Widgets Qt6::Charts
-    LABELS gui ENVIRONMENT "TZ=UTC")
+  foreach(subject pages trust_page)
+    lintel_add_test(tst_console_${subject} qml/tst_console_${subject}.cpp fakes/console_stage.h
+      LIBRARIES Lintel::ViewModels lintel_viewmodelsplugin lintel_console_qml lintel_console_qmlplugin
+                Lintel::ExampleBuilding Qt6::Quick Qt6::Widgets Qt6::Charts
+      LABELS gui ENVIRONMENT "TZ=UTC")
+  endforeach()
 
   # The program itself: a picture and a report without a display, one sentence without anything.
   add_test(NAME console_offline COMMAND lintel-console --offline --after 2 --report -
