@@ -101,7 +101,20 @@ std::unique_ptr<SpireServer> startPeer()
 struct Rate {
     double perSecond = 0;
     double processorUs = 0; // of the server, for each
+    double clientUs = 0;    // of this program, for each
 };
+
+/// What no server can do without, by the rates of OpenSSL alone.
+struct Floor {
+    int signatures = 0;
+    int verifications = 0;
+    [[nodiscard]] double microseconds(const RawRates &raw) const
+    {
+        return signatures * 1e6 / raw.signaturesPerSecond + verifications * 1e6 / raw.verificationsPerSecond;
+    }
+};
+constexpr Floor kSvid{1, 1};          // of the certificate, and of the request
+constexpr Floor kNewConnection{2, 1}; // and of the handshake
 
 /// Processor time that a process has used so far, all its threads.
 double processorSeconds(qint64 pid)
@@ -114,17 +127,41 @@ double processorSeconds(qint64 pid)
     return (fields.value(11).toDouble() + fields.value(12).toDouble()) / double(::sysconf(_SC_CLK_TCK));
 }
 
-/// The clients share the processors with the server, so its own time says what it could do beside them.
-QJsonObject compared(Rate ours, Rate theirs, double raw)
+/// Processor time of the server and of this program for `count` pieces of work, at `perSecond`.
+class ProcessorTimes
+{
+public:
+    explicit ProcessorTimes(qint64 server)
+        : m_server(server), m_serverBefore(processorSeconds(server)), m_ownBefore(processorSeconds(::getpid()))
+    {}
+    [[nodiscard]] Rate rate(double perSecond, double count) const
+    {
+        return {perSecond, (processorSeconds(m_server) - m_serverBefore) / count * 1e6,
+                (processorSeconds(::getpid()) - m_ownBefore) / count * 1e6};
+    }
+
+private:
+    qint64 m_server;
+    double m_serverBefore;
+    double m_ownBefore;
+};
+
+/// The clients share the processors with the server, so its own time says what it could do beside them, and
+/// `ratio_at_floor` what the ratio were if the server did nothing but what OpenSSL needs.
+QJsonObject compared(Rate ours, Rate theirs, const RawRates &raw, Floor floor)
 {
     QJsonObject figures{{u"per_second"_s, ours.perSecond},
                         {u"server_processor_us"_s, ours.processorUs},
-                        {u"of_raw_signatures"_s, ours.perSecond / raw}};
+                        {u"client_processor_us"_s, ours.clientUs},
+                        {u"floor_us"_s, floor.microseconds(raw)},
+                        {u"of_raw_signatures"_s, ours.perSecond / raw.signaturesPerSecond}};
     if (theirs.perSecond > 0) {
         figures.insert(u"spire_server_per_second"_s, theirs.perSecond);
         figures.insert(u"spire_server_processor_us"_s, theirs.processorUs);
         figures.insert(u"ratio"_s, ours.perSecond / theirs.perSecond);
         figures.insert(u"processor_ratio"_s, theirs.processorUs / ours.processorUs);
+        figures.insert(u"ratio_at_floor"_s,
+                       (theirs.processorUs + theirs.clientUs) / (floor.microseconds(raw) + ours.clientUs));
     }
     return figures;
 }
@@ -163,6 +200,8 @@ struct Contest {
         struct Samples {
             QList<double> rates;
             QList<double> times;
+            QList<double> clientTimes;
+            [[nodiscard]] Rate medians() const { return {median(rates), median(times), median(clientTimes)}; }
         };
         Samples ofOurs;
         Samples ofTheirs;
@@ -177,9 +216,10 @@ struct Contest {
                 Samples &samples = load == ours.get() ? ofOurs : ofTheirs;
                 samples.rates.append(rate->perSecond);
                 samples.times.append(rate->processorUs);
+                samples.clientTimes.append(rate->clientUs);
             }
         }
-        return Medians{{median(ofOurs.rates), median(ofOurs.times)}, {median(ofTheirs.rates), median(ofTheirs.times)}};
+        return Medians{ofOurs.medians(), ofTheirs.medians()};
     }
     [[nodiscard]] QJsonObject keys() const
     {
@@ -195,7 +235,7 @@ struct Contest {
     }
 };
 
-QJsonObject measureSvids(double raw)
+QJsonObject measureSvids(const RawRates &raw)
 {
     Contest contest;
     if (const auto started = contest.start(kEntries); !started)
@@ -205,16 +245,16 @@ QJsonObject measureSvids(double raw)
     for (const int clients : {1, 4}) {
         for (const int batch : {1, 50, 500}) {
             const auto rate = contest.medians([&](AuthorityLoad &load) -> Result<Rate> {
-                const double before = processorSeconds(contest.pidOf(load));
+                const ProcessorTimes times(contest.pidOf(load));
                 const auto perSecond = load.svidsPerSecond(clients, batch, kMeasure);
                 if (!perSecond)
                     return perSecond.error();
                 const double count = *perSecond * double(kMeasure.count()) + clients * batch; // with each one's first
-                return Rate{*perSecond, (processorSeconds(contest.pidOf(load)) - before) / count * 1e6};
+                return times.rate(*perSecond, count);
             });
             if (!rate)
                 return problem(rate.error().message);
-            QJsonObject figures = compared(rate->ours, rate->theirs, raw);
+            QJsonObject figures = compared(rate->ours, rate->theirs, raw, kSvid);
             figures.insert(u"clients"_s, clients);
             figures.insert(u"batch"_s, batch);
             rates.append(figures);
@@ -224,7 +264,7 @@ QJsonObject measureSvids(double raw)
     return result;
 }
 
-QJsonObject measureAttestations(double raw)
+QJsonObject measureAttestations(const RawRates &raw)
 {
     Contest contest;
     if (const auto started = contest.start(1); !started)
@@ -238,15 +278,15 @@ QJsonObject measureAttestations(double raw)
             const auto tokens = load.makeTokens(kTokens);
             if (!tokens)
                 return tokens.error();
-            const double before = processorSeconds(contest.pidOf(load));
+            const ProcessorTimes times(contest.pidOf(load));
             const auto perSecond = load.attestationsPerSecond(*tokens, atOnce);
             if (!perSecond)
                 return perSecond.error();
-            return Rate{*perSecond, (processorSeconds(contest.pidOf(load)) - before) / kTokens * 1e6};
+            return times.rate(*perSecond, kTokens);
         });
         if (!rate)
             return problem(rate.error().message);
-        QJsonObject figures = compared(rate->ours, rate->theirs, raw);
+        QJsonObject figures = compared(rate->ours, rate->theirs, raw, kNewConnection);
         figures.insert(u"at_once"_s, atOnce);
         rates.append(figures);
     }
@@ -461,9 +501,9 @@ int main(int argc, char **argv)
     if (wants(u"core"_s))
         add(u"core"_s, measureCore());
     if (wants(u"svids"_s))
-        add(u"svids"_s, measureSvids(raw.signaturesPerSecond));
+        add(u"svids"_s, measureSvids(raw));
     if (wants(u"attestations"_s))
-        add(u"join_token_attestations_on_new_connections"_s, measureAttestations(raw.signaturesPerSecond));
+        add(u"join_token_attestations_on_new_connections"_s, measureAttestations(raw));
     if (wants(u"tpm"_s) && !QStandardPaths::findExecutable(u"swtpm"_s).isEmpty()) {
         add(u"lintel_tpm_round_trip"_s, measureTpm(TpmAttestor::Wire::LintelTpm));
         add(u"tpm_round_trip"_s, measureTpm(TpmAttestor::Wire::SpireTpm));
