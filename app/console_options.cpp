@@ -138,7 +138,7 @@ Result<void> readGateways(const QCommandLineParser &parser, ConsoleOptions &opti
         ids.append(*id);
     }
     options.gateway = ids.takeFirst();
-    options.moreGateways = ids;
+    options.moreGateways = std::move(ids);
     return {};
 }
 

@@ -351,8 +351,9 @@ void BuildingStore::setAdmission(const Admission &admission)
         return;
     m_admissions.removeIf([&](const Admission &known) { return known.source == admission.source; });
     m_admissions.append(admission);
-    std::ranges::stable_sort(m_admissions, lessByName,
-                             [](const Admission &one) { return one.site + u'/' + one.gateway; });
+    std::ranges::sort(m_admissions, lessByName, [](const Admission &one) {
+        return QStringList{one.site, one.gateway, one.source}.join(u' ');
+    });
     Q_EMIT admissionChanged();
 }
 
