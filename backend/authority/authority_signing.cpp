@@ -149,7 +149,7 @@ void Authority::issueX509Later(const Agent &agent, const QList<SvidRequest> &req
     const auto prepared = Signing::prepare(*d, agent, requests);
     if (!prepared)
         return done(prepared.error());
-    const std::shared_ptr<Batch> batch = *prepared;
+    const std::shared_ptr<Batch> &batch = *prepared;
     Result<IssuedSvid> *slot = batch->results.data();
     d->pool.start(
         this, requests.size(), [batch, slot](qsizetype i) { batch->sign(slot, i); },

@@ -37,7 +37,9 @@ public:
     /// the pool.
     void start(QObject *home, qsizetype count, Work work, std::function<void()> done)
     {
-        m_jobs.push_back(std::make_shared<Job>(std::move(work), std::move(done), count));
+        const auto job = std::make_shared<Job>(std::move(work), std::move(done), count);
+        job->next.store(0, std::memory_order_release); // what was written before it is seen by whoever takes one
+        m_jobs.push_back(job);
         feed(home);
     }
     /// What start() did last took less than a millisecond each: no reason to leave the thread for a few of them.

@@ -53,6 +53,7 @@ class NoLink final : public ServerLink
 public:
     void flushSoon() override {}
     [[nodiscard]] Result<QByteArray> exportKeyingMaterial(const QByteArray &, int) const override { return Error{}; }
+    [[nodiscard]] QByteArray ownCertificate() const override { return {}; }
 };
 
 } // namespace

@@ -271,7 +271,11 @@ private Q_SLOTS:
         QVERIFY(client.waitForStarted());
         client.write(opened(10, "/test.Echo/Wait"));
         QByteArray received;
-        QTRY_COMPARE_WITH_TIMEOUT((received += client.readAllStandardOutput(), refusedStreams(received)), 6, kPatience);
+        const auto refused = [&] {
+            received += client.readAllStandardOutput();
+            return refusedStreams(received);
+        };
+        QTRY_COMPARE_WITH_TIMEOUT(refused(), 6, kPatience);
         QCOMPARE(m_log->waiting, 4);
         client.kill();
         QVERIFY(client.waitForFinished());
