@@ -150,11 +150,13 @@ void AuthorityProcess::start()
 void AuthorityProcess::tick()
 {
     const auto done = m_authority->tick();
-    if (!done)
-        Q_EMIT trouble(done.error());
-    else if (m_isTroubled)
-        Q_EMIT notice(u"keys and certificates are renewed again"_s);
-    m_isTroubled = !done;
+    const auto well = done ? m_authority->health() : done;
+    // What fails is said each time; what is merely so, as a clock that jumped, once.
+    if (!done || (!well && !m_isTroubled))
+        Q_EMIT trouble(well.error());
+    else if (well && m_isTroubled)
+        Q_EMIT notice(u"the authority is well again"_s);
+    m_isTroubled = !well;
 }
 
 void AuthorityProcess::stop()

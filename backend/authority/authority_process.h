@@ -49,7 +49,7 @@ private:
     QTimer m_timer;
     quint16 m_port = 0;
     std::optional<quint16> m_bundlePort;
-    bool m_isTroubled = false; // the last tick failed
+    bool m_isTroubled = false; // since the last tick
 };
 
 } // namespace lintel::authority

@@ -75,6 +75,7 @@ private Q_SLOTS:
             QCOMPARE(jumped.exitCode, 1);
             QVERIFY(jumped.json.value("problem"_L1).toString().contains(u"jumped %1 days ahead"_s.arg(days)));
             QCOMPARE(jumped.json.value("clock"_L1), jumped.json.value("problem"_L1));
+            QTRY_COMPARE_WITH_TIMEOUT(authority.log().count("The clock jumped"_L1), 1, 30'000);
             QVERIFY(authority.ctlText(status).contains("accept-clock"_L1));
             QCOMPARE(keyFiles(authority), keys);
             const auto said = timestampFromIso8601(jumped.json.value("now"_L1).toString());
@@ -87,6 +88,8 @@ private Q_SLOTS:
         QCOMPARE(keyFiles(authority), keys);
         QVERIFY(clock.shift(0ms));
         QCOMPARE(authority.ctl(status).exitCode, 0);
+
+        QTRY_VERIFY_WITH_TIMEOUT(authority.log().contains("well again"_L1), 30'000);
 
         // A night in which the machine slept is no jump.
         QVERIFY(clock.shift(8h, 8h));
