@@ -1,6 +1,6 @@
 # The Workload API server: its rules, its callers, its real issuer, and clients that we did not write.
 lintel_add_test(tst_workload_api unit/tst_workload_api.cpp fakes/workload_host.h
-  LIBRARIES Lintel::WorkloadApi Lintel::SpireWire TIMEOUT 300)
+  LIBRARIES Lintel::WorkloadApi Lintel::SpireWire LABELS threads TIMEOUT 300)
 lintel_add_test(tst_workload_rules unit/tst_workload_rules.cpp fakes/workload_host.h
   LIBRARIES Lintel::WorkloadApi Lintel::SpireWire)
 lintel_add_test(tst_foreign_workload integration/tst_foreign_workload.cpp fakes/workload_host.h fakes/live_authority.h
