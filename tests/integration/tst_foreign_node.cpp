@@ -4,6 +4,7 @@
 #include "fakes/needs.h"
 #include "integration/running_building.h"
 #include "tls/bundle_document.h"
+#include "tls/pki.h"
 
 #include <QCborArray>
 #include <QJsonDocument>
@@ -32,7 +33,8 @@ Result<void> mint(const demo::DemoPlan &plan, const QString &dir)
         return bundle.error();
     const QByteArray id = demo::ids::sensor(kNode).toLatin1();
     const TrustBundles bundles{{*TrustDomain::parse(QString(demo::ids::kBuildingDomain)), bundle->x509Authorities}};
-    return desk.mint(QLatin1StringView(id), std::chrono::hours{1}, bundles, dir);
+    const auto svid = desk.mint(QLatin1StringView(id), std::chrono::hours{1});
+    return svid ? tls::writeIdentity(dir, *svid, bundles) : Result<void>(svid.error());
 }
 
 } // namespace
