@@ -211,7 +211,7 @@ private Q_SLOTS:
         process.start(console, {u"--offline"_s});
         QVERIFY(process.waitForFinished(60'000));
         QCOMPARE(process.exitStatus(), QProcess::NormalExit);
-        QCOMPARE(process.exitCode(), 3);
+        QCOMPARE(process.exitCode(), 4);
         const QByteArray words = process.readAllStandardError();
         QVERIFY2(words.contains("There is no display"), words.constData());
         QVERIFY2(words.contains("--headless"), words.constData());

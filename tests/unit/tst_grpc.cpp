@@ -359,6 +359,10 @@ private Q_SLOTS:
 
     void twoHundredConnections_areServedAtOnce()
     {
+        ServerLimits limits;
+        limits.connectionsPerPeer = 200; // all have the same SVID
+        m_server.reset();
+        startServer(limits);
         std::vector<std::unique_ptr<Channel>> clients;
         std::vector<std::shared_ptr<Answer>> answers;
         for (int i = 0; i < 200; ++i) {
