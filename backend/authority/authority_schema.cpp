@@ -109,8 +109,8 @@ constexpr auto kSixth = R"sql(
 CREATE INDEX audit_by_subject ON audit (subject, number);
 )sql";
 
-constexpr std::array kMigrations{sqlite::Migration{kFirst}, sqlite::Migration{kSecond}, sqlite::Migration{kThird},
-                                 sqlite::Migration{kFourth}, sqlite::Migration{kFifth}, sqlite::Migration{kSixth}};
+constexpr std::array kMigrations{sqlite::Migration{kFirst},  sqlite::Migration{kSecond}, sqlite::Migration{kThird},
+                                 sqlite::Migration{kFourth}, sqlite::Migration{kFifth},  sqlite::Migration{kSixth}};
 
 } // namespace
 
