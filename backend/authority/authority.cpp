@@ -258,6 +258,8 @@ Result<tls::BundleDocument> Authority::bundle()
 
 Result<QByteArray> Authority::signedTime(const QByteArray &nonce)
 {
+    if (const auto sure = d->checkClockIsSure(); !sure)
+        return sure.error();
     const Timestamp now = d->now();
     const auto signer = d->ca.jwtSigner(now);
     if (!signer)

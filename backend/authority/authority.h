@@ -139,7 +139,8 @@ public:
     [[nodiscard]] Result<void> health() const;
     /// The time that it goes by: not the machine's where that one has jumped (clock_watch.h). Any thread.
     [[nodiscard]] const Clock &clock() const;
-    /// An operator says that the machine's clock is right, whatever is over by it. Unavailable: before 2020.
+    /// An operator says that the machine's clock is right, whatever is over by it. Unavailable: before 2020, or it
+    /// is believed, and there are no keys that may sign all the same.
     [[nodiscard]] Result<ClockAccepted> acceptClock(const Actor &actor);
 
     [[nodiscard]] const AuthorityConfig &config() const { return m_config; }
@@ -189,7 +190,8 @@ public:
     void issueJwtLater(const Agent &agent, const QString &entryId, const QStringList &audience, const JwtDone &done);
     using TimeDone = std::function<void(const Result<QByteArray> &)>;
     void signedTimeLater(const QByteArray &nonce, const TimeDone &done);
-    /// {"iss","nonce","ms"} signed by a JWT key of the bundle, type "lintel-time+jwt".
+    /// {"iss","nonce","ms"} signed by a JWT key of the bundle, type "lintel-time+jwt". Unavailable, too, while its own
+    /// clock is not sure.
     [[nodiscard]] Result<QByteArray> signedTime(const QByteArray &nonce);
 
     // --- Bundles and federation -----------------------------------------------------------------

@@ -96,6 +96,7 @@ struct Authority::Private {
     AuthorityConfig config;
     ClockWatch clock;
     ClockWatch::State clockTold = ClockWatch::State::Sure; // what the audit trail knows
+    bool hasClockMark = false;                             // stored: some time has been sure for long
     QString bootId;
     std::unique_ptr<KeyStore> keys;
     std::unique_ptr<Store> store;
@@ -121,6 +122,7 @@ struct Authority::Private {
     QHash<SpiffeId, LastAccepted> lastAcceptedUntold; // what it hears with the next tick
     WaitingNotes waitingNotes;
     Timestamp waitingStoredAt{}; // what came before is on disk
+    Timestamp tickedAt{};        // by the time that it went by then
     qint64 auditChecked = 0;     // up to this record the trail's chain was whole, …
     QByteArray auditCheckedHash; // … and this was its hash
     quint64 svidsIssued = 0;
@@ -131,6 +133,10 @@ struct Authority::Private {
     [[nodiscard]] Result<void> beginClock();
     /// Nothing speaks against believing the wall clock, once it was steady for long enough.
     [[nodiscard]] bool wallMayBeSure() const { return isPlausible(clock.wall()) && ca.hasRootAt(clock.wall()); }
+    /// Nobody goes by this authority yet, and its clock has not been steady for an hour since it was begun.
+    [[nodiscard]] Result<bool> isUnused();
+    /// Unavailable while it is not: whoever has no clock would believe the time for good.
+    [[nodiscard]] Result<void> checkClockIsSure() const;
     [[nodiscard]] Result<void> tellOfClock(ClockWatch::State state);
     /// There are keys that may sign now.
     [[nodiscard]] Result<void> checkKeys() const;

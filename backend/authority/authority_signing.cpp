@@ -184,6 +184,8 @@ void Authority::issueJwtLater(const Agent &agent, const QString &entryId, const 
 
 void Authority::signedTimeLater(const QByteArray &nonce, const TimeDone &done)
 {
+    if (const auto sure = d->checkClockIsSure(); !sure)
+        return done(sure.error());
     const Timestamp now = d->now();
     const auto signer = d->ca.jwtSigner(now);
     if (!signer)

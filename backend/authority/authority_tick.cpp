@@ -143,11 +143,36 @@ Result<void> Authority::Private::beginClock()
     const auto ticked = store->meta(kTickedAt);
     if (!mark || !ticked)
         return !mark ? mark.error() : ticked.error();
+    hasClockMark = mark->has_value();
     if (const auto known = ClockMark::parse(mark->value_or(QString())))
         clock.begin(*known, bootId);
     else if (*ticked) // an older version's, or put back from a backup
         clock.begin({fromEpochMillis((*ticked)->toLongLong()), {}, {}}, bootId);
     return {}; // a new one has nothing to lose by a wrong clock
+}
+
+Result<bool> Authority::Private::isUnused()
+{
+    if (hasClockMark)
+        return false;
+    const auto agents = store->agents();
+    if (!agents)
+        return agents.error();
+    qint64 known = agents->size();
+    for (const DeviceState state : {DeviceState::Approved, DeviceState::Pending, DeviceState::Revoked}) {
+        const auto counted = store->countDevices(state);
+        if (!counted)
+            return counted.error();
+        known += *counted;
+    }
+    return known == 0;
+}
+
+Result<void> Authority::Private::checkClockIsSure() const
+{
+    if (clock.reading().isSure())
+        return {};
+    return Error{Errc::Unavailable, u"The authority's own clock is not sure, so it signs no time now."_s};
 }
 
 /// Once for each trouble, and when it is over. The caller holds a transaction.
@@ -223,14 +248,17 @@ Result<TickOutcome> Authority::Private::tickOnDisk(const ClockWatch::Reading &re
         return forgotten.error();
     if (const auto stored = storeRefusals(outcome.refusalsWritten); !stored)
         return stored.error();
-    if (const auto written = store->setMeta(kTickedAt, QString::number(toEpochMillis(at))); !written)
-        return written.error();
     if (reading.isSure())
+        if (const auto written = store->setMeta(kTickedAt, QString::number(toEpochMillis(at))); !written)
+            return written.error();
+    const bool marks = reading.isSure() && (hasClockMark || !clock.isOnTrial());
+    if (marks)
         if (const auto written = store->setMeta(kClockMark, clock.mark(bootId).toText()); !written)
             return written.error();
     if (const auto committed = transaction->commit(); !committed)
         return committed.error();
     clockTold = reading.state;
+    hasClockMark = hasClockMark || marks;
     return outcome;
 }
 
@@ -245,7 +273,16 @@ Result<void> Authority::tick()
 
 Result<void> Authority::tickNow()
 {
-    const ClockWatch::Reading reading = d->clock.look(d->wallMayBeSure());
+    ClockWatch::Reading reading = d->clock.look(d->wallMayBeSure());
+    if (!reading.isSure() && isPlausible(d->clock.wall())) {
+        const auto isUnused = d->isUnused();
+        if (!isUnused)
+            return isUnused.error();
+        if (*isUnused) {
+            d->clock.startOver();
+            reading = d->clock.reading();
+        }
+    }
     const Timestamp now = reading.now;
     if (!isPlausible(now))
         return Error{Errc::Unavailable, u"The clock was set back before 2020; nothing is signed until it is right."_s};
@@ -257,6 +294,7 @@ Result<void> Authority::tickNow()
     const CaMoment moment{now, reading.isSure()};
     if (const auto made = d->ca.makeKeys(moment); !made)
         return made;
+    const bool isSureAgain = reading.isSure() && d->clockTold != ClockWatch::State::Sure;
     const auto outcome = d->tickOnDisk(reading);
     if (!outcome) {
         // What the CA holds in memory must be what is on disk.
@@ -276,7 +314,10 @@ Result<void> Authority::tickNow()
     if (outcome->denyListChanged)
         if (const auto loaded = d->loadLimits(); !loaded)
             return loaded;
-    if (outcome->denyListChanged || outcome->keysChanged)
+    const bool wentBack = now < std::exchange(d->tickedAt, now) - ClockWatch::kTolerance;
+    if (isSureAgain || wentBack)
+        d->denyJws.clear(); // its date was that of a clock that was wrong
+    if (outcome->denyListChanged || outcome->keysChanged || isSureAgain || wentBack)
         Q_EMIT denyListChanged(); // shorter, or signed anew by the key of today
     const auto half = d->identity.notBefore() + (d->identity.notAfter() - d->identity.notBefore()) / 2;
     const bool isDue = outcome->keysChanged || now >= half || now < d->identity.notBefore();
@@ -347,6 +388,9 @@ Result<ClockAccepted> Authority::acceptClock(const Actor &actor)
     d->clock.accept();
     if (const auto ticked = tick(); !ticked)
         return ticked.error();
+    if (const auto checked = d->checkKeys(); !checked)
+        return Error{checked.error().code,
+                     u"The clock is believed now, but still nothing can be signed: %1"_s.arg(checked.error().message)};
     return ClockAccepted{before, d->now()};
 }
 

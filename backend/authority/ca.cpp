@@ -46,6 +46,19 @@ bool isValid(const CaKey &key, Timestamp now)
     return now >= key.notBefore && now < key.notAfter;
 }
 
+/// Made by a clock that was ahead of what it says now.
+bool isFromAhead(const CaKey &key, Timestamp now)
+{
+    return key.notBefore > now + kFutureTaken;
+}
+
+/// Whether any root is valid, though it may not sign.
+bool hasRootFor(const QList<CaKey> &state, Timestamp now)
+{
+    return std::any_of(state.cbegin(), state.cend(),
+                       [now](const CaKey &key) { return key.kind == CaKind::Root && isValid(key, now); });
+}
+
 bool hasValidRoot(const QList<CaKey> &state, Timestamp now)
 {
     const CaKey *root = find(state, CaKind::Root, CaPhase::Active);
@@ -215,7 +228,7 @@ CaChange CertificateAuthority::settle(QList<CaKey> &state, CaKind kind, const Ca
         change.isAny = state.removeIf([&](const CaKey &key) { return isOver(key, kind, now); }) > 0;
         // Made by a clock that was ahead: it would not be valid when it is needed.
         for (CaKey &key : state) {
-            if (key.kind != kind || key.phase != CaPhase::Prepared || key.notBefore <= now + kFutureTaken)
+            if (key.kind != kind || key.phase != CaPhase::Prepared || !isFromAhead(key, now))
                 continue;
             key.phase = CaPhase::Old;
             change.isAny = true;
@@ -230,7 +243,10 @@ CaChange CertificateAuthority::settle(QList<CaKey> &state, CaKind kind, const Ca
             && (!other || key.notAfter > other->notAfter) && canSign(key))
             other = &key;
     // Without another root or one that could sign a successor, it stays what it is.
-    const bool makesRoom = active && kind != CaKind::Root && canCome(kind, moment, hasRoot);
+    const bool makesRoom =
+        active
+        && (kind == CaKind::Root ? moment.isSure && isFromAhead(*active, now) && !hasRootFor(state, now)
+                                 : canCome(kind, moment, hasRoot));
     if (!other && !makesRoom)
         return change;
     const QString retired = active ? active->label : QString();

@@ -102,7 +102,8 @@ public:
     /// Prepares, activates and retires what is due, the very first keys too. Where the active key is not valid now
     /// and another one is, that one signs. While the time is not sure nothing else happens than that, and what is
     /// there stays: no root comes or goes, and an issuing CA or JWT key comes only where none is left that may sign.
-    /// After makeKeys(). The caller holds a transaction around it.
+    /// A root that is not valid yet, of a clock that was ahead, makes room for another where none is valid and the time
+    /// is sure. After makeKeys(). The caller holds a transaction around it.
     [[nodiscard]] Result<CaChange> advance(const CaMoment &moment);
     /// Destroys private keys that will never sign again, while the time is sure and a key of each kind is valid;
     /// once the change is on disk, and no transaction open.

@@ -45,7 +45,7 @@ bool ClockWatch::Anchor::agreesWith(const Anchor &other) const
     return std::chrono::abs(other.wall - at(other.monotonic)) <= kTolerance;
 }
 
-ClockWatch::ClockWatch(const Clock &clock) : m_clock(clock), m_good(see()) {}
+ClockWatch::ClockWatch(const Clock &clock) : m_clock(clock), m_good(see()), m_last(m_good) {}
 
 void ClockWatch::begin(const ClockMark &last, const QString &bootId)
 {
@@ -58,6 +58,7 @@ void ClockWatch::begin(const ClockMark &last, const QString &bootId)
         last.monotonic && *last.monotonic <= seen.monotonic && !bootId.isEmpty() && last.bootId == bootId;
     if (isSameStart)
         m_good = Anchor{last.wall, *last.monotonic};
+    m_isOnTrial = !isSameStart;
     follow(seen, false);
 }
 
@@ -73,10 +74,16 @@ void ClockWatch::follow(const Anchor &seen, bool mayBecomeSure)
 {
     if (m_good && m_good->agreesWith(seen)) {
         // Seldom, so that many small steps make a jump.
-        if (seen.monotonic - m_good->monotonic >= kSteady)
+        if (seen.monotonic - m_good->monotonic >= kSteady) {
             m_good = seen;
+            m_isOnTrial = false;
+        }
         m_doubt.reset();
         return;
+    }
+    if (m_good && m_isOnTrial) {
+        m_good.reset();
+        m_doubt = seen;
     }
     const bool wasHardlyOff = !m_good && m_last && m_last->agreesWith(seen);
     if (!wasHardlyOff) {
@@ -88,6 +95,7 @@ void ClockWatch::follow(const Anchor &seen, bool mayBecomeSure)
             return;
     }
     m_good = seen;
+    m_isOnTrial = wasHardlyOff;
     m_doubt.reset();
 }
 
@@ -95,14 +103,38 @@ void ClockWatch::accept()
 {
     const QMutexLocker lock(&m_mutex);
     m_good = see();
+    m_isOnTrial = false;
     m_doubt.reset();
+}
+
+void ClockWatch::startOver()
+{
+    const QMutexLocker lock(&m_mutex);
+    m_good = see();
+    m_last = m_good;
+    m_isOnTrial = true;
+    m_doubt.reset();
+}
+
+bool ClockWatch::isOnTrial() const
+{
+    const QMutexLocker lock(&m_mutex);
+    return !m_good || m_isOnTrial;
+}
+
+ClockMark ClockWatch::mark(const QString &bootId) const
+{
+    const QMutexLocker lock(&m_mutex);
+    const Anchor seen = see();
+    return {judge(seen).now, seen.monotonic, m_good && !m_isOnTrial ? bootId : QString()};
 }
 
 ClockWatch::Reading ClockWatch::judge(const Anchor &seen) const
 {
-    if (m_good)
-        return m_good->agreesWith(seen) ? Reading{seen.wall, State::Sure}
-                                        : Reading{m_good->at(seen.monotonic), State::Jumped};
+    if (m_good && m_good->agreesWith(seen))
+        return {seen.wall, State::Sure};
+    if (m_good && !m_isOnTrial)
+        return {m_good->at(seen.monotonic), State::Jumped};
     const bool isBehind = m_last && seen.wall < m_last->wall;
     return {seen.wall, isBehind ? State::Behind : State::Waiting};
 }

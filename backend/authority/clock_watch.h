@@ -6,6 +6,10 @@
 // tells a jump from a long absence, so now() is the wall clock, and not sure. Either way the wall clock is sure
 // once it has run as steadily as the monotonic one for an hour, or when somebody accepts it.
 //
+// A wall clock that agrees with the last good time after a new start of the machine, and that of a new state, is sure
+// at once, but on trial for its first hour: a machine without a clock of its own begins with the time at which it
+// was switched off, or with that of its image, until the network sets it. now() follows such a step.
+//
 // Owned by Authority. look(), accept() and begin() on its thread; the rest on any.
 #pragma once
 
@@ -37,8 +41,8 @@ public:
 
     enum class State {
         Sure,
-        Waiting, // since the machine's start: it may have been off
-        Behind,  // since the machine's start: it was later already
+        Waiting, // since the machine's start, or a step on trial: it may have been off
+        Behind,  // the same, and it was later already
         Jumped,  // ahead or back, and now() does not follow
     };
     struct Reading {
@@ -49,7 +53,7 @@ public:
     };
 
     /// `clock` outlives this. Its monotonic time begins with the machine, and goes on while it is suspended. It is
-    /// taken to be right until begin().
+    /// taken to be right, on trial, until begin().
     explicit ClockWatch(const Clock &clock);
     /// With what was sure last, before this process began.
     void begin(const ClockMark &last, const QString &bootId);
@@ -57,6 +61,8 @@ public:
     Reading look(bool mayBecomeSure);
     /// Somebody says that the wall clock is right.
     void accept();
+    /// Nobody has anything to lose by the wall clock: it is taken to be right, on trial.
+    void startOver();
 
     [[nodiscard]] Reading reading() const;
     [[nodiscard]] Timestamp now() const override { return reading().now; }
@@ -65,7 +71,9 @@ public:
     [[nodiscard]] Timestamp wall() const { return m_clock.now(); }
     /// What is not sure, and what becomes of it; empty when all is.
     [[nodiscard]] QString sentence(bool mayBecomeSure) const;
-    [[nodiscard]] ClockMark mark(const QString &bootId) const { return {now(), monotonic(), bootId}; }
+    /// What the next process begins with. It names the machine's start only once the clock is no longer on trial.
+    [[nodiscard]] ClockMark mark(const QString &bootId) const;
+    [[nodiscard]] bool isOnTrial() const;
 
 private:
     struct Anchor {
@@ -85,7 +93,8 @@ private:
     const Clock &m_clock;
     mutable QMutex m_mutex; // guards what follows
     std::optional<Anchor> m_good;
-    std::optional<Anchor> m_last;  // what was sure before the machine's start, put at this process's
+    bool m_isOnTrial = true;       // m_good has not been steady for kSteady yet
+    std::optional<Anchor> m_last;  // what was sure before that, put at this process's start
     std::optional<Anchor> m_doubt; // since when the wall clock has been steady without being sure
 };
 

@@ -27,6 +27,9 @@ struct Building : AuthorityFixture {
         config.bootId = u"first"_s;
         if (const auto opened = open(); !opened)
             return opened;
+        clock.advance(61min); // its trial is over
+        if (const auto steady = authority->tick(); !steady)
+            return steady;
         const Attested stolen(*this);
         if (const auto revoked = authority->revoke(u"hvac-001"_s, u"stolen"_s, actor); !revoked)
             return revoked.error();
@@ -40,6 +43,16 @@ struct Building : AuthorityFixture {
         roots = authority->bundle()->x509Authorities;
         keys = keyFiles();
         return authority->tick();
+    }
+    /// A tick a minute.
+    Result<void> tickFor(std::chrono::minutes time)
+    {
+        for (auto passed = 0min; passed < time; ++passed) {
+            clock.advance(1min);
+            if (const auto ticked = authority->tick(); !ticked)
+                return ticked;
+        }
+        return {};
     }
     void jump(Millis by) { clock.setNow(clock.now() + by); }
     /// The machine is started anew, `off` later.
@@ -59,6 +72,14 @@ struct Building : AuthorityFixture {
         if (!svid)
             return svid.error();
         return tls::verifyPeer(svid->chainDer, svid->id, {{config.domain, roots}}, tls::PeerRole::Client, rightTime);
+    }
+    /// The certificate that agents see is good by their own clock.
+    Result<void> ownSvidIsValid() const
+    {
+        const auto own = authority->identity().current();
+        return tls::verifyPeer((*own)->svid.chainDer, (*own)->svid.id,
+                               {{config.domain, authority->bundle()->x509Authorities}}, tls::PeerRole::Server,
+                               clock.now());
     }
     bool isDeniedAsBefore()
     {
@@ -303,6 +324,148 @@ private Q_SLOTS:
             VERIFY_OK(jwt);
             VERIFY_OK(tls::validateJwtSvid(jwt->token, u"x"_s, yesterday, f.clock.now()));
         }
+    }
+    void newStartWithTheTimeOfAFile_signsForDevicesOnceTheNetworkHasSetIt()
+    {
+        Building f;
+        VERIFY_OK(f.begin());
+        VERIFY_OK(f.startAnew(1min)); // as the clock says: it was 21 days
+        VERIFY_OK(f.authority->health());
+        VERIFY_OK(f.authority->signedTime("n"));
+        const QByteArray list = *f.authority->denyListJws();
+        f.jump(24h * 21);
+        VERIFY_OK(f.tickFor(1min));
+        VERIFY_OK(f.authority->health());
+        VERIFY_OK(f.signsFor(f.clock.now()));
+        VERIFY_OK(f.ownSvidIsValid());
+        VERIFY_ERROR(f.authority->signedTime("n"), Errc::Unavailable);
+        QVERIFY(f.isWhole());
+        QVERIFY(f.isDeniedAsBefore());
+        VERIFY_OK(f.tickFor(62min));
+        QVERIFY(f.authority->status()->clockSentence.isEmpty());
+        VERIFY_OK(f.authority->signedTime("n"));
+        QVERIFY(*f.authority->denyListJws() != list);
+    }
+    void firstStart_withAWrongClock_isNoneWhileNobodyGoesByIt_data()
+    {
+        QTest::addColumn<int>("days");
+        QTest::addColumn<bool>("isRestarted");
+        QTest::newRow("the date of the image") << -800 << false;
+        QTest::newRow("the date of the image, and a restart") << -800 << true;
+        QTest::newRow("ahead") << 3'650 << false;
+        QTest::newRow("ahead, and a restart") << 3'650 << true;
+        QTest::newRow("three weeks late") << -21 << false;
+    }
+    void firstStart_withAWrongClock_isNoneWhileNobodyGoesByIt()
+    {
+        QFETCH(const int, days);
+        QFETCH(const bool, isRestarted);
+        AuthorityFixture f;
+        f.clock.setNow(f.clock.now() + 24h * days);
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->signedTime("n"));
+        f.clock.setNow(f.clock.now() - 24h * days);
+        f.clock.advance(20min);
+        if (isRestarted)
+            VERIFY_OK(f.open());
+        else
+            VERIFY_OK(f.authority->tick());
+        VERIFY_OK(f.authority->health());
+        QVERIFY(f.authority->status()->clockSentence.isEmpty());
+        VERIFY_OK(f.authority->signedTime("n"));
+        const Attested device(f);
+        const auto svid = device.issue(f, device.key.csr);
+        VERIFY_OK(svid);
+        VERIFY_OK(f.verify(*svid));
+    }
+    void firstHour_stepOfAnAuthorityThatHasDevices_losesNothing()
+    {
+        AuthorityFixture f;
+        VERIFY_OK(f.open());
+        const Attested device(f);
+        const auto roots = f.authority->bundle()->x509Authorities;
+        f.clock.setNow(f.clock.now() + 24h * 800);
+        for (int start = 0; start < 3; ++start) {
+            for (int minute = 0; minute < 120; ++minute) {
+                f.clock.advance(1min);
+                VERIFY_OK(f.authority->tick());
+            }
+            VERIFY_ERROR(f.authority->health(), Errc::Unavailable);
+            QCOMPARE(f.authority->bundle()->x509Authorities, roots);
+            VERIFY_OK(f.open());
+        }
+        f.clock.setNow(f.clock.now() - 24h * 800 - 6h);
+        VERIFY_OK(f.authority->tick());
+        VERIFY_OK(f.authority->health());
+        const auto svid = device.issue(f, device.key.csr);
+        VERIFY_OK(svid);
+        VERIFY_OK(f.verify(*svid));
+    }
+    void firstStart_withAClockAhead_isMendedByAnOperator_data()
+    {
+        QTest::addColumn<bool>("isRestarted");
+        QTest::newRow("while it runs") << false;
+        QTest::newRow("with the machine started anew") << true;
+    }
+    void firstStart_withAClockAhead_isMendedByAnOperator()
+    {
+        QFETCH(const bool, isRestarted);
+        Building f;
+        f.jump(24h * 3'650);
+        VERIFY_OK(f.begin()); // for more than an hour, and a device has attested
+        f.jump(-24h * 3'650);
+        if (isRestarted)
+            VERIFY_OK(f.startAnew(1min));
+        VERIFY_OK(f.tickFor(180min));
+        const auto health = f.authority->health();
+        VERIFY_ERROR(health, Errc::Unavailable);
+        QVERIFY2(health.error().message.contains("accept-clock"_L1), qPrintable(health.error().message));
+        QCOMPARE(f.authority->bundle()->x509Authorities, f.roots);
+        VERIFY_OK(f.authority->acceptClock(f.actor));
+        VERIFY_OK(f.authority->health());
+        const auto svid = f.sign();
+        VERIFY_OK(svid);
+        VERIFY_OK(f.verify(*svid));
+        VERIFY_OK(f.ownSvidIsValid());
+        VERIFY_OK(f.open());
+        VERIFY_OK(f.authority->health());
+        VERIFY_OK(f.tickFor(120min));
+        VERIFY_OK(f.authority->health());
+    }
+    void acceptedClock_byWhichNothingCanBeSigned_isAnError()
+    {
+        // The root of a clock that was ahead is not valid yet, and the one before it has lost its key.
+        Building f;
+        VERIFY_OK(f.begin());
+        f.jump(24h * 300);
+        VERIFY_OK(f.authority->tick());
+        VERIFY_OK(f.authority->acceptClock(f.actor));
+        for (int day = 0; day < 60; ++day) {
+            f.clock.advance(24h);
+            VERIFY_OK(f.authority->tick());
+        }
+        f.jump(-24h * 360);
+        VERIFY_OK(f.authority->tick());
+        const auto accepted = f.authority->acceptClock(f.actor);
+        VERIFY_ERROR(accepted, Errc::Unavailable);
+        QVERIFY2(accepted.error().message.contains("still nothing can be signed"_L1),
+                 qPrintable(accepted.error().message));
+    }
+    void denyList_isDatedAnewWhenTheClockIsRightAgain()
+    {
+        Building f;
+        VERIFY_OK(f.begin());
+        VERIFY_OK(f.startAnew(24h * 3));
+        const QByteArray ahead = *f.authority->denyListJws();
+        VERIFY_ERROR(f.authority->signedTime("n"), Errc::Unavailable);
+        f.jump(-24h * 3);
+        VERIFY_OK(f.authority->tick());
+        VERIFY_OK(f.authority->signedTime("n"));
+        const auto list = tls::verifyDenyList(*f.authority->denyListJws(), f.config.domain,
+                                              f.authority->bundle()->jwtAuthorities, f.denyNumber);
+        VERIFY_OK(list);
+        QVERIFY(*f.authority->denyListJws() != ahead);
+        QVERIFY(list->issuedAt <= f.clock.now());
     }
     void stateOfAnOlderVersion_isNotLostByAClockAheadEither()
     {

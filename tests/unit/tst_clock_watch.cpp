@@ -29,6 +29,15 @@ void jump(FakeClock &clock, Millis by)
     clock.setNow(clock.now() + by);
 }
 
+/// One whose first hour is over.
+struct Steady {
+    FakeClock clock;
+    ClockWatch watch{clock};
+
+    Steady() { (void)run(watch, clock, 61min); }
+    [[nodiscard]] ClockMark mark() const { return watch.mark(u"a"_s); }
+};
+
 } // namespace
 
 class TestClockWatch : public QObject
@@ -59,8 +68,8 @@ private Q_SLOTS:
     {
         QFETCH(const qint64, hours);
         QFETCH(const QString, words);
-        FakeClock clock;
-        ClockWatch watch(clock);
+        Steady steady;
+        auto &[clock, watch] = steady;
         const Timestamp start = clock.now();
         jump(clock, std::chrono::hours{hours});
         QCOMPARE(watch.now(), start); // at once, not with the next tick
@@ -73,8 +82,8 @@ private Q_SLOTS:
     }
     void jump_thatIsUndoneIsForgotten()
     {
-        FakeClock clock;
-        ClockWatch watch(clock);
+        Steady steady;
+        auto &[clock, watch] = steady;
         jump(clock, 24h * 800);
         QCOMPARE(run(watch, clock, 59min).state, State::Jumped);
         jump(clock, -24h * 800);
@@ -85,8 +94,8 @@ private Q_SLOTS:
     }
     void jump_toAnotherTimeBeginsItsHourAnew()
     {
-        FakeClock clock;
-        ClockWatch watch(clock);
+        Steady steady;
+        auto &[clock, watch] = steady;
         for (int i = 0; i < 5; ++i) {
             jump(clock, 24h);
             QCOMPARE(run(watch, clock, 50min).state, State::Jumped);
@@ -95,8 +104,8 @@ private Q_SLOTS:
     }
     void jump_inSmallStepsIsOne()
     {
-        FakeClock clock;
-        ClockWatch watch(clock);
+        Steady steady;
+        auto &[clock, watch] = steady;
         jump(clock, 14min);
         QVERIFY(run(watch, clock, 5min).isSure());
         jump(clock, 14min);
@@ -104,8 +113,8 @@ private Q_SLOTS:
     }
     void jump_thatSomethingSpeaksAgainstIsTakenOverByAPersonAlone()
     {
-        FakeClock clock;
-        ClockWatch watch(clock);
+        Steady steady;
+        auto &[clock, watch] = steady;
         jump(clock, 24h * 800);
         QCOMPARE(run(watch, clock, 24h * 3, false).state, State::Jumped);
         QVERIFY(watch.sentence(false).contains("only an operator"_L1));
@@ -115,9 +124,9 @@ private Q_SLOTS:
     }
     void newStart_isFollowedAndNotSureForAnHour()
     {
-        FakeClock clock;
-        ClockWatch watch(clock);
-        const ClockMark mark = watch.mark(u"a"_s);
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        const ClockMark mark = steady.mark();
         clock.advance(24h * 21);
         ClockWatch again(clock);
         again.begin(mark, u"b"_s);
@@ -132,8 +141,9 @@ private Q_SLOTS:
     }
     void newStart_whoWasHardlyOffIsSureAtOnce()
     {
-        FakeClock clock;
-        const ClockMark mark = ClockWatch(clock).mark(u"a"_s);
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        const ClockMark mark = steady.mark();
         clock.advance(5min);
         ClockWatch again(clock);
         again.begin(mark, u"b"_s);
@@ -147,8 +157,9 @@ private Q_SLOTS:
     }
     void newStart_withAnEarlierTimeIsSaid()
     {
-        FakeClock clock;
-        const ClockMark mark = ClockWatch(clock).mark(u"a"_s);
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        const ClockMark mark = steady.mark();
         jump(clock, -24h * 3);
         ClockWatch again(clock);
         again.begin(mark, u"b"_s);
@@ -158,8 +169,9 @@ private Q_SLOTS:
     }
     void restart_withoutANewStartKnowsHowLongItWas()
     {
-        FakeClock clock;
-        const ClockMark mark = ClockWatch(clock).mark(u"a"_s);
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        const ClockMark mark = steady.mark();
         clock.advance(24h * 21);
         ClockWatch again(clock);
         again.begin(mark, u"a"_s);
@@ -173,8 +185,9 @@ private Q_SLOTS:
     }
     void restart_whoseMonotonicTimeIsEarlierOrUnknownProvesNothing()
     {
-        FakeClock clock;
-        ClockMark mark = ClockWatch(clock).mark(u"a"_s);
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        ClockMark mark = steady.mark();
         clock.advance(24h);
         *mark.monotonic += 24h * 365;
         ClockWatch again(clock);
@@ -188,10 +201,72 @@ private Q_SLOTS:
         again.begin(mark, QString());
         QCOMPARE(again.reading().state, State::Waiting);
     }
-    void mark_isReadAsItWasWritten_andNothingElseIs()
+    void newStart_withTheTimeOfAFileFollowsTheNetworksTime()
+    {
+        // No clock that goes on without power: it starts with the time at which it was switched off.
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        const ClockMark mark = steady.mark();
+        clock.advance(1min);
+        ClockWatch again(clock);
+        again.begin(mark, u"b"_s);
+        QVERIFY(run(again, clock, 30min).isSure());
+        QVERIFY(again.isOnTrial());
+        jump(clock, 24h * 21);
+        QCOMPARE(again.reading().state, State::Waiting); // at once, not with the next tick
+        QCOMPARE(again.now(), clock.now());
+        QCOMPARE(run(again, clock, 59min).state, State::Waiting);
+        QCOMPARE(again.now(), clock.now());
+        QVERIFY(again.isOnTrial());
+        QVERIFY(run(again, clock, 3min).isSure());
+        QVERIFY(!again.isOnTrial());
+        jump(clock, 24h);
+        QCOMPARE(again.reading().state, State::Jumped);
+    }
+    void trial_isOverAfterAnHour()
+    {
+        Steady steady;
+        FakeClock &clock = steady.clock;
+        ClockWatch again(clock);
+        again.begin(steady.mark(), u"b"_s);
+        QVERIFY(run(again, clock, 59min).isSure());
+        QVERIFY(again.isOnTrial());
+        QVERIFY(run(again, clock, 2min).isSure());
+        QVERIFY(!again.isOnTrial());
+        jump(clock, 24h * 21);
+        QCOMPARE(again.reading().state, State::Jumped);
+    }
+    void trial_isTheFirstHourOfANewStateToo()
     {
         FakeClock clock;
-        const ClockMark mark = ClockWatch(clock).mark(u"4f-1"_s);
+        ClockWatch watch(clock);
+        QVERIFY(watch.reading().isSure());
+        QVERIFY(watch.isOnTrial());
+        jump(clock, -24h * 400);
+        QCOMPARE(watch.look(true).state, State::Behind);
+        QCOMPARE(watch.now(), clock.now());
+        watch.startOver();
+        QVERIFY(watch.reading().isSure());
+        QVERIFY(watch.isOnTrial());
+        watch.accept();
+        QVERIFY(!watch.isOnTrial());
+    }
+    void trial_goesOnInTheNextProcess()
+    {
+        FakeClock clock;
+        const ClockMark mark = ClockWatch(clock).mark(u"a"_s);
+        QVERIFY(mark.bootId.isEmpty());
+        clock.advance(1min);
+        ClockWatch again(clock);
+        again.begin(mark, u"a"_s);
+        QVERIFY(again.reading().isSure());
+        jump(clock, 24h * 21);
+        QCOMPARE(again.reading().state, State::Waiting);
+    }
+    void mark_isReadAsItWasWritten_andNothingElseIs()
+    {
+        const Steady steady;
+        const ClockMark mark = steady.watch.mark(u"4f-1"_s);
         const auto read = ClockMark::parse(mark.toText());
         QVERIFY(read);
         QCOMPARE(read->wall, mark.wall);
