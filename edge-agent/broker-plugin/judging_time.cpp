@@ -32,13 +32,22 @@ Moment JudgingTime::now()
                     QString::number(std::chrono::floor<std::chrono::seconds>(back).count()), toIso8601(wall.time)));
         }
     }
-    const Timestamp byWall = m_wall->at(wall.running);
-    return {m_signed ? std::max(byWall, m_signed->at(wall.running)) : byWall, std::chrono::floor<Millis>(wall.running)};
+    Timestamp time = m_wall->at(wall.running);
+    if (m_start)
+        time = std::max(time, m_start->at(wall.running));
+    if (m_listed && !isAfterTheCertificate(m_listed->at(wall.running)))
+        time = std::max(time, m_listed->at(wall.running));
+    return {time, std::chrono::floor<Millis>(wall.running)};
+}
+
+bool JudgingTime::isAfterTheCertificate(Timestamp time) const
+{
+    return m_certificate && time >= m_certificate->second;
 }
 
 bool JudgingTime::mayHaveBeenAhead(Running running) const
 {
-    return running - *m_backSince >= kBelieveBefore || (m_certificate && m_wall->at(running) >= m_certificate->second);
+    return running - *m_backSince >= kBelieveBefore || isAfterTheCertificate(m_wall->at(running));
 }
 
 void JudgingTime::believe(Mark wall)
@@ -56,17 +65,20 @@ void JudgingTime::takeCertificate(Timestamp notBefore, Timestamp notAfter)
         return;
     const bool isRenewed = m_certificate.has_value();
     m_certificate = life;
+    m_start = Mark{notBefore, m_clock.monotonic()};
     if (!isRenewed)
-        return takeSigned(notBefore);
-    m_signed = Mark{notBefore, m_clock.monotonic()};
+        return;
+    m_listed.reset();
     believe({m_clock.now(), m_clock.monotonic()});
 }
 
 void JudgingTime::takeSigned(Timestamp time)
 {
+    if (isAfterTheCertificate(time))
+        return; // and what is known stays
     const Mark mark{time, m_clock.monotonic()};
-    if (!m_signed || time > m_signed->at(mark.running))
-        m_signed = mark;
+    if (!m_listed || time > m_listed->at(mark.running))
+        m_listed = mark;
 }
 
 } // namespace lintel::broker

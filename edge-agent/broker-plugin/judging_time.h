@@ -7,8 +7,10 @@
 //  - Signed time: the start of the broker's own certificate and the date of its domain's deny list. The gateway
 //    renews the certificate at half its life, so this floor is minutes behind the true time at most once one was
 //    renewed, and lies on disk for the next start. A new certificate replaces it, downwards too: the word of an
-//    authority whose own clock was wrong goes with the certificate that it gave. Another domain's material does not
-//    count, for no domain may lock out another's members.
+//    authority whose own clock was wrong goes with the certificate that it gave. A list's date counts only before the
+//    end of the broker's certificate: it stays on disk, and one of an authority whose clock was days ahead would lock
+//    out everybody, again at each start; while no client would take the broker for good at such a time. Another
+//    domain's material does not count, for no domain may lock out another's members.
 //  - The wall clock as it was before it went back. It may have gone back because it was wrong before (a year ahead,
 //    then NTP), and then this floor locks out everybody who is good. So it is dropped when a new certificate tells the
 //    time; as soon as it lies beyond the end of the broker's certificate, since no client would take the broker for
@@ -50,7 +52,7 @@ public:
 
     /// The life of the certificate that the broker shows from now on.
     void takeCertificate(Timestamp notBefore, Timestamp notAfter);
-    /// Something that the broker's own authority signed at `time`.
+    /// Something else that the broker's own authority signed at `time`.
     void takeSigned(Timestamp time);
 
 private:
@@ -61,6 +63,7 @@ private:
         [[nodiscard]] Timestamp at(Running later) const { return time + std::chrono::floor<Millis>(later - running); }
     };
 
+    [[nodiscard]] bool isAfterTheCertificate(Timestamp time) const;
     [[nodiscard]] bool mayHaveBeenAhead(Running running) const;
     void believe(Mark wall);
 
@@ -68,7 +71,8 @@ private:
     std::function<void(const QString &sentence)> m_log;
     std::optional<Mark> m_wall; // the latest that the wall clock was
     std::optional<Running> m_backSince;
-    std::optional<Mark> m_signed;
+    std::optional<Mark> m_start;  // of the certificate
+    std::optional<Mark> m_listed; // the latest of what else was signed
     std::optional<std::pair<Timestamp, Timestamp>> m_certificate;
     bool m_isTold = false;
 };

@@ -49,6 +49,8 @@ private Q_SLOTS:
     void signedTime_holdsUnderAClockThatWasNeverSet();
     void newCertificate_takesBackWhatAWrongAuthoritySaid();
     void sameCertificate_isNoNews();
+    void listOfTheFuture_countsForNothing();
+    void listOfTheNearFuture_countsUntilTheCertificateEnds();
 
     void session_endsWhenItsLifeHasPassedThoughTheClockWentBack();
     void session_endsWhenTheClockSaysSo();
@@ -56,6 +58,7 @@ private Q_SLOTS:
     void session_mayLastForEver();
 
     void service_takesTimeFromItsOwnDomainOnly();
+    void service_isNotLockedOutByAListOfTheFuture();
     void service_takesTimeFromEachNewCertificate();
 
 private:
@@ -318,6 +321,39 @@ void TestBrokerTime::session_mayLastForEver()
     QVERIFY(publishes(guard));
 }
 
+void TestBrokerTime::listOfTheFuture_countsForNothing()
+{
+    // The authority's clock was days ahead when somebody was revoked.
+    JudgingTime time(m_clock, m_log);
+    time.takeCertificate(m_begin - 1min, m_begin + 1h);
+    time.takeSigned(m_begin + 72h);
+    QCOMPARE(time.now().time, m_begin);
+    time.takeSigned(m_begin + 10min);
+    QCOMPARE(time.now().time, m_begin + 10min);
+    time.takeSigned(m_begin + 72h); // and takes nothing from what is known
+    QCOMPARE(time.now().time, m_begin + 10min);
+
+    // The list first: the certificate tells what it is worth.
+    JudgingTime other(m_clock, m_log);
+    other.takeSigned(m_begin + 72h);
+    other.takeCertificate(m_begin - 1min, m_begin + 1h);
+    QCOMPARE(other.now().time, m_begin);
+}
+
+void TestBrokerTime::listOfTheNearFuture_countsUntilTheCertificateEnds()
+{
+    JudgingTime time(m_clock, m_log);
+    time.takeCertificate(m_begin - 1min, m_begin + 1h);
+    time.takeSigned(m_begin + 59min);
+    QCOMPARE(time.now().time, m_begin + 59min);
+    m_clock.advance(1min);
+    QCOMPARE(time.now().time, m_clock.now());
+    // What the certificate itself tells has no end.
+    m_clock.setNow(m_begin - 24h);
+    m_clock.advance(3h);
+    QCOMPARE(time.now().time, m_begin + 3h);
+}
+
 namespace {
 struct Files {
     QTemporaryDir dir;
@@ -367,6 +403,20 @@ void TestBrokerTime::service_takesTimeFromItsOwnDomainOnly()
     QVERIFY(service.tick().isEmpty());
     QCOMPARE(service.guard().denyLists().size(), 2);
     QCOMPARE(service.now().time, m_begin + 30min);
+}
+
+void TestBrokerTime::service_isNotLockedOutByAListOfTheFuture()
+{
+    Files files(roles());
+    files.options.stateDir = files.dir.filePath(u"state"_s);
+    files.writeCertificate(*m_pki.issue(*SpiffeId::parse(kBroker), tls::Pki::kMinTtl, m_begin));
+    files.writeDenyList(u"building-1.smart.local"_s, m_begin + 72h);
+    for (int run = 0; run < 2; ++run) { // the second finds it in its state as well
+        PluginService service(files.options, m_clock, m_log, noIdentity);
+        QVERIFY(service.start());
+        QCOMPARE(service.guard().denyLists().size(), 1); // who is in it stays out
+        QCOMPARE(service.now().time, m_begin);
+    }
 }
 
 void TestBrokerTime::service_takesTimeFromEachNewCertificate()
