@@ -18,8 +18,6 @@ namespace {
 
 constexpr qint64 kMaxHashedBytes = 256 * 1024 * 1024;
 constexpr qsizetype kBufferBytes = 256 * 1024;
-constexpr qsizetype kMaxHashesOfUser = 16;
-constexpr size_t kMaxUsers = 64;
 constexpr qsizetype kManyWaiting = 64; // then those go whom nobody waits for any more
 constexpr int kRest = 4;
 
@@ -66,12 +64,11 @@ ExecutableHashes::~ExecutableHashes()
 
 std::shared_ptr<const ExecutableHash> ExecutableHashes::ask(const grpc::UnixPeer &process, const QByteArray &file)
 {
-    if (m_users.size() >= kMaxUsers && m_users.count(process.uid) == 0)
-        std::erase_if(m_users, [](const auto &one) {
-            return one.second.waiting.isEmpty() && one.second.notBefore < SteadyClock::now();
-        });
+    if (m_users.count(process.uid) == 0)
+        makeRoomForAUser();
     User &user = m_users[process.uid];
-    if (const auto known = user.hashes.constFind(file); known != user.hashes.cend())
+    user.lastUse = ++m_uses;
+    if (const auto known = find(user, file))
         return std::make_shared<const ExecutableHash>(ExecutableHash{true, *known});
     if (user.waiting.size() >= kManyWaiting)
         user.waiting.removeIf([](const Job &job) { return job.answer.expired(); });
@@ -80,6 +77,32 @@ std::shared_ptr<const ExecutableHash> ExecutableHashes::ask(const grpc::UnixPeer
     // Not before whoever asks holds the answer.
     QMetaObject::invokeMethod(this, &ExecutableHashes::next, Qt::QueuedConnection);
     return answer;
+}
+
+/// Those go for whom nothing is read, and who need not wait: their pause would go with them.
+void ExecutableHashes::makeRoomForAUser()
+{
+    const auto now = SteadyClock::now();
+    while (m_users.size() >= kMaxUsers) {
+        auto oldest = m_users.end();
+        for (auto it = m_users.begin(); it != m_users.end(); ++it) {
+            const bool isIdle = it->second.waiting.isEmpty() && it->second.notBefore < now;
+            if (isIdle && (oldest == m_users.end() || it->second.lastUse < oldest->second.lastUse))
+                oldest = it;
+        }
+        if (oldest == m_users.end())
+            return;
+        m_users.erase(oldest);
+    }
+}
+
+std::optional<QString> ExecutableHashes::find(User &user, const QByteArray &file)
+{
+    const auto known = user.hashes.find(file);
+    if (known == user.hashes.end())
+        return std::nullopt;
+    known->lastUse = ++m_uses;
+    return known->hex;
 }
 
 /// The first file of the next user, behind the last one's, who may have one read now.
@@ -97,9 +120,11 @@ void ExecutableHashes::next()
         User &user = at->second;
         user.waiting.removeIf([&](const Job &job) {
             const auto answer = job.answer.lock();
-            const auto known = user.hashes.constFind(job.file);
-            if (!answer || known == user.hashes.cend())
-                return !answer;
+            if (!answer)
+                return true;
+            const auto known = find(user, job.file);
+            if (!known)
+                return false;
             *answer = {true, *known};
             isAnyKnown = true;
             return true;
@@ -138,8 +163,9 @@ void ExecutableHashes::read(uint uid, const QByteArray &file, const QString &hex
     user.notBefore = SteadyClock::now() + kRest * took;
     if (!hex.isEmpty()) {
         if (user.hashes.size() >= kMaxHashesOfUser)
-            user.hashes.clear();
-        user.hashes.insert(file, hex);
+            user.hashes.erase(std::min_element(user.hashes.cbegin(), user.hashes.cend(),
+                                               [](const Known &a, const Known &b) { return a.lastUse < b.lastUse; }));
+        user.hashes.insert(file, {hex, ++m_uses});
     }
     if (const auto answer = std::exchange(m_answer, nullptr)) {
         answer->hex = hex;

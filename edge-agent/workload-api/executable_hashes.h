@@ -17,6 +17,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 
 namespace lintel::workloads {
 
@@ -37,6 +38,9 @@ public:
     /// yet, known() comes later. An answer that nobody holds any more is not looked for.
     [[nodiscard]] std::shared_ptr<const ExecutableHash> ask(const grpc::UnixPeer &process, const QByteArray &file);
 
+    static constexpr qsizetype kMaxHashesOfUser = 128; // all containers of a host are one user, as a rule
+    static constexpr size_t kMaxUsers = 64;
+
     /// How many files were read since the beginning.
     [[nodiscard]] quint64 filesRead() const { return m_filesRead; }
 
@@ -49,12 +53,19 @@ private:
         QByteArray file;
         std::weak_ptr<ExecutableHash> answer;
     };
+    struct Known {
+        QString hex;
+        quint64 lastUse = 0;
+    };
     struct User {
         QList<Job> waiting;
-        QHash<QByteArray, QString> hashes; // by the file's fingerprint
+        QHash<QByteArray, Known> hashes; // by the file's fingerprint
         std::chrono::steady_clock::time_point notBefore{};
+        quint64 lastUse = 0;
     };
 
+    void makeRoomForAUser();
+    [[nodiscard]] std::optional<QString> find(User &user, const QByteArray &file);
     void next();
     void read(uint uid, const QByteArray &file, const QString &hex, std::chrono::nanoseconds took);
 
@@ -64,6 +75,7 @@ private:
     uint m_lastUser = 0;
     bool m_isReading = false;
     quint64 m_filesRead = 0;
+    quint64 m_uses = 0; // what was used longest ago goes first
     QTimer m_later;
     std::atomic<bool> m_isEnding = false;
     QThreadPool m_pool; // last: its thread ends before what it uses

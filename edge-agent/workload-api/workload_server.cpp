@@ -18,6 +18,8 @@ namespace {
 constexpr auto kSecurityHeader = "workload.spiffe.io";
 constexpr int kMaxTokenErrands = 64;
 constexpr int kMaxTokenErrandsOfUser = 8; // an authority that is slow makes them last
+constexpr qsizetype kMaxWaitingErrands = 1'024;
+constexpr qsizetype kMaxWaitingErrandsOfUser = 64;
 constexpr qsizetype kMaxAudiences = 16;
 constexpr qsizetype kMaxAudienceLength = 1'024;
 constexpr qsizetype kMaxTold = 256;
@@ -35,6 +37,7 @@ grpc::ServerLimits limits()
     return limits;
 }
 
+const QString kIsShuttingDown = u"The Workload API is shutting down."_s;
 const QString kIsBeingRead = u"The executable of this process is still being read for its hash; try again."_s;
 
 Status invalid(const QString &why)
@@ -66,7 +69,8 @@ struct WorkloadServer::TokenErrand {
     std::shared_ptr<ServerCall> call;
     Caller caller;
     QList<WorkloadEntry> entries;
-    QList<HandedToken> tokens; // by entry
+    QStringList audience;
+    QList<HandedToken> tokens; // by entry; without a token: it is missing
     qsizetype missing = 0;
     Status failure;
 };
@@ -106,11 +110,15 @@ void WorkloadServer::close(std::chrono::milliseconds grace)
 {
     // Streams never end by themselves. Unavailable makes clients come back.
     for (const auto &stream : QHash(m_streams))
-        stream->call->finish({StatusCode::Unavailable, u"The Workload API is shutting down."_s, {}});
+        stream->call->finish({StatusCode::Unavailable, kIsShuttingDown, {}});
     m_streams.clear();
     for (const auto &parked : QHash(m_parked))
-        parked->call->finish({StatusCode::Unavailable, u"The Workload API is shutting down."_s, {}});
+        parked->call->finish({StatusCode::Unavailable, kIsShuttingDown, {}});
     m_parked.clear();
+    m_allWaitingErrands = 0;
+    for (const auto &[user, errands] : std::exchange(m_waitingErrands, {}))
+        for (const auto &errand : errands)
+            errand->call->finish({StatusCode::Unavailable, kIsShuttingDown, {}});
     m_server.close(grace);
 }
 
@@ -471,45 +479,60 @@ void WorkloadServer::fetchToken(const std::shared_ptr<ServerCall> &call, const Q
 void WorkloadServer::fetchTokens(const std::shared_ptr<ServerCall> &call, const Caller &caller,
                                  const QList<WorkloadEntry> &entries, const QStringList &audience)
 {
-    const int ofUser = m_tokenErrands.value(caller.process.uid);
-    if (ofUser >= kMaxTokenErrandsOfUser || m_allTokenErrands >= kMaxTokenErrands)
-        return call->finish({StatusCode::ResourceExhausted,
-                             ofUser >= kMaxTokenErrandsOfUser
-                                 ? u"This user asks for too many tokens at once; wait for those that are under way."_s
-                                 : u"Too many tokens are asked for at once; try again."_s,
-                             {}});
-    m_tokenErrands[caller.process.uid] = ofUser + 1;
-    ++m_allTokenErrands;
     auto errand = std::make_shared<TokenErrand>();
     errand->call = call;
     errand->caller = caller;
     errand->entries = entries;
-    errand->tokens.resize(errand->entries.size());
-    errand->missing = errand->entries.size();
-    for (qsizetype i = 0; i < errand->entries.size(); ++i) {
-        const WorkloadEntry &entry = errand->entries[i];
-        errand->tokens[i] = {entry.spiffeId, {}, entry.hint};
-        if (const auto kept = m_tokens.find(entry.id, audience, m_clock.now())) {
-            errand->tokens[i].token = *kept;
-            --errand->missing;
-            continue;
-        }
-        m_issuer.newJwt(entry, audience, this, [this, errand, i, audience](const Result<IssuedToken> &token) {
-            const WorkloadEntry &of = errand->entries[i];
-            if (!token) {
-                errand->failure = ofIssuer(token.error());
-            } else if (m_svids.isDenied(of.spiffeId, {}, token->issuedAt)) {
-                errand->failure = {StatusCode::PermissionDenied, u"%1 is revoked."_s.arg(of.spiffeId.toString()), {}};
-            } else {
-                m_tokens.keep(of.id, audience, *token, m_clock.now());
-                errand->tokens[i].token = token->token;
-            }
-            if (--errand->missing == 0)
-                finishErrand(errand);
-        });
-    }
+    errand->audience = audience;
+    takeKeptTokens(*errand);
     if (errand->missing == 0)
-        finishErrand(errand);
+        return answerErrand(*errand);
+    const quint32 user = caller.process.uid;
+    if (maySendErrand(user) && m_waitingErrands.count(user) == 0)
+        sendErrand(errand);
+    else
+        queueErrand(errand);
+}
+
+void WorkloadServer::takeKeptTokens(TokenErrand &errand) const
+{
+    errand.tokens.clear();
+    errand.missing = 0;
+    for (const WorkloadEntry &entry : std::as_const(errand.entries)) {
+        const auto kept = m_tokens.find(entry.id, errand.audience, m_clock.now());
+        errand.tokens.append({entry.spiffeId, kept.value_or(QByteArray()), entry.hint});
+        errand.missing += kept ? 0 : 1;
+    }
+}
+
+bool WorkloadServer::maySendErrand(quint32 user) const
+{
+    return m_tokenErrands.value(user) < kMaxTokenErrandsOfUser && m_allTokenErrands < kMaxTokenErrands;
+}
+
+void WorkloadServer::sendErrand(const std::shared_ptr<TokenErrand> &errand)
+{
+    ++m_tokenErrands[errand->caller.process.uid];
+    ++m_allTokenErrands;
+    for (qsizetype i = 0; i < errand->entries.size(); ++i) {
+        if (!errand->tokens[i].token.isEmpty())
+            continue;
+        m_issuer.newJwt(errand->entries[i], errand->audience, this,
+                        [this, errand, i](const Result<IssuedToken> &token) {
+                            const WorkloadEntry &of = errand->entries[i];
+                            if (!token) {
+                                errand->failure = ofIssuer(token.error());
+                            } else if (m_svids.isDenied(of.spiffeId, {}, token->issuedAt)) {
+                                errand->failure = {
+                                    StatusCode::PermissionDenied, u"%1 is revoked."_s.arg(of.spiffeId.toString()), {}};
+                            } else {
+                                m_tokens.keep(of.id, errand->audience, *token, m_clock.now());
+                                errand->tokens[i].token = token->token;
+                            }
+                            if (--errand->missing == 0)
+                                finishErrand(errand);
+                        });
+    }
 }
 
 void WorkloadServer::finishErrand(const std::shared_ptr<TokenErrand> &errand)
@@ -517,14 +540,103 @@ void WorkloadServer::finishErrand(const std::shared_ptr<TokenErrand> &errand)
     --m_allTokenErrands;
     if (--m_tokenErrands[errand->caller.process.uid] == 0)
         m_tokenErrands.remove(errand->caller.process.uid);
-    if (!errand->failure.isOk())
-        return errand->call->finish(errand->failure);
+    answerErrand(*errand);
+    if (!m_waitingErrands.empty())
+        QMetaObject::invokeMethod(this, &WorkloadServer::sendWaiting, Qt::QueuedConnection);
+}
+
+void WorkloadServer::answerErrand(TokenErrand &errand)
+{
+    if (!errand.failure.isOk())
+        return errand.call->finish(errand.failure);
     QStringList ids;
-    for (const HandedToken &token : errand->tokens)
+    for (const HandedToken &token : std::as_const(errand.tokens))
         ids.append(token.id.toString());
-    errand->call->send(tokenAnswer(errand->tokens));
-    errand->call->finish({});
-    Q_EMIT handedOut(errand->caller.toString(), ids);
+    errand.call->send(tokenAnswer(errand.tokens));
+    errand.call->finish({});
+    Q_EMIT handedOut(errand.caller.toString(), ids);
+}
+
+/// Programs of one user need not know of each other (those in containers are all root), so the ninth waits its turn.
+void WorkloadServer::queueErrand(const std::shared_ptr<TokenErrand> &errand)
+{
+    const auto there = m_waitingErrands.find(errand->caller.process.uid);
+    const bool isFullOfUser = there != m_waitingErrands.end() && there->second.size() >= kMaxWaitingErrandsOfUser;
+    if (isFullOfUser || m_allWaitingErrands >= kMaxWaitingErrands)
+        return errand->call->finish(
+            {StatusCode::ResourceExhausted,
+             isFullOfUser ? u"This user asks for too many tokens at once; wait for those that are under way."_s
+                          : u"Too many tokens are asked for at once; try again."_s,
+             {}});
+    m_waitingErrands[errand->caller.process.uid].append(errand);
+    ++m_allWaitingErrands;
+    connect(errand->call.get(), &ServerCall::cancelled, this,
+            [this, key = errand->call.get()] { (void)takeWaiting(key); });
+    QTimer::singleShot(m_options.patience, this, [this, weak = std::weak_ptr(errand)] {
+        const auto late = weak.lock();
+        if (late && takeWaiting(late->call.get()))
+            late->call->finish({StatusCode::Unavailable,
+                                u"The tokens that others of this user asked for are not here yet; try again."_s,
+                                {}});
+    });
+}
+
+/// Null: it does not wait.
+std::shared_ptr<WorkloadServer::TokenErrand> WorkloadServer::takeWaiting(const ServerCall *call)
+{
+    for (auto user = m_waitingErrands.begin(); user != m_waitingErrands.end(); ++user) {
+        auto &errands = user->second;
+        const auto it = std::find_if(errands.begin(), errands.end(),
+                                     [call](const auto &errand) { return errand->call.get() == call; });
+        if (it == errands.end())
+            continue;
+        auto errand = *it;
+        errands.erase(it);
+        --m_allWaitingErrands;
+        if (errands.isEmpty())
+            m_waitingErrands.erase(user);
+        return errand;
+    }
+    return nullptr;
+}
+
+/// The first one of the next user, behind the last one's, who may send one; null: nobody may.
+std::shared_ptr<WorkloadServer::TokenErrand> WorkloadServer::nextWaiting()
+{
+    auto at = m_waitingErrands.upper_bound(m_lastErrandUser);
+    for (size_t i = 0; i < m_waitingErrands.size(); ++i, ++at) {
+        if (at == m_waitingErrands.end())
+            at = m_waitingErrands.begin();
+        if (!maySendErrand(at->first))
+            continue;
+        m_lastErrandUser = at->first;
+        return takeWaiting(at->second.first()->call.get());
+    }
+    return nullptr;
+}
+
+void WorkloadServer::sendWaiting()
+{
+    while (const auto errand = nextWaiting()) {
+        if (!m_attestor.isStillThere(errand->caller)) {
+            errand->call->finish({StatusCode::PermissionDenied, u"The process that asked has ended."_s, {}});
+            continue;
+        }
+        const QList<WorkloadEntry> entries = entriesOf(errand->caller).entries; // of now
+        errand->entries.removeIf([&entries](const WorkloadEntry &asked) {
+            return std::none_of(entries.begin(), entries.end(),
+                                [&asked](const WorkloadEntry &entry) { return entry.id == asked.id; });
+        });
+        if (errand->entries.isEmpty()) {
+            refuse(*errand->call, errand->caller);
+            continue;
+        }
+        takeKeptTokens(*errand); // another may have fetched the same
+        if (errand->missing == 0)
+            answerErrand(*errand);
+        else
+            sendErrand(errand);
+    }
 }
 
 void WorkloadServer::validateToken(const std::shared_ptr<ServerCall> &call, const QByteArray &message)

@@ -13,6 +13,7 @@
 #include "workload-api/workload_messages.h"
 
 #include <functional>
+#include <map>
 
 namespace lintel::workloads {
 
@@ -108,7 +109,16 @@ private:
     [[nodiscard]] Answer x509Answer(const QList<WorkloadEntry> &entries, bool isLate) const;
     void fetchTokens(const std::shared_ptr<grpc::ServerCall> &call, const Caller &caller,
                      const QList<WorkloadEntry> &entries, const QStringList &audience);
+    void takeKeptTokens(TokenErrand &errand) const;
+    [[nodiscard]] bool maySendErrand(quint32 user) const;
+    void sendErrand(const std::shared_ptr<TokenErrand> &errand);
     void finishErrand(const std::shared_ptr<TokenErrand> &errand);
+    void answerErrand(TokenErrand &errand);
+    // errands that wait until others of the same user are back
+    void queueErrand(const std::shared_ptr<TokenErrand> &errand);
+    [[nodiscard]] std::shared_ptr<TokenErrand> takeWaiting(const grpc::ServerCall *call);
+    [[nodiscard]] std::shared_ptr<TokenErrand> nextWaiting();
+    void sendWaiting();
     void refuse(grpc::ServerCall &call, const Caller &caller);
 
     WorkloadIssuer &m_issuer;
@@ -122,6 +132,9 @@ private:
     QHash<grpc::ServerCall *, std::shared_ptr<Parked>> m_parked;
     QHash<quint32, int> m_tokenErrands; // that are under way, by user
     int m_allTokenErrands = 0;
+    std::map<quint32, QList<std::shared_ptr<TokenErrand>>> m_waitingErrands; // by user, none empty
+    qsizetype m_allWaitingErrands = 0;
+    quint32 m_lastErrandUser = 0; // whose waiting errand was sent last
     quint64 m_refused = 0;
     QSet<QString> m_told;  // what was noticed() and need not be said again
     grpc::Server m_server; // last: its calls end before what they use

@@ -11,6 +11,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -77,6 +78,15 @@ struct ManyProcesses {
             || ::fstat(program.handle(), &facts) != 0)
             return nullptr;
         stat.write("1 (x) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1");
+        return hashes.ask({pid, uid, uid, 777}, fingerprintOf(facts));
+    }
+    /// The process `pid`, counted from 1.
+    std::shared_ptr<const ExecutableHash> askAgain(ExecutableHashes &hashes, quint32 uid, int pid) const
+    {
+        struct stat facts {
+        };
+        if (::stat(qPrintable(dir.filePath(u"%1/exe"_s.arg(pid))), &facts) != 0)
+            return nullptr;
         return hashes.ask({pid, uid, uid, 777}, fingerprintOf(facts));
     }
 };
@@ -182,6 +192,67 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(greedy[0]->isKnown && greedy[1]->isKnown, kPatience);
         QTest::qWait(50);
         QVERIFY(hashes.filesRead() <= 4);
+    }
+
+    /// All containers of a host are root's, and each has programs of its own.
+    void hashes_ofManyProgramsOfOneUserAreKept()
+    {
+        const ManyProcesses many;
+        ExecutableHashes hashes(many.dir.path());
+        constexpr int kPrograms = 40;
+        const auto askAll = [&] {
+            std::vector<std::shared_ptr<const ExecutableHash>> answers;
+            for (int pid = 1; pid <= kPrograms; ++pid)
+                answers.push_back(many.askAgain(hashes, 1000, pid));
+            return answers;
+        };
+        for (int i = 0; i < kPrograms; ++i)
+            QVERIFY(many.ask(hashes, 1000, 10 + i));
+        const auto first = askAll();
+        QTRY_VERIFY_WITH_TIMEOUT(std::all_of(first.begin(), first.end(), [](const auto &one) { return one->isKnown; }),
+                                 kPatience);
+        const quint64 read = hashes.filesRead();
+        const auto second = askAll();
+        QVERIFY(std::all_of(second.begin(), second.end(), [](const auto &one) { return one->isKnown; }));
+        QTest::qWait(50);
+        QCOMPARE(hashes.filesRead(), read);
+    }
+
+    void hashes_whatWasUsedLongestAgoIsForgottenFirst()
+    {
+        const ManyProcesses many;
+        ExecutableHashes hashes(many.dir.path());
+        const auto knows = [&](quint32 uid, int pid) { return many.askAgain(hashes, uid, pid)->isKnown; };
+        const auto read = [&](quint32 uid) {
+            const auto answer = many.ask(hashes, uid, 10);
+            return QTest::qWaitFor([&] { return answer->isKnown; }, kPatience) && !answer->hex.isEmpty();
+        };
+        for (int i = 0; i < ExecutableHashes::kMaxHashesOfUser; ++i)
+            QVERIFY(read(1000));
+        QVERIFY(knows(1000, 1)); // a use
+        QVERIFY(read(1000));
+        QVERIFY(knows(1000, 1));
+        QVERIFY(!knows(1000, 2));
+        QVERIFY(knows(1000, 3));
+    }
+
+    void hashes_ofTheUserWhoAskedLongestAgoAreForgottenFirst()
+    {
+        const ManyProcesses many;
+        ExecutableHashes hashes(many.dir.path());
+        const auto read = [&](quint32 uid) {
+            const auto answer = many.ask(hashes, uid, 10);
+            return QTest::qWaitFor([&] { return answer->isKnown; }, kPatience) && !answer->hex.isEmpty();
+        };
+        const quint32 users = quint32(ExecutableHashes::kMaxUsers);
+        for (quint32 i = 1; i <= users; ++i)
+            QVERIFY(read(1000 + i));
+        QVERIFY(many.askAgain(hashes, 1001, 1)->isKnown); // a use
+        QTest::qWait(100);                                // each has had its pause
+        QVERIFY(read(1000 + users + 1));
+        QVERIFY(many.askAgain(hashes, 1001, 1)->isKnown);
+        QVERIFY(many.askAgain(hashes, 1003, 3)->isKnown);
+        QVERIFY(!many.askAgain(hashes, 1002, 2)->isKnown);
     }
 
     /// Whoever touches his program again and again has it read again and again.
