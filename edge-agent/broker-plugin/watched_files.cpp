@@ -17,13 +17,14 @@ using namespace Qt::StringLiterals;
 namespace {
 const auto kJson = u".json"_s;
 const auto kPem = u".pem"_s;
+const auto kBrokerPem = u"broker.pem"_s; // the broker's own key and chain, as an agent writes them
 
 QStringList bundlePaths(const QString &dir)
 {
     QStringList paths;
     const QStringList names = QDir(dir).entryList({u'*' + kJson, u'*' + kPem}, QDir::Files, QDir::Name);
     for (const QString &name : names)
-        if (name != tls::svidFileName()) // lies beside the bundles where an agent writes its identity
+        if (name != tls::svidFileName() && name != kBrokerPem) // lie beside the bundles where all is in one folder
             paths.append(dir + u'/' + name);
     return paths;
 }

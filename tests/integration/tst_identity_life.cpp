@@ -9,6 +9,7 @@
 #include "sparkplug/edge_node_session.h"
 #include "sparkplug/host_session.h"
 #include "spire/broker_trust_keeper.h"
+#include "tls/identity_files.h"
 #include "tls/x509.h"
 
 #include <QElapsedTimer>
@@ -211,6 +212,7 @@ private Q_SLOTS:
     void denyList_thatTheDiskDoesNotTakeIsWrittenLater();
     void kept_certificateOfAnotherAuthorityIsReplaced();
     void kept_bundleOfAnEndedFederationGoes();
+    void filesOfABrokerThatIsNotConfiguredAnewAreTold();
 };
 
 void TestIdentityLife::rotation_underLoadLosesAndDelaysNothing()
@@ -413,6 +415,25 @@ void TestIdentityLife::kept_bundleOfAnEndedFederationGoes()
     building.keepTrust();
     QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(building.broker.path(u"bundles/building-1.smart.local.json"_s)), kPatience);
     QTRY_VERIFY_WITH_TIMEOUT(!QFile::exists(foreign), kPatience);
+}
+
+void TestIdentityLife::filesOfABrokerThatIsNotConfiguredAnewAreTold()
+{
+    Building building(1h);
+    const QString old = building.broker.path(tls::svidFileName());
+    const auto tellings = [&] { return building.troubles.filter(u"in mosquitto.conf"_s); };
+    QVERIFY(tls::writePublicFile(old, "whatever it was"));
+    const QString started = building.start();
+    QVERIFY2(started.isEmpty(), qPrintable(started));
+    QCOMPARE(tellings().size(), 1);
+    QVERIFY2(tellings().first().contains(u"name broker.pem as certfile, keyfile"_s), qPrintable(tellings().first()));
+    QVERIFY(building.trust->status().problem.contains(old));
+    QCOMPARE(*tls::readWholeFile(old), QByteArray("whatever it was"));
+    // A gateway that was configured anew is left in peace.
+    building.troubles.clear();
+    QVERIFY(QFile::remove(old));
+    building.keepTrust();
+    QVERIFY(tellings().isEmpty());
 }
 
 QTEST_GUILESS_MAIN(TestIdentityLife)

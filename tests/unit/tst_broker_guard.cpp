@@ -537,7 +537,8 @@ void TestBrokerGuard::files_bundleWithALowerSequenceIsRefused()
     // Roots alone, for a site whose identities come from files; and what is no bundle.
     QVERIFY(
         tls::writePublicFile(dir.filePath(u"smart-building.cloud.pem"_s), tls::certificatesToPem({m_pki.rootDer()})));
-    QVERIFY(tls::writePublicFile(dir.filePath(tls::svidFileName()), tls::certificatesToPem({m_pki.rootDer()})));
+    for (const QString &own : {tls::svidFileName(), u"broker.pem"_s})
+        QVERIFY(tls::writePublicFile(dir.filePath(own), tls::certificatesToPem({m_pki.rootDer()})));
     QVERIFY(files.refresh());
     QCOMPARE(files.bundles().size(), 2);
     QVERIFY(QFile::remove(dir.filePath(u"building-1.smart.local.json"_s)));

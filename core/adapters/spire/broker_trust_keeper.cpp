@@ -13,6 +13,7 @@
 #include "spire_svid.pb.h"
 
 #include <QDir>
+#include <QFileInfo>
 
 #include <algorithm>
 #include <utility>
@@ -87,6 +88,7 @@ void BrokerTrustKeeper::start()
             troubled(Part::Bundles, made.error());
     }
     readCertificate();
+    tellOfOldFiles();
     m_reportTimer.start(kReportEvery);
     if (m_identity.agentSvid())
         onIdentity();
@@ -258,6 +260,20 @@ void BrokerTrustKeeper::readCertificate()
         return;
     if (m_keeper.succeeded(svid->notBefore, svid->notAfter))
         m_keptChain = *chain;
+}
+
+/// Formerly the broker's SVID lay in two files. A broker that still reads them ends with the certificate in them.
+void BrokerTrustKeeper::tellOfOldFiles()
+{
+    const QFileInfo current(m_options.identityFile);
+    const QString old = current.dir().filePath(tls::svidFileName());
+    if (QFileInfo::exists(old))
+        troubled(
+            Part::OldFiles,
+            {Errc::Conflict,
+             u"%1 is not renewed any more: name %2 as certfile, keyfile, plugin_opt_certificate and plugin_opt_key "
+             "in mosquitto.conf, restart the broker, then remove svid.pem and svid.key."_s.arg(old,
+                                                                                               current.fileName())});
 }
 
 Result<void> BrokerTrustKeeper::verify(const QList<QByteArray> &chainDer) const

@@ -92,6 +92,7 @@ private:
     // the broker's SVID
     void step();
     void readCertificate();
+    void tellOfOldFiles();
     [[nodiscard]] Result<void> verify(const QList<QByteArray> &chainDer) const;
     void askEntry();
     void askSvid(const QByteArray &entryId);
@@ -100,7 +101,7 @@ private:
     // last accepted
     void report();
     // what is wrong: one sentence for each part
-    enum class Part { Watch, DenyList, Bundles, Certificate, Report };
+    enum class Part { Watch, DenyList, Bundles, Certificate, OldFiles, Report };
     void troubled(Part part, const Error &what);
     void fine(Part part);
 
