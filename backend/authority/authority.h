@@ -2,8 +2,8 @@
 // given for that. No network: services (gRPC) and lintelctl's socket ask it, tests ask it directly.
 // What is said in SPIRE's terms (agent, entry, join token) follows SPIRE's public server API.
 //
-// Owned by main. Lives on one thread with all its functions; the signing of a batch is spread over
-// threads of its own, and is done when the function returns. A change and its audit record are one
+// Owned by main. Lives on one thread with all its functions; signing is spread over threads of its own,
+// and only what is called …Later may be done after the function has returned. A change and its audit record are one
 // transaction, on disk when the function returns; only an attestation, which a power cut makes a
 // device repeat, reaches the disk with the next one. Errors: Denied = policy says no,
 // NotFound, Conflict = it contradicts what is stored, Full = try later (rate limit, full queue),
@@ -183,13 +183,13 @@ public:
     [[nodiscard]] Result<QList<Result<IssuedSvid>>> issueX509(const Agent &agent, const QList<SvidRequest> &requests);
     [[nodiscard]] Result<JwtIssued> issueJwt(const Agent &agent, const QString &entryId, const QStringList &audience);
     // The same beside the event loop, which runs on meanwhile; `done` follows, mostly later. An agent that was
-    // revoked meanwhile gets Denied, and no SVID of an entry that it has lost.
+    // revoked meanwhile gets Denied, and no SVID of an entry that it has lost. Full: too much of it waits already.
     using SvidsDone = std::function<void(const Result<QList<Result<IssuedSvid>>> &)>;
     void issueX509Later(const Agent &agent, const QList<SvidRequest> &requests, const SvidsDone &done);
     using JwtDone = std::function<void(const Result<JwtIssued> &)>;
     void issueJwtLater(const Agent &agent, const QString &entryId, const QStringList &audience, const JwtDone &done);
     using TimeDone = std::function<void(const Result<QByteArray> &)>;
-    void signedTimeLater(const QByteArray &nonce, const TimeDone &done);
+    void signedTimeLater(const Agent &agent, const QByteArray &nonce, const TimeDone &done);
     /// {"iss","nonce","ms"} signed by a JWT key of the bundle, type "lintel-time+jwt". Unavailable, too, while its own
     /// clock is not sure.
     [[nodiscard]] Result<QByteArray> signedTime(const QByteArray &nonce);

@@ -46,6 +46,13 @@ QString noEntry(const Agent &agent, const QString &entryId)
     return u"The agent %1 has no entry %2."_s.arg(agent.id.toString(), entryId.left(80));
 }
 
+Error tooManyJobs(const Agent &agent)
+{
+    return {Errc::Full, u"The agent %1 waits for %2 requests already; ask again when some of them are answered."_s
+                            .arg(agent.id.toString())
+                            .arg(SigningPool::kJobsOfOne)};
+}
+
 /// Everything that one batch needs on its threads, and what comes of it.
 struct Batch {
     QList<PreparedOrder> orders;
@@ -54,7 +61,11 @@ struct Batch {
     QByteArray agentKey;
     Timestamp now{};
 
-    void sign(Result<IssuedSvid> *slot, qsizetype i) const { slot[i] = signedFor(orders[i], agentKey, *issuer, now); }
+    bool sign(Result<IssuedSvid> *slot, qsizetype i) const
+    {
+        slot[i] = signedFor(orders[i], agentKey, *issuer, now);
+        return bool(slot[i]);
+    }
 };
 
 } // namespace
@@ -99,6 +110,13 @@ struct Authority::Signing {
         return {};
     }
 
+    /// It may have lost the entry, too.
+    static bool stillHas(Private &d, const AuthorizedSet &allowed, const QString &entryId, const SpiffeId &id)
+    {
+        const auto entry = allowed.entries.constFind(entryId);
+        return entry != allowed.entries.cend() && entry->spiffeId == id && Private::isCurrent(*entry, d.now());
+    }
+
     static void settle(Private &d, const Agent &agent, Batch &batch)
     {
         const auto allowed = d.authorized(agent);
@@ -106,10 +124,9 @@ struct Authority::Signing {
             Result<IssuedSvid> &result = batch.results[i];
             if (!result)
                 continue;
-            const auto entry = allowed->entries.constFind(batch.orders[i].entryId);
-            if (entry == allowed->entries.cend() || entry->spiffeId != result->id
-                || result->notBefore < d.noOlderSvid.value(result->id))
-                result = Error{Errc::NotFound, noEntry(agent, batch.orders[i].entryId)};
+            const QString &entryId = batch.orders[i].entryId;
+            if (!stillHas(d, *allowed, entryId, result->id) || result->notBefore < d.noOlderSvid.value(result->id))
+                result = Error{Errc::NotFound, noEntry(agent, entryId)};
         }
     }
 
@@ -121,13 +138,19 @@ struct Authority::Signing {
 
     /// One signature: here where keys are quick, else beside the event loop.
     template <class Value, class Sign, class Done>
-    static void one(Authority &self, const Sign &sign, const Done &done)
+    static void one(Authority &self, const Agent &agent, const Sign &sign, const Done &done)
     {
-        if (self.d->pool.isQuick())
-            return done(Result<Value>(sign()));
         const auto result = std::make_shared<Result<Value>>(Error{Errc::Unavailable, {}});
-        self.d->pool.start(
-            &self, 1, [result, sign](qsizetype) { *result = sign(); }, [result, done] { done(*result); });
+        const auto work = [result, sign](qsizetype) {
+            *result = sign();
+            return bool(*result);
+        };
+        if (self.d->pool.isQuick()) {
+            self.d->pool.forEach(1, work);
+            return done(*result);
+        }
+        if (!self.d->pool.start(&self, agent.id.toString(), 1, work, [result, done] { done(*result); }))
+            done(tooManyJobs(agent));
     }
 };
 
@@ -137,22 +160,22 @@ Result<QList<Result<IssuedSvid>>> Authority::issueX509(const Agent &agent, const
     if (!batch)
         return batch.error();
     Result<IssuedSvid> *slot = (*batch)->results.data();
-    d->pool.forEach(requests.size(), [&](qsizetype i) { (*batch)->sign(slot, i); });
+    d->pool.forEach(requests.size(), [&](qsizetype i) { return (*batch)->sign(slot, i); });
     Signing::count(*d, **batch);
     return (*batch)->results;
 }
 
 void Authority::issueX509Later(const Agent &agent, const QList<SvidRequest> &requests, const SvidsDone &done)
 {
-    if (requests.size() <= kFew && d->pool.isQuick())
+    if (requests.isEmpty() || (requests.size() <= kFew && d->pool.isQuick()))
         return done(issueX509(agent, requests));
     const auto prepared = Signing::prepare(*d, agent, requests);
     if (!prepared)
         return done(prepared.error());
     const std::shared_ptr<Batch> &batch = *prepared;
     Result<IssuedSvid> *slot = batch->results.data();
-    d->pool.start(
-        this, requests.size(), [batch, slot](qsizetype i) { batch->sign(slot, i); },
+    const bool isStarted = d->pool.start(
+        this, agent.id.toString(), requests.size(), [batch, slot](qsizetype i) { return batch->sign(slot, i); },
         [this, batch, agent, done] {
             if (const auto stands = Signing::checkStanding(*d, agent); !stands)
                 return done(stands.error());
@@ -160,6 +183,8 @@ void Authority::issueX509Later(const Agent &agent, const QList<SvidRequest> &req
             Signing::count(*d, *batch);
             done(batch->results);
         });
+    if (!isStarted)
+        done(tooManyJobs(agent));
 }
 
 void Authority::issueJwtLater(const Agent &agent, const QString &entryId, const QStringList &audience,
@@ -173,16 +198,18 @@ void Authority::issueJwtLater(const Agent &agent, const QString &entryId, const 
     if (!order)
         return done(order.error());
     Signing::one<JwtIssued>(
-        *this, [order = *order] { return Private::signJwt(order); },
-        [this, agent, done](const Result<JwtIssued> &issued) {
+        *this, agent, [order = *order] { return Private::signJwt(order); },
+        [this, agent, entryId, id = entry->spiffeId, done](const Result<JwtIssued> &issued) {
             if (const auto stands = Signing::checkStanding(*d, agent); issued && !stands)
                 return done(stands.error());
+            if (issued && !Signing::stillHas(*d, *d->authorized(agent), entryId, id))
+                return done(Error{Errc::NotFound, noEntry(agent, entryId)});
             d->jwtsIssued += issued ? 1 : 0;
             done(issued);
         });
 }
 
-void Authority::signedTimeLater(const QByteArray &nonce, const TimeDone &done)
+void Authority::signedTimeLater(const Agent &agent, const QByteArray &nonce, const TimeDone &done)
 {
     if (const auto sure = d->checkClockIsSure(); !sure)
         return done(sure.error());
@@ -191,7 +218,7 @@ void Authority::signedTimeLater(const QByteArray &nonce, const TimeDone &done)
     if (!signer)
         return done(signer.error());
     Signing::one<QByteArray>(
-        *this,
+        *this, agent,
         [domain = domain(), nonce, now, signer = *signer] {
             return tls::signTime(domain, nonce, now, signer.keyId, *signer.key);
         },

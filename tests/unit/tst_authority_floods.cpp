@@ -1,4 +1,5 @@
 // What one agent that is approved, and hostile, can do to the others: nothing but wait for its turn.
+#include "authority/signing_pool.h"
 #include "fakes/faulty_vfs.h"
 #include "fakes/served_authority.h"
 #include "tls/deny_list.h"
@@ -7,8 +8,11 @@
 #include "spire_agent.pb.h"
 #include "spire_svid.pb.h"
 
-#include <QElapsedTimer>
 #include <QThread>
+
+#include <condition_variable>
+#include <limits>
+#include <mutex>
 
 using namespace lintel;
 using namespace lintel::authority;
@@ -24,8 +28,52 @@ namespace {
 
 constexpr int kPatience = 60'000;
 
+/// Where threads wait until the test lets so many of them pass. Its own thread does not wait.
+class Gate
+{
+public:
+    void close() { set(0); }
+    void open() { set(std::numeric_limits<int>::max() / 2); }
+    void letPass(int more)
+    {
+        const std::lock_guard lock(m_mutex);
+        m_free += more;
+        m_changed.notify_all();
+    }
+    void pass()
+    {
+        if (QThread::currentThread() == m_home)
+            return;
+        std::unique_lock lock(m_mutex);
+        ++m_waiting;
+        m_changed.wait(lock, [this] { return m_free > 0; });
+        --m_waiting;
+        --m_free;
+    }
+    [[nodiscard]] int waiting() const
+    {
+        const std::lock_guard lock(m_mutex);
+        return m_waiting;
+    }
+
+private:
+    void set(int free)
+    {
+        const std::lock_guard lock(m_mutex);
+        m_free = free;
+        m_changed.notify_all();
+    }
+
+    QThread *m_home = QThread::currentThread();
+    mutable std::mutex m_mutex;
+    std::condition_variable m_changed;
+    int m_free = std::numeric_limits<int>::max() / 2;
+    int m_waiting = 0;
+};
+
 struct Slowness {
     std::atomic<int> delayMs{0};
+    Gate gate;
     std::atomic<int> begun{0}; // signatures
 };
 
@@ -52,6 +100,7 @@ private:
         [[nodiscard]] Result<QByteArray> sign(const QByteArray &message) const override
         {
             ++m_slowness->begun;
+            m_slowness->gate.pass();
             QThread::msleep(static_cast<unsigned long>(m_slowness->delayMs.load()));
             return m_key->sign(message);
         }
@@ -81,7 +130,35 @@ struct SlowAuthority : TwoAgents {
             return std::make_unique<SlowKeys>(std::make_unique<tls::FileKeyStore>(config.keysDir()), slowness);
         };
     }
+    SlowAuthority(const SlowAuthority &) = delete;
+    SlowAuthority &operator=(const SlowAuthority &) = delete;
+    ~SlowAuthority() { slowness->gate.open(); } // also when a test has failed
 };
+
+/// Opens the gate before the pool, which was made before it, waits for who stands there.
+struct Opener {
+    Gate &gate;
+    explicit Opener(Gate &theGate) : gate(theGate) {}
+    Opener(const Opener &) = delete;
+    Opener &operator=(const Opener &) = delete;
+    ~Opener() { gate.open(); }
+};
+
+/// Counts those that were destroyed on another thread.
+struct Homesick {
+    std::shared_ptr<std::atomic<int>> strayed;
+    QThread *home = QThread::currentThread();
+    explicit Homesick(std::shared_ptr<std::atomic<int>> counter) : strayed(std::move(counter)) {}
+    Homesick(const Homesick &) = delete;
+    Homesick &operator=(const Homesick &) = delete;
+    ~Homesick()
+    {
+        if (QThread::currentThread() != home)
+            ++*strayed;
+    }
+};
+
+using Issued = Result<QList<Result<IssuedSvid>>>;
 
 svids::NewJWTSVIDRequest tokenRequest(const Entry &entry)
 {
@@ -184,22 +261,200 @@ private Q_SLOTS:
         std::optional<grpc::Status> batch;
         std::optional<grpc::Status> token;
         const int before = f.slowness->begun;
-        f.slowness->delayMs.store(30);
+        f.slowness->gate.close();
         agent->unary(method::svid("BatchNewX509SVID"), lintel::spire::serialize(batchRequest(entry, key, 200)), 60s,
                      agent.get(), [&](const grpc::Status &status, const QByteArray &) { batch = status; });
         QTRY_VERIFY_WITH_TIMEOUT(f.slowness->begun > before, kPatience);
         agent->unary(method::svid("NewJWTSVID"), lintel::spire::serialize(tokenRequest(entry)), 60s, agent.get(),
                      [&](const grpc::Status &status, const QByteArray &) { token = status; });
-        // They take turns: the token does not wait for all of the batch.
-        QTRY_VERIFY_WITH_TIMEOUT(token.has_value(), kPatience);
+        // They take turns: the token does not wait for all of the batch. One that passes has been longer than a turn.
+        for (int passed = 0; passed < 150 && !token; ++passed) {
+            QTest::qWait(25);
+            f.slowness->gate.letPass(1);
+        }
+        QVERIFY(token.has_value());
         QVERIFY2(token->isOk(), qPrintable(token->message));
         QVERIFY(!batch);
         VERIFY_OK(f.authority->revoke(u"hvac-003"_s, u"stolen"_s, f.actor));
         QTRY_COMPARE_WITH_TIMEOUT(watch->messages.size(), 2, kPatience);
         QVERIFY(!batch);
-        f.slowness->delayMs.store(0);
+        f.slowness->gate.open();
         QTRY_VERIFY_WITH_TIMEOUT(batch.has_value(), kPatience);
         QVERIFY2(batch->isOk(), qPrintable(batch->message));
+    }
+
+    /// What is refused takes no time, and makes no key store quick.
+    void refusedRequest_saysNothingOfTheKeys_data()
+    {
+        QTest::addColumn<bool>("isUnknown");
+        QTest::newRow("unknown entry") << true;
+        QTest::newRow("broken CSR") << false;
+    }
+    void refusedRequest_saysNothingOfTheKeys()
+    {
+        QFETCH(bool, isUnknown);
+        SlowAuthority f;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const Agent agent = *f.authority->agent(f.joined.id);
+        const DeviceKey key;
+        f.slowness->gate.close();
+        for (int i = 0; i < 3; ++i) {
+            std::optional<Issued> refused;
+            f.authority->issueX509Later(agent,
+                                        {isUnknown ? SvidRequest{u"none"_s, key.csr} : SvidRequest{entry.id, "x"_ba}},
+                                        [&](const Issued &issued) { refused = issued; });
+            QTRY_VERIFY_WITH_TIMEOUT(refused.has_value(), kPatience);
+            VERIFY_OK(*refused);
+            QVERIFY(!(**refused).at(0));
+        }
+        std::optional<Issued> svid;
+        std::optional<Result<JwtIssued>> token;
+        std::optional<Result<QByteArray>> time;
+        f.authority->issueX509Later(agent, {{entry.id, key.csr}}, [&](const Issued &issued) { svid = issued; });
+        f.authority->issueJwtLater(agent, entry.id, {u"broker"_s}, [&](const auto &issued) { token = issued; });
+        f.authority->signedTimeLater(agent, QByteArray(16, 'n'), [&](const auto &issued) { time = issued; });
+        QVERIFY(!svid && !token && !time);
+        f.slowness->gate.open();
+        QTRY_VERIFY_WITH_TIMEOUT(svid && token && time, kPatience);
+        VERIFY_OK(*svid);
+        VERIFY_OK((**svid).at(0));
+        VERIFY_OK(*token);
+        VERIFY_OK(*time);
+    }
+
+    /// A chip that was quick is noticed when it is so no more, whatever is signed.
+    void keysThatBecomeSlow_areNoticed_data()
+    {
+        QTest::addColumn<bool>("isToken");
+        QTest::newRow("token") << true;
+        QTest::newRow("SVID") << false;
+    }
+    void keysThatBecomeSlow_areNoticed()
+    {
+        QFETCH(bool, isToken);
+        SlowAuthority f;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const Agent agent = *f.authority->agent(f.joined.id);
+        const DeviceKey key;
+        const auto isDone = std::make_shared<bool>();
+        const auto sign = [&] {
+            *isDone = false;
+            if (isToken)
+                f.authority->issueJwtLater(agent, entry.id, {u"broker"_s}, [isDone](const auto &) { *isDone = true; });
+            else
+                f.authority->issueX509Later(agent, {{entry.id, key.csr}}, [isDone](const auto &) { *isDone = true; });
+        };
+        for (int i = 0; i < 5; ++i) { // until they are known to be quick
+            sign();
+            QTRY_VERIFY_WITH_TIMEOUT(*isDone, kPatience);
+        }
+        f.slowness->delayMs.store(30);
+        sign(); // still in place
+        QTRY_VERIFY_WITH_TIMEOUT(*isDone, kPatience);
+        sign();
+        QVERIFY(!*isDone);
+        QTRY_VERIFY_WITH_TIMEOUT(*isDone, kPatience);
+    }
+
+    void manyRequestsOfOneAgent_areNotServedBeforeThoseOfAnother()
+    {
+        SlowAuthority f;
+        f.config.signingThreads = 1;
+        VERIFY_OK(f.serveBoth());
+        const Entry entry = f.entry(u"/app/meter"_s, f.joined.id, 1'000);
+        const Agent greedy = *f.authority->agent(f.joined.id);
+        const Agent other = *f.authority->agent(f.chip.id);
+        int tokens = 0;
+        std::optional<Error> refused;
+        std::optional<Result<QByteArray>> time;
+        f.slowness->gate.close();
+        const auto askForToken = [&] {
+            f.authority->issueJwtLater(greedy, entry.id, {u"broker"_s}, [&](const auto &issued) {
+                if (issued)
+                    ++tokens;
+                else
+                    refused = issued.error();
+            });
+        };
+        for (int i = 0; i < SigningPool::kJobsOfOne; ++i)
+            askForToken();
+        QVERIFY(!refused);
+        askForToken();
+        QVERIFY(refused.has_value());
+        QCOMPARE(refused->code, Errc::Full);
+        QVERIFY2(refused->message.contains("32 requests"_L1), qPrintable(refused->message));
+        refused.reset();
+        const DeviceKey key;
+        f.authority->issueX509Later(greedy, {{entry.id, key.csr}}, [&](const Issued &issued) {
+            if (!issued)
+                refused = issued.error();
+        });
+        QVERIFY(refused.has_value());
+        refused.reset();
+
+        f.authority->signedTimeLater(other, QByteArray(16, 'n'), [&](const auto &issued) { time = issued; });
+        f.slowness->gate.letPass(2); // the token that is being signed, and what comes next
+        QTRY_COMPARE_WITH_TIMEOUT(tokens, 1, kPatience);
+        QTRY_VERIFY_WITH_TIMEOUT(time.has_value(), kPatience);
+        VERIFY_OK(*time);
+        QCOMPARE(tokens, 1);
+        askForToken(); // one was answered: there is room again
+        QVERIFY(!refused);
+        f.slowness->gate.open();
+        QTRY_COMPARE_WITH_TIMEOUT(tokens, SigningPool::kJobsOfOne + 1, kPatience);
+    }
+
+    void jobs_areDoneInTurnsOfTheirAgents()
+    {
+        std::mutex mutex;
+        QStringList order;
+        QStringList done;
+        Gate gate;
+        QObject home;
+        SigningPool pool(1);
+        const Opener opener(gate);
+        const auto start = [&](const QString &agent, const QString &job, int count = 1) {
+            return pool.start(
+                &home, agent, count,
+                [&, job](qsizetype) {
+                    gate.pass();
+                    const std::lock_guard lock(mutex);
+                    order.append(job);
+                    return true;
+                },
+                [&, job] { done.append(job); });
+        };
+        gate.close();
+        for (const auto *job : {"a1", "a2", "a3"})
+            QVERIFY(start(u"a"_s, QLatin1StringView(job)));
+        QVERIFY(start(u"b"_s, u"b1"_s));
+        QVERIFY(start(u"b"_s, u"b2"_s));
+        QVERIFY(start(u"c"_s, u"c1"_s));
+        gate.open();
+        QTRY_COMPARE_WITH_TIMEOUT(done.size(), 6, kPatience);
+        QCOMPARE(done, (QStringList{u"a1"_s, u"b1"_s, u"c1"_s, u"a2"_s, u"b2"_s, u"a3"_s}));
+        const std::lock_guard lock(mutex);
+        QCOMPARE(order, done);
+    }
+
+    /// A call must not end on a thread of the pool, which may be the last to let go of its job.
+    void whatFollowsAJob_endsOnItsThread()
+    {
+        const auto strayed = std::make_shared<std::atomic<int>>();
+        QObject home;
+        SigningPool pool(8);
+        for (int round = 0; round < 1'500; ++round) {
+            int done = 0;
+            for (int i = 0; i < SigningPool::kJobsOfOne; ++i)
+                QVERIFY(pool.start(
+                    &home, u"a"_s, 1, [](qsizetype) { return true; },
+                    [&done, call = std::make_shared<Homesick>(strayed)] { ++done; }));
+            while (done < SigningPool::kJobsOfOne)
+                QCoreApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents);
+        }
+        QCOMPARE(strayed->load(), 0);
     }
 
     void whoIsRevokedMeanwhile_getsNothing()
@@ -213,14 +468,16 @@ private Q_SLOTS:
         QList<SvidRequest> requests;
         for (int i = 0; i < 5; ++i)
             requests += {{kept.id, key.csr}, {lost.id, key.csr}};
-        using Issued = Result<QList<Result<IssuedSvid>>>;
         std::optional<Issued> outcome;
+        std::optional<Result<JwtIssued>> lostToken;
         f.slowness->delayMs.store(20);
         f.authority->issueX509Later(agent, requests, [&](const Issued &issued) { outcome = issued; });
+        f.authority->issueJwtLater(agent, lost.id, {u"broker"_s}, [&](const auto &issued) { lostToken = issued; });
         VERIFY_OK(f.authority->deleteEntry(lost.id, f.actor));
-        QVERIFY(!outcome);
-        QTRY_VERIFY_WITH_TIMEOUT(outcome.has_value(), kPatience);
+        QVERIFY(!outcome && !lostToken);
+        QTRY_VERIFY_WITH_TIMEOUT(outcome && lostToken, kPatience);
         VERIFY_OK(*outcome);
+        VERIFY_ERROR(*lostToken, Errc::NotFound);
         for (int i = 0; i < 10; i += 2) {
             VERIFY_OK((*outcome)->at(i));
             VERIFY_ERROR((*outcome)->at(i + 1), Errc::NotFound);

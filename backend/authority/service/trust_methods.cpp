@@ -177,7 +177,7 @@ void AuthorityService::serveTrustMethods()
                           [this](const std::shared_ptr<grpc::ServerCall> &call) { watchDenyList(call); });
     forAgentsLater(
         method::trust("GetTime"),
-        [this](const QByteArray &bytes, const Agent &, const std::shared_ptr<grpc::ServerCall> &call) {
+        [this](const QByteArray &bytes, const Agent &agent, const std::shared_ptr<grpc::ServerCall> &call) {
             const auto request = spire::parse<wire::TimeRequest>(bytes);
             if (!request)
                 return call->finish(statusOf(request.error()));
@@ -185,7 +185,7 @@ void AuthorityService::serveTrustMethods()
             if (nonce.size() < kMinNonce || nonce.size() > kMaxNonce)
                 return call->finish(statusOf(
                     {Errc::Malformed, u"The nonce must have %1 to %2 bytes."_s.arg(kMinNonce).arg(kMaxNonce)}));
-            m_authority.signedTimeLater(nonce, [call](const Result<QByteArray> &jws) {
+            m_authority.signedTimeLater(agent, nonce, [call](const Result<QByteArray> &jws) {
                 if (!jws)
                     return call->finish(statusOf(jws.error()));
                 wire::TimeResponse response;
