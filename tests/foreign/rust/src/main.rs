@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use rustls::pki_types::ServerName;
@@ -36,16 +36,30 @@ async fn dial(address: String, peer: String) -> Outcome {
         .authorize(authorizer::exact([peer.as_str()])?)
         .with_alpn_protocols([b"h2"])
         .build()?;
+    let config = Arc::new(config);
     tokio::task::spawn_blocking(move || -> Outcome {
-        let session = rustls::ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
-        let socket = TcpStream::connect(address)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let mut stream = rustls::StreamOwned::new(session, socket);
-        stream.write_all(PREFACE)?;
-        let mut answer = [0; 9];
-        check(stream.read(&mut answer)? > 0, "the answer of the peer")
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match shake_hands(&config, &address) {
+                // What the source has just heard is not in use for TLS yet.
+                Err(error) if error.to_string().contains("pending") && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(50))
+                }
+                outcome => return outcome,
+            }
+        }
     })
     .await?
+}
+
+fn shake_hands(config: &Arc<rustls::ClientConfig>, address: &str) -> Outcome {
+    let session = rustls::ClientConnection::new(config.clone(), ServerName::try_from("localhost")?)?;
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    stream.write_all(PREFACE)?;
+    let mut answer = [0; 9];
+    check(stream.read(&mut answer)? > 0, "the answer of the peer")
 }
 
 async fn run(options: HashMap<String, String>) -> Outcome {
